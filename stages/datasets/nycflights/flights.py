@@ -1,0 +1,167 @@
+"""The published flights: read by month, parsed to tidy columns, judged row by row.
+
+Every departure from EWR, JFK and LGA in 2013 (336,776 rows).  Cancelled: no departure time.  Diverted: departed, but
+no arrival delay.  "Late" is the FAA's own definition: 15 minutes or more after the scheduled arrival.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from stages.datasets.contract import Table
+from stages.methods.clock import local_to_utc, minute_of_day
+
+if TYPE_CHECKING:
+    import pandera.polars as pa
+
+HOME_ZONE = "America/New_York"
+LATE_FROM_MIN = 15
+ORIGINS = ("EWR", "JFK", "LGA")
+FLIGHTS_FILE = "flights.csv.zip"
+FLIGHT_COLUMNS = (
+    *("year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time", "arr_delay"),
+    *("carrier", "flight", "tailnum", "origin", "dest", "air_time", "distance", "hour", "minute", "time_hour"),
+)
+
+KEY = ("day", "carrier", "flight", "origin")
+
+
+def flight_months(raw: Path) -> list[str]:
+    """Months present in the published file, as YYYY-MM."""
+    months: list[str] = _published_flights(raw)["_month"].unique().drop_nulls().sort().to_list()
+    return months
+
+
+def read_flights(raw: Path, partition: str) -> pl.DataFrame:
+    """The published rows of one month, as text; the first month also carries the rows that name no month."""
+    flights = _published_flights(raw)
+    first = flights["_month"].min()
+    mine = pl.col("_month") == partition
+    return flights.filter(mine | pl.col("_month").is_null() if partition == first else mine).drop("_month")
+
+
+def _published_flights(raw: Path) -> pl.DataFrame:
+    path = raw / FLIGHTS_FILE
+    status = path.stat()
+    return _read_published_flights(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=1)
+def _read_published_flights(path: Path, _changed_ns: int, _size: int) -> pl.DataFrame:
+    with zipfile.ZipFile(path) as archive:
+        text = archive.read(archive.namelist()[0])
+    flights = pl.read_csv(io.BytesIO(text), infer_schema=False, empty_string_is_null=False)
+    year, month = (pl.col(name).str.strip_chars() if name in flights.columns else pl.lit("") for name in ("year", "month"))
+    named = year.str.contains(r"^\d{4}$") & month.str.contains(r"^(0?[1-9]|1[0-2])$")
+    return flights.with_columns(pl.when(named).then(year + "-" + month.str.zfill(2)).alias("_month"))
+
+
+def parse_flights(raw: pl.DataFrame) -> pl.DataFrame:
+    """Typed columns with units in their names; ``late`` is the label, null for cancelled and diverted flights."""
+    whole = {name: pl.col(name).str.strip_chars().cast(pl.Int32, strict=False) for name in FLIGHT_COLUMNS}
+    day = pl.concat_str(["year", "month", "day"], separator="-").str.to_date("%Y-%m-%d", strict=False)
+    text = {name: pl.when(~pl.col(name).is_in(["", "NA"])).then(pl.col(name)) for name in ("carrier", "tailnum", "origin", "dest")}
+    tidy = raw.select(
+        day.alias("day"),
+        text["carrier"],
+        whole["flight"],
+        text["tailnum"],
+        text["origin"],
+        text["dest"],
+        whole["distance"].cast(pl.Int16, strict=False).alias("distance_mi"),
+        minute_of_day(whole["sched_dep_time"]).cast(pl.Int16).alias("sched_dep_min"),
+        minute_of_day(whole["sched_arr_time"]).cast(pl.Int16).alias("sched_arr_min"),
+        minute_of_day(whole["dep_time"]).cast(pl.Int16).alias("dep_min"),
+        minute_of_day(whole["arr_time"]).cast(pl.Int16).alias("arr_min"),
+        whole["dep_delay"].cast(pl.Int16, strict=False).alias("dep_delay_min"),
+        whole["arr_delay"].cast(pl.Int16, strict=False).alias("arr_delay_min"),
+        whole["air_time"].cast(pl.Int16, strict=False).alias("air_time_min"),
+        pl.col("time_hour").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", strict=False, time_unit="us").alias("hour_utc"),
+    )
+    status = (
+        pl.when(pl.col("dep_delay_min").is_null())
+        .then(pl.lit("cancelled"))
+        .when(pl.col("arr_delay_min").is_null())
+        .then(pl.lit("diverted"))
+        .otherwise(pl.lit("flown"))
+    )
+    return tidy.with_columns(
+        local_to_utc(pl.col("day"), pl.col("sched_dep_min"), HOME_ZONE).alias("sched_dep_utc"),
+        status.alias("status"),
+        (pl.col("arr_delay_min") >= LATE_FROM_MIN).cast(pl.UInt8).alias("late"),
+    )
+
+
+def flight_schema(partition: str) -> pa.DataFrameSchema:
+    """What a tidy flight of one month must satisfy."""
+    import pandera.polars as pa  # most of a second to import; only `clean` validates
+
+    def rows(name: str, holds: pl.Expr) -> pa.Check:
+        return pa.Check(lambda data: data.lazyframe.select(holds.fill_null(True)), name=name)
+
+    def agrees(planned: str, delay: str, actual: str) -> pl.Expr:
+        return (pl.col(planned) + pl.col(delay) - pl.col(actual)) % 1440 == 0
+
+    return pa.DataFrameSchema(
+        {
+            "day": pa.Column(pl.Date),
+            "carrier": pa.Column(pl.String, pa.Check.str_matches(r"^[0-9A-Z]{2}$")),
+            "flight": pa.Column(pl.Int32, pa.Check.in_range(1, 9999)),
+            "tailnum": pa.Column(pl.String, pa.Check.str_matches(r"^[0-9A-Z]{5,6}$"), nullable=True),
+            "origin": pa.Column(pl.String, pa.Check.isin(ORIGINS)),
+            "dest": pa.Column(pl.String, pa.Check.str_matches(r"^[A-Z]{3}$")),
+            "distance_mi": pa.Column(pl.Int16, pa.Check.in_range(10, 6000)),
+            "sched_dep_min": pa.Column(pl.Int16, pa.Check.in_range(0, 1440)),
+            "sched_arr_min": pa.Column(pl.Int16, pa.Check.in_range(0, 1440)),
+            "dep_min": pa.Column(pl.Int16, pa.Check.in_range(0, 1440), nullable=True),
+            "arr_min": pa.Column(pl.Int16, pa.Check.in_range(0, 1440), nullable=True),
+            "dep_delay_min": pa.Column(pl.Int16, pa.Check.in_range(-60, 1800), nullable=True),
+            "arr_delay_min": pa.Column(pl.Int16, pa.Check.in_range(-120, 1800), nullable=True),
+            "air_time_min": pa.Column(pl.Int16, pa.Check.in_range(5, 900), nullable=True),
+            "hour_utc": pa.Column(pl.Datetime("us")),
+            "sched_dep_utc": pa.Column(pl.Datetime("us")),
+            "status": pa.Column(pl.String),
+            "late": pa.Column(pl.UInt8, pa.Check.isin([0, 1]), nullable=True),
+        },
+        checks=[
+            # Pandera's own `unique` reports every copy; here the first one passes
+            rows("unique", pl.struct(KEY).is_first_distinct()),
+            rows("in_its_month", pl.col("day").dt.strftime("%Y-%m") == partition),
+            # the publisher's own UTC hour is the independent truth for our handling of clock changes
+            rows("utc_hour_agrees", pl.col("sched_dep_utc").dt.truncate("1h") == pl.col("hour_utc")),
+            rows("departure_agrees", agrees("sched_dep_min", "dep_delay_min", "dep_min")),
+            rows("arrival_agrees", agrees("sched_arr_min", "arr_delay_min", "arr_min")),
+        ],
+        strict=True,
+    )
+
+
+FLIGHTS = Table(
+    name="flights",
+    columns=FLIGHT_COLUMNS,
+    partitions=flight_months,
+    read=read_flights,
+    parse=parse_flights,
+    schema=flight_schema,
+    key=KEY,
+    day="day",
+    parsed_from={
+        "day": "day",
+        "flight": "flight",
+        "distance_mi": "distance",
+        "sched_dep_min": "sched_dep_time",
+        "sched_arr_min": "sched_arr_time",
+        "dep_min": "dep_time",
+        "arr_min": "arr_time",
+        "dep_delay_min": "dep_delay",
+        "arr_delay_min": "arr_delay",
+        "air_time_min": "air_time",
+        "hour_utc": "time_hour",
+    },
+)

@@ -1,0 +1,35 @@
+"""The one exception that a user is meant to read, and how a stage ends with it."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+class UserError(Exception):
+    """Something outside the code is wrong: says what was wanted, what was found and the next step."""
+
+    def __init__(self, wanted: str, found: str, next_step: str) -> None:
+        super().__init__(f"wanted  {wanted}\nfound   {found}\nnext    {next_step}")
+        self.wanted, self.found, self.next_step = wanted, found, next_step
+
+
+def run_stage(main: Callable[..., Any], arguments: list[str] | None = None) -> None:
+    """Call ``main(*arguments)``; a `UserError` or a full disk ends in plain words and exit status 1."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        main(*arguments)
+    except UserError as error:
+        sys.exit(f"error: {main.__module__ if main.__module__ != '__main__' else sys.argv[0]}\n{error}")
+    except OSError as error:
+        if error.errno not in (28, 122):  # ENOSPC, EDQUOT
+            raise
+        sys.exit(f"error: the disk is full\n{disk_full(error)}")
+
+
+def disk_full(error: OSError) -> UserError:
+    """The plain words for a write that found no room."""
+    return UserError(
+        "room to write " + str(error.filename or "an output"),
+        str(error),
+        "free some space (`dvc gc --workspace` drops old cache entries) and run the same command again",
+    )

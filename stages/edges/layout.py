@@ -1,0 +1,60 @@
+"""Where each artifact of a dataset lives, relative to the repository root."""
+
+from pathlib import Path
+
+DATA = Path("data")
+
+
+def raw(dataset: str) -> Path:
+    """The published files, untouched, beside their ``manifest.json``."""
+    return DATA / "raw" / dataset
+
+
+def clean(dataset: str) -> Path:
+    """Validated partitions, ``references/`` and ``manifest.json``."""
+    return DATA / "clean" / dataset
+
+
+def quarantine(dataset: str) -> Path:
+    """The rows that failed validation, as published, with their reasons."""
+    return DATA / "quarantine" / dataset
+
+
+def features(dataset: str) -> Path:
+    """Model inputs by partition, ``manifest.json`` and ``sketches.json``."""
+    return DATA / "features" / dataset
+
+
+def selection(dataset: str) -> Path:
+    """Which features the model may use, and why."""
+    return DATA / "selection" / f"{dataset}.json"
+
+
+def evaluation(dataset: str) -> Path:
+    """The resampling table: what any later comparison needs of the test part."""
+    return DATA / "evaluation" / f"{dataset}.parquet"
+
+
+def models(dataset: str) -> Path:
+    """``model.ubj``, ``training.json`` and ``baseline.json``."""
+    return Path("models") / dataset
+
+
+def bundles(dataset: str) -> Path:
+    """The self-describing folder that ships."""
+    return Path("bundles") / dataset
+
+
+def metrics(dataset: str) -> Path:
+    """Small JSON in git."""
+    return Path("metrics") / dataset
+
+
+def plots(dataset: str) -> Path:
+    """Small CSV and JSON in git, drawn by ``dvc plots``."""
+    return Path("plots") / dataset
+
+
+def report(dataset: str) -> Path:
+    """The executed exploration notebook as one HTML page."""
+    return Path("reports") / dataset / "explore.html"

@@ -1,0 +1,295 @@
+"""Judge a model on the test part, beside a baseline, with an interval for every figure.
+
+Reads   data/features/<dataset>          test rows; for a binary task valid rows too, to choose the threshold
+        data/selection/<dataset>.json    the features, in the model's order
+        models/<dataset>                 model.ubj, baseline.json
+Writes  metrics/<dataset>/test.json      every metric: value, low, high, level, n, direction, baseline, difference
+        data/evaluation/<dataset>.parquet    the resampling table: all that a later comparison needs
+        plots/<dataset>/                 roc, precision_recall, calibration, confusion, intervals, per_class (.csv)
+Params  datasets.<dataset>.evaluate, seed, cluster
+
+The intervals are drawn from the resampling table alone; the values are computed on the scores themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import Field
+
+from stages.edges import layout
+from stages.edges.cluster import map_partitions
+from stages.edges.errors import UserError, run_stage
+from stages.edges.evaluations import write_evaluation
+from stages.edges.features import FeatureTable, open_features, read_selection
+from stages.edges.files import read_json, write_csv, write_json
+from stages.edges.log import log, start_log
+from stages.edges.models import predict, read_booster
+from stages.edges.settings import ClusterSettings, Settings, read_cluster, read_seed, read_settings
+from stages.methods import binary_scores, multiclass_scores, regression_scores
+from stages.methods.baseline import OneRule, predict_one_rule, rule_from_json
+from stages.methods.binary_scores import BinaryTask
+from stages.methods.bootstrap import draw_weights
+from stages.methods.evaluation_plots import draw_plots
+from stages.methods.metrics import System, compare_systems, round_figures
+from stages.methods.multiclass_scores import MulticlassTask
+from stages.methods.regression_scores import RegressionTask
+from stages.methods.resampling import deal_rows, fingerprint, merge_cells, number_units, unit_names
+from stages.methods.score_codes import Grid, code_probabilities
+from stages.methods.seeds import child_seed
+from stages.methods.thresholds import choose_threshold, count_codes
+
+Scorer = Callable[[pl.DataFrame], NDArray[np.float32]]
+Task = BinaryTask | MulticlassTask | RegressionTask
+METRICS = {
+    "binary": binary_scores.METRICS,
+    "multiclass": multiclass_scores.METRICS,
+    "regression": regression_scores.METRICS,
+}
+FEW_UNITS = 20
+
+
+class EvaluateSettings(Settings):
+    """How intervals are made, and what mistakes cost."""
+
+    replicates: int = Field(ge=20, le=100_000, description="bootstrap replicates behind every interval")
+    level: float = Field(gt=0, lt=1, description="share of such intervals that are to hold the true value")
+    method: Literal["percentile", "bca"]
+    resample: Literal["clusters", "rows"] = "clusters"
+    cost_of_miss: float = Field(gt=0)
+    cost_of_false_alarm: float = Field(gt=0)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One partition of the test part: its labels, and every system's scores and cells."""
+
+    labels: NDArray[Any]
+    scores: dict[str, NDArray[np.float32]]
+    cells: dict[str, pl.DataFrame]
+
+
+def main(name: str) -> None:
+    """Evaluate the model of one dataset."""
+    settings = read_settings(EvaluateSettings, dataset=name, section="evaluate")
+    cluster, seed = read_cluster(), child_seed(read_seed(), "evaluate", name)
+
+    table = open_features(name, columns=read_selection(name))
+    rule = rule_from_json(read_json(layout.models(name) / "baseline.json"))
+    booster = read_booster(layout.models(name), threads=cluster.training_threads)
+    scorers: dict[str, Scorer] = {
+        "model": lambda frame: predict(booster, frame, table.names),
+        "baseline": lambda frame: predict_one_rule(rule, frame),
+    }
+    with plain_words():
+        tasks = choose_tasks(table, scorers, rule, settings, cluster)
+        scored = score_test(table, scorers, tasks, settings.resample, cluster)
+        cells = {system: merge_cells([part.cells[system] for part in scored]) for system in scorers}
+        units = unit_names(cells["model"])
+        weights = draw_weights(len(units), settings.replicates, seed)
+        systems = {system: measured(system, tasks[system], cells[system], units, scored) for system in scorers}
+        results = compare_systems(
+            systems["model"], systems["baseline"], METRICS[table.task], weights,
+            level=settings.level, method=settings.method, n=table.rows("test"),
+        )  # fmt: skip
+        plots = draw_plots(
+            systems["model"].table, systems["baseline"].table, results, table.classes, weights, settings.level
+        )
+    results = {metric: result | unit_words(table, settings.resample, len(units)) for metric, result in results.items()}
+
+    write_evaluation(
+        layout.evaluation(name), stack(cells), header_of(table, tasks, systems, cells, units, settings, seed)
+    )
+    for plot, frame in plots.items():
+        write_csv(layout.plots(name) / f"{plot}.csv", round_columns(frame))
+    write_json(layout.metrics(name) / "test.json", round_figures(with_thresholds(results, tasks)))
+    report(name, results, units, table, settings.resample)
+
+
+def choose_tasks(
+    table: FeatureTable,
+    scorers: Mapping[str, Scorer],
+    rule: OneRule,
+    settings: EvaluateSettings,
+    cluster: ClusterSettings,
+) -> dict[str, Task]:
+    """What each system is asked to do; for a binary task with its own threshold, chosen on the valid part."""
+    if table.task == "multiclass":
+        return dict.fromkeys(scorers, MulticlassTask(len(table.classes)))
+    if table.task == "regression":
+        return dict.fromkeys(scorers, RegressionTask(Grid.around(rule.target_mean, rule.target_spread)))
+
+    def count(partition: str) -> dict[str, NDArray[np.float64]]:
+        frame = table.read(partition, "valid")
+        labels = frame[table.target].to_numpy()
+        return {name: count_codes(labels, code_probabilities(score(frame))) for name, score in scorers.items()}
+
+    refuse_no_rows(table, "valid")
+    counted = map_partitions(count, table.partition_names("valid"), cluster=cluster, label="score valid part")
+    costs = {"cost_of_miss": settings.cost_of_miss, "cost_of_false_alarm": settings.cost_of_false_alarm}
+    totals = {name: np.sum([part[name] for part in counted], axis=0) for name in scorers}
+    return {name: BinaryTask(choose_threshold(totals[name], **costs), **costs) for name in scorers}
+
+
+def score_test(
+    table: FeatureTable,
+    scorers: Mapping[str, Scorer],
+    tasks: Mapping[str, Task],
+    resample: str,
+    cluster: ClusterSettings,
+) -> list[Scored]:
+    """Score and tabulate the test part, one partition at a time."""
+    refuse_no_rows(table, "test")
+    rows = {partition["name"]: partition["parts"]["test"] for partition in table.partitions}
+    names = table.partition_names("test")
+    starts = dict(zip(names, np.cumsum([0] + [rows[name] for name in names[:-1]]).tolist(), strict=True))
+    clustered = resample == "clusters" and table.cluster is not None
+
+    def score(partition: str) -> Scored:
+        frame = table.read(partition, "test", extra=[table.cluster] if clustered and table.cluster else [])
+        if clustered and table.cluster:
+            unit_labels, units = number_units(frame[table.cluster])
+        else:
+            units = deal_rows(starts[partition], len(frame), table.rows("test"))
+            unit_labels = [f"{unit:04d}" for unit in range(int(units.max()) + 1)]
+        labels = frame[table.target].to_numpy()
+        labels = labels.astype(np.float64 if table.task == "regression" else np.int64)
+        scores = {name: finite(scorer(frame), name, partition) for name, scorer in scorers.items()}
+        cells = {name: tasks[name].tabulate(units, unit_labels, labels, scores[name]) for name in scorers}
+        return Scored(labels, scores, cells)
+
+    scored = map_partitions(score, names, cluster=cluster, label="score test part")
+    refuse_one_class(table, scored)
+    return scored
+
+
+def measured(system: str, task: Task, cells: pl.DataFrame, units: list[str], scored: list[Scored]) -> System:
+    """A system's resampling table, and its metrics on the scores themselves."""
+    labels = np.concatenate([part.labels for part in scored])
+    scores = np.concatenate([part.scores[system] for part in scored])
+    return System(task.table(cells, units), task.exact(labels, scores))
+
+
+def finite(scores: NDArray[np.float32], system: str, partition: str) -> NDArray[np.float32]:
+    """The scores, all of them numbers."""
+    broken = int(np.count_nonzero(~np.isfinite(scores)))
+    if broken:
+        raise UserError(
+            f"a finite score for every row of partition {partition}",
+            f"{broken} scores of the {system} are not",
+            "look at the model's parameters (a learning rate or a target far out of range), then run `dvc repro`",
+        )
+    return scores
+
+
+def refuse_no_rows(table: FeatureTable, part: str) -> None:
+    """Stop when a part is empty."""
+    if table.rows(part) == 0:
+        raise UserError(
+            f"labelled rows in the {part} part of {table.dataset}",
+            "none",
+            f"look at datasets.{table.dataset}.featurize.split, then run `dvc repro`",
+        )
+
+
+def refuse_one_class(table: FeatureTable, scored: list[Scored]) -> None:
+    """Stop when the test part cannot tell a good model from a bad one, or holds labels without a class."""
+    if table.task == "regression":
+        return
+    values, counts = np.unique(np.concatenate([part.labels for part in scored]), return_counts=True)
+    found = ", ".join(
+        f"{table.classes[v] if 0 <= v < len(table.classes) else v}: {n:,} rows"
+        for v, n in zip(values, counts, strict=True)
+    )
+    if len(values) < 2 or values[0] < 0 or values[-1] >= len(table.classes):
+        raise UserError(
+            f"two or more of the classes {', '.join(table.classes)}, and no other, in the test part of {table.dataset}",
+            found,
+            f"take more records into the test part (scale, datasets.{table.dataset}.featurize) and run `dvc repro`",
+        )
+
+
+@contextmanager
+def plain_words() -> Iterator[None]:
+    """Turn a method's refusal (wanted, found, next step) into the error that a user reads."""
+    try:
+        yield
+    except ValueError as error:
+        if len(error.args) != 3:
+            raise
+        raise UserError(*error.args) from None
+
+
+def unit_words(table: FeatureTable, resample: str, n_units: int) -> dict[str, Any]:
+    """What a bootstrap drew, for the reader of a metric."""
+    clustered = resample == "clusters" and table.cluster is not None
+    return {"resampled": table.cluster if clustered else "rows", "units": n_units}
+
+
+def with_thresholds(results: Mapping[str, Any], tasks: Mapping[str, Task]) -> dict[str, Any]:
+    """The results; those of decisions with the thresholds that were used."""
+    model, baseline = tasks["model"], tasks["baseline"]
+    if not (isinstance(model, BinaryTask) and isinstance(baseline, BinaryTask)):
+        return dict(results)
+    used = {"threshold": model.threshold, "baseline_threshold": baseline.threshold}
+    at_threshold = binary_scores.AT_THRESHOLD
+    return {name: result | used if name in at_threshold else result for name, result in results.items()}
+
+
+def stack(cells: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """The cells of all systems, one below the other."""
+    return pl.concat([frame.select(pl.lit(name).alias("system"), pl.all()) for name, frame in cells.items()])
+
+
+def header_of(
+    table: FeatureTable, tasks: Mapping[str, Task], systems: Mapping[str, System], cells: Mapping[str, pl.DataFrame],
+    units: list[str], settings: EvaluateSettings, seed: int,
+) -> dict[str, Any]:  # fmt: skip
+    """What a later comparison must know, to read the cells and to refuse those of other rows."""
+    question = {"dataset": table.dataset, "question": table.question, "task": table.task, "target": table.target,
+                "classes": list(table.classes)}  # fmt: skip
+    view, label = {
+        "binary": ("score", "label"),
+        "multiclass": ("confusion", "label"),
+        "regression": ("target", "code"),
+    }[table.task]
+    return {
+        "format": 1,
+        **question,
+        "rows": table.rows("test"),
+        **unit_words(table, settings.resample, len(units)),
+        "same_rows": fingerprint(cells["model"], view, question, label),
+        "seed": seed,
+        "replicates": settings.replicates,
+        "level": settings.level,
+        "systems": {name: {"decides": asdict(tasks[name]), "exact": dict(systems[name].exact)} for name in systems},
+    }
+
+
+def round_columns(frame: pl.DataFrame) -> pl.DataFrame:
+    """Six significant digits in every column of floats."""
+    return frame.with_columns(pl.selectors.float().round_sig_figs(6))
+
+
+def report(name: str, results: Mapping[str, Any], units: list[str], table: FeatureTable, resample: str) -> None:
+    """One line with the leading metric, and a word of caution where units are few."""
+    metric, first = next(iter(results.items()))
+    drawn = unit_words(table, resample, len(units))["resampled"]
+    if len(units) < FEW_UNITS:
+        log.info("%s: intervals rest on %d units of %s only, and are rough", name, len(units), drawn)
+    log.info(
+        "%s: %s %.4f [%.4f, %.4f], baseline %.4f, %s test rows, %d units of %s resampled",
+        name, metric, first["value"], first["low"], first["high"], first["baseline"], f"{table.rows('test'):,}",
+        len(units), drawn,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    start_log()
+    run_stage(main)

@@ -1,0 +1,116 @@
+"""Look at the clean data of one dataset and write the report that a newcomer reads first.
+
+Reads   data/clean/<dataset>             tidy partitions, one at a time; manifest.json
+        metrics/<dataset>/clean.json     rows in, clean and quarantined, failures by check
+        notebooks/explore.ipynb, page/   what is shown, in which order, with which words around it
+Writes  reports/<dataset>/explore.json   the tables behind the report, from mergeable summaries of the partitions
+        reports/<dataset>/explore.html   the executed notebook as one page that needs no network
+Owes    the same bytes for any number of workers, any working directory and any user's Jupyter set-up
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from stages.datasets.contract import Dataset, load_dataset
+from stages.edges import layout
+from stages.edges.cluster import map_partitions
+from stages.edges.errors import UserError, run_stage
+from stages.edges.files import read_json, read_manifest, whole_file, write_json
+from stages.edges.log import log, start_log
+from stages.edges.notebook import execute_notebook, notebook_page
+from stages.edges.settings import read_cluster
+from stages.methods.exploration import Summary, summarize_rows
+from stages.methods.findings import Topic, describe
+
+NOTEBOOK = Path("notebooks/explore.ipynb")
+TEMPLATE = Path("notebooks/page")
+
+
+def main(name: str) -> None:
+    """Summarise every partition of the dataset ``name``, then run the notebook over the summaries."""
+    start = time.monotonic()
+    explored = explore(load_dataset(name))
+    tables = layout.report(name).with_suffix(".json")
+    write_json(tables, explored)
+
+    page = notebook_page(execute_notebook(NOTEBOOK, {"dataset": name}), TEMPLATE, title=f"{name}: exploration")
+    with whole_file(layout.report(name)) as aside:
+        aside.write_text(page, encoding="utf-8")
+    size, seconds = f"{explored['rows']:,} rows × {len(explored['columns'])} columns", time.monotonic() - start
+    log.info("%s: %s explored in %.1f s, see %s", name, size, seconds, layout.report(name))
+
+
+def explore(dataset: Dataset) -> dict[str, Any]:
+    """The tables of the report, from one pass over the clean partitions."""
+    folder = layout.clean(dataset.name)
+    manifest = read_manifest(folder)
+    names = [partition["name"] for partition in manifest["records"]["partitions"]]
+    if not names:
+        raise UserError(f"at least one partition in {folder}", "none", "run `dvc repro` from the clean stage on")
+    look = partial(summarize_partition, dataset=dataset)
+    summaries = map_partitions(look, names, cluster=read_cluster(), label=f"{dataset.name}: explore", unit="partitions")
+    topic = Topic(
+        dataset=dataset.name,
+        question=dataset.question,
+        task=dataset.task,
+        target=dataset.target,
+        classes=dataset.classes,
+        known_afterwards=dataset.forbidden - {dataset.target},
+        day=dataset.records.day,
+    )
+    return describe(topic, dict(zip(names, summaries, strict=True))) | {
+        "table": manifest["records"]["table"],
+        "references": [_reference(folder, reference) for reference in manifest["references"]],
+        "quality": read_quality(read_json(layout.metrics(dataset.name) / "clean.json"), manifest["records"]["table"]),
+    }
+
+
+def summarize_partition(partition: str, *, dataset: Dataset) -> Summary:
+    """Read one partition and keep its summary."""
+    path = layout.clean(dataset.name) / f"{partition}.parquet"
+    frame = pl.read_parquet(path)
+    if dataset.target not in frame.columns:
+        found = f"no such column in {path}, only {', '.join(frame.columns)}"
+        raise UserError(
+            f"the target {dataset.target!r} among the clean columns", found, "let the dataset's `parse` add it"
+        )
+    reasons = dataset.unlabelled(frame)
+    return summarize_rows(frame, target=dataset.target, n_classes=len(dataset.classes), reasons=reasons)
+
+
+def read_quality(metrics: dict[str, Any], records: str) -> dict[str, Any]:
+    """Rows in, clean and quarantined over all tables, and the failures of each check, most frequent first."""
+    tables = {records: metrics["records"], **metrics["references"]}
+    failures = sorted(metrics["failures"].items(), key=lambda item: (-item[1], item[0]))
+    return {
+        "tables": [
+            {"table": name, "rows_in": t["rows_in"], "clean": t["rows_clean"], "quarantined": t["rows_quarantined"]}
+            for name, t in tables.items()
+        ],
+        "rows_in": metrics["records"]["rows_in"],
+        "clean": metrics["records"]["rows_clean"],
+        "quarantined": metrics["records"]["rows_quarantined"],
+        "failures": [_failure(text, n) for text, n in failures],
+    }
+
+
+def _failure(text: str, n: int) -> dict[str, Any]:
+    table, _, rest = text.partition(": ")
+    column, _, check = rest.partition(" ")
+    return {"table": table, "column": column, "check": check, "failures": n}
+
+
+def _reference(folder: Path, reference: dict[str, Any]) -> dict[str, Any]:
+    columns = pl.read_parquet_schema(folder / "references" / f"{reference['table']}.parquet")
+    return {"table": reference["table"], "rows": reference["rows"], "columns": len(columns)}
+
+
+if __name__ == "__main__":
+    start_log()
+    run_stage(main)

@@ -1,0 +1,1 @@
+"""Pure algorithms: tables and arrays in, tables and arrays out."""

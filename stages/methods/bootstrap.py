@@ -1,0 +1,129 @@
+"""How far could a figure have come out otherwise?  The bootstrap, in closed loops.
+
+A replicate draws as many units as there are, with replacement: a vector of weights, one per unit, from the multinomial
+distribution.  Whatever a metric needs is a sum over units, so R replicates are one matrix product of weights (R, units)
+with a table (units, counts).  Unit = row gives the ordinary bootstrap, unit = day the cluster bootstrap.
+
+Intervals: *percentile*; *BCa*, bias-corrected and accelerated, its acceleration from the jackknife over units (Efron,
+"Better bootstrap confidence intervals", JASA 1987); *basic*, the percentile interval reflected at the estimate
+(Davison & Hinkley, "Bootstrap Methods", 1997, §5.2), right where an estimate cannot help being biased upwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+Scores = dict[str, Float]
+Measure = Callable[[Float], Scores]
+"""Weights (R, units) in, every metric (R,) out; NaN where a metric is undefined for those weights."""
+
+Method = Literal["percentile", "bca", "basic"]
+MIN_DEFINED_SHARE = 0.5
+_CHUNK = 32  # replicates in one matrix product: their counts stay in the processor's cache
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An interval, how it was made, and how many replicates it rests on."""
+
+    low: float
+    high: float
+    method: Method
+    replicates: int
+
+
+def draw_weights(n_units: int, replicates: int, seed: int) -> Float:
+    """How often each unit occurs in each replicate, shape (replicates, n_units)."""
+    if n_units < 2:
+        raise ValueError(
+            "at least two clusters (or rows) to draw from",
+            f"{n_units}",
+            "let the test part span more of them, or set evaluate.resample to rows",
+        )
+    generator = np.random.default_rng(seed)
+    return generator.multinomial(n_units, np.full(n_units, 1.0 / n_units), size=replicates).astype(np.float64)
+
+
+def replicate(measure: Measure, weights: Float) -> Scores:
+    """Every metric under every row of ``weights``, a few replicates at a time."""
+    chunks = [measure(chunk) for chunk in in_chunks(weights)]
+    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+
+
+def in_chunks(weights: Float) -> Iterator[Float]:
+    """A few replicates at a time."""
+    for start in range(0, len(weights), _CHUNK):
+        yield weights[start : start + _CHUNK]
+
+
+def jackknife(measure: Measure, n_units: int) -> Scores:
+    """Every metric with one unit left out, in the order of the units."""
+    chunks = []
+    for start in range(0, n_units, _CHUNK):
+        weights = np.ones((min(_CHUNK, n_units - start), n_units))
+        weights[np.arange(len(weights)), start + np.arange(len(weights))] = 0.0
+        chunks.append(measure(weights))
+    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+
+
+def interval(
+    replicates: Float,
+    estimate: float,
+    *,
+    method: Method,
+    level: float,
+    left_out: Float | None = None,
+    name: str = "metric",
+) -> Interval:
+    """The interval at ``level`` around ``estimate``; ``left_out`` (jackknife values) is needed by BCa alone.
+
+    Replicates in which the metric is undefined (a resample without a class) are dropped and not counted.
+
+    Raises
+    ------
+    ValueError
+        When more than half of the replicates are undefined: the rows are too few for an interval.
+    """
+    defined = replicates[np.isfinite(replicates)]
+    if len(defined) < max(2, MIN_DEFINED_SHARE * len(replicates)):
+        raise ValueError(
+            f"resamples of the test part in which {name} is defined",
+            f"{len(defined)} of {len(replicates)}",
+            "evaluate on more rows, with more of the rarest class among them",
+        )
+    tails = np.array([(1 - level) / 2, (1 + level) / 2])
+    if method == "bca":
+        tails = _corrected(tails, defined, estimate, np.empty(0) if left_out is None else left_out)
+    low, high = np.quantile(defined, tails)
+    if method == "basic":
+        low, high = 2 * estimate - high, 2 * estimate - low
+    return Interval(float(low), float(high), method, len(defined))
+
+
+def _corrected(tails: Float, replicates: Float, estimate: float, left_out: Float) -> Float:
+    """BCa's tail probabilities: shifted by the median bias, stretched by the acceleration."""
+    normal, n = NormalDist(), len(replicates)
+    below = float((replicates < estimate).mean() + (replicates == estimate).mean() / 2)
+    bias = normal.inv_cdf(min(max(below, 0.5 / n), 1 - 0.5 / n))
+    acceleration = _acceleration(left_out)
+    corrected = []
+    for tail in tails:
+        z = bias + normal.inv_cdf(float(tail))
+        corrected.append(normal.cdf(bias + z / (1 - acceleration * z)))
+    return np.array(corrected)
+
+
+def _acceleration(left_out: Float) -> float:
+    values = left_out[np.isfinite(left_out)]
+    if len(values) < 2:
+        return 0.0
+    gaps = values.mean() - values
+    spread = float((gaps**2).sum())
+    return float((gaps**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0

@@ -1,0 +1,149 @@
+"""What does one column look like?  Histograms, most frequent values and rows per day, as small multiples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from stages.methods.charts import cut_note, date_axis, most_telling
+from stages.methods.drawing import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    QUIET,
+    Picture,
+    elided,
+    nothing,
+    panels,
+    picture,
+    short_counts,
+    styled,
+)
+from stages.methods.numerals import share_text, short_count
+
+Explored = Mapping[str, Any]
+MOST_PANELS = 24
+MOST_DATED = 3
+
+
+@styled
+def number_distributions(explored: Explored) -> Picture:
+    """Histograms of numeric columns; with many columns, of those that tell most about the target."""
+    drawable = [
+        c
+        for c in explored["columns"]
+        if (c.get("distribution") or {}).get("form") in ("histogram", "values")
+        and not (c["role"] == "target" and explored["target"]["classes"])  # its balance is drawn already
+    ]
+    if not drawable:
+        return nothing()
+    shown = most_telling(drawable, MOST_PANELS)
+    figure, every = panels(len(shown), across=4 if len(shown) > 2 else 3, height=1.72)
+    for axes, column in zip(every, shown, strict=True):
+        _draw_numbers(axes, column)
+    note = "Central 99 % of the values; above each panel the shares further out on either side. Orange tick: median. "
+    return picture(
+        figure,
+        "Distributions of numeric columns",
+        (note + cut_note(shown, drawable, "most associated with the target")).strip(),
+    )
+
+
+def _draw_numbers(axes: Axes, column: Explored) -> None:
+    drawn = column["distribution"]
+    if drawn["form"] == "values":
+        axes.bar(drawn["values"], drawn["rows"], width=0.82 * _gap(drawn["values"]), color=BLUE, lw=0)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    else:
+        axes.stairs(drawn["rows"], drawn["edges"], fill=True, color=BLUE, lw=0)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        total = sum(drawn["rows"]) + drawn["below"] + drawn["above"]
+        below, above = (drawn[key] / total for key in ("below", "above"))
+        outside = [f"‹ {share_text(below)}"] * (below >= 0.0005) + [f"{share_text(above)} ›"] * (above >= 0.0005)
+        axes.set_title("   ".join(outside), loc="right", fontsize=7, fontweight="normal", color=QUIET)
+    axes.plot([column["quartiles"][1]], [0], marker="|", ms=9, mew=1.8, color=ORANGE, clip_on=False, zorder=5)
+    _title(axes, column)
+
+
+def _gap(values: Sequence[float]) -> float:
+    return float(min(np.diff(values))) if len(values) > 1 else 1.0
+
+
+def _title(axes: Axes, column: Explored) -> None:
+    axes.set_title(elided(column["name"], 26))
+    axes.set_xlabel(column["unit"])
+    axes.set_yticks([])
+    axes.set_ylim(bottom=0)
+    axes.spines["left"].set_visible(False)
+    axes.xaxis.set_major_formatter(lambda value, _: short_count(value).replace("-", "\u2212"))
+
+
+@styled
+def category_distributions(explored: Explored) -> Picture:
+    """The most frequent values of text columns."""
+    drawable = [c for c in explored["columns"] if (c.get("distribution") or {}).get("form") == "top" and c["distinct"]]
+    if not drawable:
+        return nothing()
+    shown = most_telling(drawable, MOST_PANELS)
+    figure, every = panels(len(shown), across=4, height=2.5)
+    for axes, column in zip(every, shown, strict=True):
+        _draw_categories(axes, column)
+    note = cut_note(shown, drawable, "most associated with the target")
+    return picture(figure, "Most frequent values of categorical columns", note)
+
+
+def _draw_categories(axes: Axes, column: Explored) -> None:
+    drawn = column["distribution"]
+    values, rows = [*drawn["values"]], [*drawn["rows"]]
+    colours = [BLUE] * len(rows)
+    if drawn["other_values"]:
+        values.append(f"{drawn['other_values']:,} others")
+        rows.append(drawn["other_rows"])
+        colours.append(GREY)
+    lead = max(drawn["rows"])
+    axes.barh(range(len(rows)), np.minimum(rows, lead * 1.6), color=colours, height=0.7)
+    total = sum(rows)
+    for place, count in enumerate(rows):
+        broken = "» " if count > lead * 1.6 else ""
+        text = broken + share_text(count / total)
+        axes.annotate(
+            text,
+            (min(count, lead * 1.6), place),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=7,
+            color=QUIET,
+        )
+    axes.set_yticks(range(len(rows)), [elided(str(v), 16) for v in values], fontsize=7.5, color=INK)
+    axes.set_ylim(max(len(rows), 12) - 0.4, -0.6)
+    axes.set_xlim(0, max(min(max(rows), lead * 1.6), 1) * 1.3)
+    axes.set_xticks([])
+    axes.spines[:].set_visible(False)
+    axes.set_title(elided(column["name"], 22))
+
+
+@styled
+def rows_by_day(explored: Explored) -> Picture:
+    """Rows on every day: of the column that dates a row, else of every column of days."""
+    dated = [c for c in explored["columns"] if c["kind"] == "date" and len(c["distribution"]["days"]) > 1]
+    if not dated:
+        return nothing()
+    shown = [c for c in dated if explored["days"] and c["name"] == explored["days"]["column"]] or dated[:MOST_DATED]
+    figure, every = panels(len(shown), across=1, height=1.8)
+    for axes, column in zip(every, shown, strict=True):
+        days = np.asarray(column["distribution"]["days"], dtype="datetime64[D]")
+        axes.fill_between(days, column["distribution"]["rows"], color=BLUE, alpha=0.85, lw=0, step="mid")
+        axes.set_title(f"{column['name']}: rows per day")
+        axes.set_ylim(bottom=0)
+        axes.margins(x=0.005)
+        axes.grid(axis="y")
+        axes.yaxis.set_major_locator(MaxNLocator(3))
+        short_counts(axes.yaxis)
+        date_axis(axes)
+    return picture(figure, "Rows per day", cut_note(shown, dated, "of days"))

@@ -1,0 +1,84 @@
+"""Which rows may pass?  Every failed check of every row, found in one lazy pass of Pandera over one partition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandera.polars as pa
+import polars as pl
+
+FAILURES = {"row": pl.UInt32, "column": pl.String, "check": pl.String, "value": pl.String}
+
+
+def find_failures(
+    raw: pl.DataFrame,
+    tidy: pl.DataFrame,
+    schema: pa.DataFrameSchema,
+    parsed_from: Mapping[str, str],
+    null_texts: Sequence[str],
+) -> pl.DataFrame:
+    """All failures of one partition.
+
+    Returns
+    -------
+    DataFrame with columns row (index in ``raw`` and ``tidy``), column (null for a check across columns), check and
+    value (as text), sorted; one line per failed check, so a row may appear several times.
+
+    Raises
+    ------
+    ValueError
+        When the table itself is not as declared (a column is missing, extra or of another type), which no
+        quarantine of rows can mend.
+    """
+    unparsed = _unparsed(raw, tidy, parsed_from, null_texts)
+    judged = _judged(tidy, schema)
+    # a text that did not parse is also null: say so once, with the text
+    repeated = judged.filter(pl.col("check") == "not_nullable").join(unparsed, on=["row", "column"], how="semi")
+    judged = judged.join(repeated, on=["row", "column", "check"], how="anti")
+    return pl.concat([unparsed, judged]).sort("row", "column", "check", nulls_last=True)
+
+
+def _unparsed(
+    raw: pl.DataFrame, tidy: pl.DataFrame, parsed_from: Mapping[str, str], null_texts: Sequence[str]
+) -> pl.DataFrame:
+    found = [pl.DataFrame(schema=FAILURES)]
+    for column, source in parsed_from.items():
+        present = ~raw[source].str.strip_chars().is_in(list(null_texts)) & raw[source].is_not_null()
+        lost = (present & tidy[column].is_null()).arg_true()
+        if len(lost):
+            check = f"parses as {tidy.schema[column]}"
+            text = raw[source][lost]
+            found.append(
+                pl.DataFrame({"row": lost, "column": [column] * len(lost), "check": [check] * len(lost), "value": text})
+                .cast(FAILURES)  # type: ignore[arg-type]
+                .select(*FAILURES)
+            )
+    return pl.concat(found)
+
+
+def _judged(tidy: pl.DataFrame, schema: pa.DataFrameSchema) -> pl.DataFrame:
+    try:
+        schema.validate(tidy, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        cases = error.failure_cases
+    else:
+        return pl.DataFrame(schema=FAILURES)
+    structural = cases.filter(pl.col("index").is_null())
+    if len(structural):
+        told = [f"{case['check']}: {case['column'] or ''} {case['failure_case']}" for case in structural.to_dicts()]
+        raise ValueError("the table is not as its schema declares: " + "; ".join(told))
+    return cases.select(
+        pl.col("index").cast(pl.UInt32).alias("row"),
+        pl.when(pl.col("schema_context") == "Column").then(pl.col("column")).alias("column"),
+        pl.col("check"),
+        pl.when(pl.col("schema_context") == "Column").then(pl.col("failure_case")).alias("value"),
+    )
+
+
+def split_rows(raw: pl.DataFrame, tidy: pl.DataFrame, failures: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The tidy rows without a failure, and the published rows with one (index and reasons first): none is lost."""
+    reasons = failures.group_by("row", maintain_order=True).agg(pl.struct("column", "check", "value").alias("failures"))
+    indexed = raw.with_row_index("row")
+    quarantined = reasons.join(indexed, on="row", how="inner", maintain_order="left").sort("row")
+    passed = tidy.with_row_index("row").join(reasons, on="row", how="anti", maintain_order="left").drop("row")
+    return passed, quarantined

@@ -1,0 +1,115 @@
+"""Make the bundle that ships: model, signature, reference, example and model card, loaded again before it counts.
+
+Reads   models/<dataset>, data/features/<dataset>, data/selection/<dataset>.json, metrics/<dataset>/test.json
+Writes  bundles/<dataset>/   model.ubj, signature.json, reference.json, example.csv, README.md, manifest.json
+Params  datasets.<dataset>.evaluate (the costs behind the threshold)
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+import xgboost as xgb
+
+from stages.edges import layout
+from stages.edges.bundles import CARD, EXAMPLE, REFERENCE, SIGNATURE, open_bundle, seal, whole_bundle
+from stages.edges.errors import run_stage
+from stages.edges.features import FeatureTable, open_features, read_selection, read_sketches
+from stages.edges.files import read_json, write_csv, write_json
+from stages.edges.log import log, start_log
+from stages.edges.models import MODEL, predict, read_booster
+from stages.edges.settings import read_params
+from stages.methods.card import conclusion, write_card
+from stages.methods.signature import fit_rows
+from stages.methods.sketch import NumberSketch, Sketch, sketch_to_json
+
+EXAMPLE_ROWS = 10
+
+
+def main(name: str) -> None:
+    """Package the model of the dataset ``name``."""
+    features = open_features(name, columns=read_selection(name))
+    sketches, booster = read_sketches(name), read_booster(layout.models(name))
+    results = read_json(layout.metrics(name) / "test.json")
+    selection = read_json(layout.selection(name))["features"]
+    baseline = read_json(layout.models(name) / "baseline.json")["cut"]["feature"]
+    signature = describe(features, sketches, results, read_params()["datasets"][name]["evaluate"])
+    rows = example_rows(features)
+
+    with whole_bundle(layout.bundles(name)) as folder:
+        shutil.copyfile(layout.models(name) / MODEL, folder / MODEL)
+        write_json(folder / SIGNATURE, signature)
+        write_json(folder / REFERENCE, {column: sketch_to_json(sketches[column]) for column in features.names})
+        write_csv(folder / EXAMPLE, rows)
+        card = write_card(
+            signature=signature,
+            results=results,
+            training=read_json(layout.models(name) / "training.json"),
+            baseline_feature=baseline,
+            dropped=[feature for feature in selection if not feature["kept"]],
+        )
+        (folder / CARD).write_text(card, encoding="utf-8")
+        seal(folder)
+        check_scores(features, booster, rows, open_bundle(folder).booster, signature)
+    log.info("%s: %s", name, conclusion(features.question, results, f"{baseline} alone"))
+
+
+def describe(
+    features: FeatureTable,
+    sketches: Mapping[str, Sketch],
+    results: Mapping[str, Mapping[str, Any]],
+    costs: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The signature: what goes in, what comes out, and from where on the answer is yes."""
+    inputs = []
+    for column in features.columns:
+        sketch = sketches[column.name]
+        seen: dict[str, Any] = {"null_share": round(sketch.nulls / sketch.rows, 6) if sketch.rows else 1.0}
+        if isinstance(sketch, NumberSketch):
+            seen |= {"low": sketch.low if sketch.n else None, "high": sketch.high if sketch.n else None}
+        else:
+            seen |= {"categories": list(column.categories)}
+        inputs.append({"name": column.name, "kind": column.kind, "unit": column.unit, "about": column.about, **seen})
+    threshold = next((result["threshold"] for result in results.values() if "threshold" in result), None)
+    decision = {"threshold": threshold, **{cost: costs[cost] for cost in ("cost_of_miss", "cost_of_false_alarm")}}
+    return {
+        "format": 1,
+        "dataset": features.dataset,
+        "question": features.question,
+        "task": features.task,
+        "target": features.target,
+        "classes": list(features.classes),
+        **(decision if threshold is not None else {}),
+        "xgboost": xgb.__version__,
+        "inputs": inputs,
+    }
+
+
+def example_rows(features: FeatureTable) -> pl.DataFrame:
+    """Ten rows of the valid part, spread over its first partition."""
+    frame = next(features.frames("valid"))
+    step = max(len(frame) // EXAMPLE_ROWS, 1)
+    return frame.gather_every(step).head(EXAMPLE_ROWS).select(features.names)
+
+
+def check_scores(
+    features: FeatureTable, booster: xgb.Booster, rows: pl.DataFrame, loaded: xgb.Booster, signature: Mapping[str, Any]
+) -> None:
+    """The loaded bundle scores the example, and the same rows read as text, exactly as the model in memory."""
+    expected = predict(booster, rows, features.names)
+    as_text = rows.with_columns(pl.all().cast(pl.String))
+    fitted, misfits = fit_rows(as_text, signature["inputs"])
+    for frame in (rows, fitted):
+        if not np.array_equal(expected, predict(loaded, frame, features.names)):
+            raise AssertionError(f"{features.dataset}: the bundle does not score as the model does")
+    if [misfit for misfit in misfits if misfit.kind in ("missing column", "not a number")]:
+        raise AssertionError(f"{features.dataset}: the signature refuses its own example: {misfits[0].told}")
+
+
+if __name__ == "__main__":
+    start_log()
+    run_stage(main)

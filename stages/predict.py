@@ -1,0 +1,139 @@
+"""Score new rows with a saved bundle, without training.
+
+Reads   bundles/<dataset>/, and a file of rows: .csv, .parquet or .jsonl
+Writes  a table with the rows' other columns and their scores, to standard output (CSV) or to --output
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from stages.edges.bundles import EXAMPLE, Bundle, open_bundle
+from stages.edges.errors import UserError, run_stage
+from stages.edges.files import whole_file
+from stages.edges.log import log, start_log
+from stages.edges.models import predict
+from stages.methods.signature import Misfit, fit_rows
+
+FORMATS = (".csv", ".parquet", ".jsonl", ".ndjson")
+HELP = """\
+The rows must hold every input of the bundle's signature.json; `--example` prints ten rows to start from.
+Empty cells, NA and null mean: missing.  Columns that are no input are passed through in front of the scores.
+
+  binary       probability of the second class, and the decision at the bundle's threshold
+  multiclass   the most probable class, and the probability of every class
+  regression   the prediction
+"""
+
+
+def main(*arguments: str) -> None:
+    """Score a file of rows; see ``--help``."""
+    options = parse(arguments)
+    bundle = open_bundle(options.bundle)
+    if options.example:
+        sys.stdout.write((bundle.folder / EXAMPLE).read_text(encoding="utf-8"))
+        return
+    if options.rows is None:
+        raise UserError("a file of rows", "none", f"python -m stages.predict {options.bundle} rows.csv")
+    rows = read_rows(options.rows)
+    inputs, misfits = fit_rows(rows, bundle.signature["inputs"])
+    judge(misfits, options.unknown)
+    names = [entry["name"] for entry in bundle.signature["inputs"]]
+    scores = name_scores(predict(bundle.booster, inputs, names), bundle.signature)
+    others = rows.select([column for column in rows.columns if column not in names and column not in scores.columns])
+    write_scores(pl.concat([others, scores], how="horizontal") if others.width else scores, options.output)
+    log.info("%s rows scored by %s", f"{len(rows):,}", bundle.folder)
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.predict",
+        description="Score new rows with a saved bundle, without training.",
+        epilog=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("bundle", type=Path, help="a bundle, such as bundles/nycflights")
+    parser.add_argument("rows", type=Path, nargs="?", help="the rows to score: .csv, .parquet or .jsonl")
+    parser.add_argument("-o", "--output", type=Path, help="write there instead of to standard output (same formats)")
+    parser.add_argument(
+        "--unknown",
+        choices=("error", "missing"),
+        default="error",
+        help="what to do with a category that training never saw (default: %(default)s)",
+    )
+    parser.add_argument("--example", action="store_true", help="print ten example rows as CSV and stop")
+    return parser.parse_args(arguments)
+
+
+def read_rows(path: Path) -> pl.DataFrame:
+    """The rows of a file; CSV as text, so that the signature decides what is a number."""
+    if path.suffix not in FORMATS:
+        raise UserError(f"a file of rows in one of {', '.join(FORMATS)}", str(path), "convert it, or rename it")
+    try:
+        if path.suffix == ".csv":
+            rows = pl.read_csv(path, infer_schema=False)
+        elif path.suffix == ".parquet":
+            rows = pl.read_parquet(path)
+        else:
+            rows = pl.read_ndjson(path, infer_schema_length=None)
+    except FileNotFoundError:
+        raise UserError(f"the rows {path}", "no such file", "check the path") from None
+    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+        found = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        raise UserError(f"rows in {path}", found, "open it and check its header and encoding (UTF-8)") from None
+    if not len(rows):
+        raise UserError(f"at least one row in {path}", "none", "`--example` prints rows to start from")
+    return rows
+
+
+def judge(misfits: Sequence[Misfit], unknown: str) -> None:
+    """Refuse rows that do not fit; warn where scoring is still meaningful."""
+    refused = ["missing column", "not a number", *(["unknown category"] if unknown == "error" else [])]
+    wrong = [misfit for misfit in misfits if misfit.kind in refused]
+    if wrong:
+        told = "\n        ".join(f"{misfit.kind}: {misfit.told}" for misfit in wrong[:20])
+        more = f"\n        … and {len(wrong) - 20} more" if len(wrong) > 20 else ""
+        unseen = any(misfit.kind == "unknown category" for misfit in wrong)
+        advice = "; `--unknown missing` scores unknown categories as missing" if unseen else ""
+        raise UserError(
+            "rows that fit the bundle's signature", told + more, "`--example` prints rows that do" + advice
+        )
+    for misfit in misfits:
+        log.info("warning: %s in %s rows: %s", misfit.kind, f"{misfit.rows:,}", misfit.told)
+
+
+def name_scores(scores: Any, signature: Mapping[str, Any]) -> pl.DataFrame:
+    """Scores as named columns, by task."""
+    classes = pl.Series(signature["classes"], dtype=pl.String)
+    if signature["task"] == "binary":
+        late = (scores >= np.float32(signature["threshold"])).astype(np.int64)
+        return pl.DataFrame({"probability": scores, "decision": classes[late]})
+    if signature["task"] == "multiclass":
+        columns = {f"probability_{name}": scores[:, k] for k, name in enumerate(signature["classes"])}
+        return pl.DataFrame({"prediction": classes[scores.argmax(axis=1)], **columns})
+    return pl.DataFrame({"prediction": scores})
+
+
+def write_scores(table: pl.DataFrame, output: Path | None) -> None:
+    """CSV to standard output, or a whole file in the format of its suffix."""
+    if output is None:
+        sys.stdout.write(table.write_csv())
+        return
+    writers = {".csv": table.write_csv, ".parquet": table.write_parquet, ".jsonl": table.write_ndjson}
+    if output.suffix not in writers:
+        raise UserError(f"an output in one of {', '.join(writers)}", str(output), "choose another suffix")
+    with whole_file(output) as aside:
+        writers[output.suffix](aside)
+
+
+if __name__ == "__main__":
+    start_log()
+    run_stage(main)

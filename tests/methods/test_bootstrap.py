@@ -1,0 +1,125 @@
+"""Intervals: scipy as a second implementation, closed forms, and coverage in simulation."""
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from stages.methods import bootstrap
+from stages.methods.binary_scores import BinaryTable, ScoreTable
+from stages.methods.bootstrap import draw_weights, interval, jackknife, replicate
+
+
+def mean_of(values: np.ndarray) -> bootstrap.Measure:
+    return lambda weights: {"mean": weights @ values / weights.sum(axis=1)}
+
+
+@pytest.mark.parametrize("method", ["percentile", "bca", "basic"])
+def test_intervals_of_a_skewed_mean_agree_with_scipy(method: str) -> None:
+    values = np.random.default_rng(1).lognormal(0, 1, 60)
+    drawn = replicate(mean_of(values), draw_weights(60, 40_000, seed=2))["mean"]
+    left_out = jackknife(mean_of(values), 60)["mean"]
+    found = interval(drawn, values.mean(), method=method, level=0.9, left_out=left_out)
+    expected = scipy.stats.bootstrap(
+        (values,), np.mean, confidence_level=0.9, n_resamples=40_000, method=method, rng=np.random.default_rng(3)
+    ).confidence_interval
+    assert [found.low, found.high] == pytest.approx([expected.low, expected.high], abs=0.02)
+
+
+def test_bca_is_the_percentile_interval_for_a_symmetric_unbiased_statistic() -> None:
+    replicates = np.linspace(-1, 1, 2001)
+    corrected = interval(replicates, 0.0, method="bca", level=0.9, left_out=np.array([-1.0, 0.0, 1.0]))
+    assert [corrected.low, corrected.high] == pytest.approx([-0.9, 0.9], abs=1e-9)
+
+
+def test_weights_draw_as_many_units_as_there_are_and_do_not_depend_on_anything_but_the_seed() -> None:
+    weights = draw_weights(30, 500, seed=4)
+    assert (weights.sum(axis=1) == 30).all()
+    assert weights.mean() == 1.0
+    assert weights.var() == pytest.approx(1 - 1 / 30, rel=0.05)
+    assert np.array_equal(weights, draw_weights(30, 500, seed=4))
+    assert not np.array_equal(weights, draw_weights(30, 500, seed=5))
+
+
+def test_one_cluster_is_refused_with_the_way_out() -> None:
+    with pytest.raises(ValueError, match=r"at least two clusters.*evaluate\.resample"):
+        draw_weights(1, 100, seed=1)
+
+
+def test_undefined_replicates_are_dropped_and_counted() -> None:
+    replicates = np.concatenate([np.linspace(0, 1, 80), np.full(20, np.nan)])
+    found = interval(replicates, 0.5, method="percentile", level=0.9)
+    assert found.replicates == 80
+    assert [found.low, found.high] == pytest.approx([0.05, 0.95])
+
+
+def test_too_many_undefined_replicates_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"roc_auc is defined.*10 of 100"):
+        interval(np.where(np.arange(100) < 10, 0.5, np.nan), 0.5, method="percentile", level=0.9, name="roc_auc")
+
+
+def test_a_statistic_that_never_varies_has_an_interval_of_no_width() -> None:
+    for method in ("percentile", "bca", "basic"):
+        found = interval(np.full(100, 0.7), 0.7, method=method, level=0.95, left_out=np.full(10, 0.7))
+        assert (found.low, found.high) == pytest.approx((0.7, 0.7))
+
+
+def rows_as_table(labels: np.ndarray, logits: np.ndarray, units: np.ndarray) -> BinaryTable:
+    """Counts of coarse codes, made without the code under test."""
+    edges = np.linspace(-4, 4, 41)
+    codes = np.digitize(logits, edges)
+    counts = np.zeros((units.max() + 1, 2, 42))
+    np.add.at(counts, (units, labels, codes), 1)
+    centres = np.concatenate([[-4.1], (edges[:-1] + edges[1:]) / 2, [4.1]])
+    return BinaryTable(ScoreTable(1 / (1 + np.exp(-centres)), counts), 0.5, 1.0, 1.0)
+
+
+def covers(labels: np.ndarray, logits: np.ndarray, units: np.ndarray, truth: float, seed: int, metric: str) -> bool:
+    table = rows_as_table(labels, logits, units)
+    drawn = replicate(table.measure, draw_weights(len(table.scores.counts), 150, seed=seed))[metric]
+    estimate = table.measure(np.ones((1, len(table.scores.counts))))[metric][0]
+    found = interval(drawn, estimate, method="percentile", level=0.9)
+    return found.low <= truth <= found.high
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "accuracy"])
+def test_nine_in_ten_intervals_hold_the_truth_where_rows_are_independent(metric: str) -> None:
+    rng, hits, trials = np.random.default_rng(12), 0, 400
+    normal = scipy.stats.norm()
+    truth = normal.cdf(1 / np.sqrt(2)) if metric == "roc_auc" else normal.cdf(0.5)
+    for trial in range(trials):
+        labels = (rng.random(250) < 0.5).astype(int)
+        logits = rng.normal(0, 1, 250) + labels - 0.5
+        hits += covers(labels, logits, np.arange(250), truth, trial, metric)
+    assert hits / trials == pytest.approx(0.9, abs=3 * np.sqrt(0.9 * 0.1 / trials))
+
+
+def test_nine_in_ten_cluster_intervals_hold_the_truth_where_days_share_their_luck_and_row_intervals_do_not() -> None:
+    rng, trials, by_day, by_row = np.random.default_rng(13), 250, 0, 0
+    day = np.repeat(np.arange(40), 12)
+    truth = scipy.stats.norm().cdf(1 / np.sqrt(2 * (1 + 0.8**2)))  # a positive and a negative of different days
+    for trial in range(trials):
+        common, luck = rng.random(40)[day], rng.normal(0, 0.8, 40)[day]
+        labels = (rng.random(len(day)) < common).astype(int)  # whole days are late, too
+        logits = rng.normal(0, 1, len(day)) + labels - 0.5 + luck
+        by_day += covers(labels, logits, day, truth, trial, "roc_auc")
+        by_row += covers(labels, logits, np.arange(len(day)), truth, trial, "roc_auc")
+    assert by_day / trials == pytest.approx(0.9, abs=0.055)  # Monte-Carlo error, and 40 clusters are not many
+    assert by_row / trials < 0.8
+
+
+def test_the_basic_interval_mends_most_of_the_bias_that_makes_percentile_intervals_miss_a_calibration_error() -> None:
+    rng, trials, hits = np.random.default_rng(14), 150, {"basic": 0, "percentile": 0}
+    groups = (np.arange(10) + 0.5) / 10
+    for trial in range(trials):
+        group, block = rng.integers(0, 10, 3000), np.arange(3000) % 500
+        labels = (rng.random(3000) < groups[group] - 0.02).astype(int)  # truth: 0.02 in every group
+        counts = np.zeros((500, 2, 10))
+        np.add.at(counts, (block, labels, group), 1)
+        table = BinaryTable(ScoreTable(groups, counts), 0.5, 1.0, 1.0)
+        drawn = replicate(table.measure, draw_weights(500, 199, seed=trial))["calibration_error"]
+        estimate = table.measure(np.ones((1, 500)))["calibration_error"][0]
+        for method in hits:
+            found = interval(drawn, estimate, method=method, level=0.9)
+            hits[method] += max(found.low, 0) <= 0.02 <= found.high
+    assert hits["basic"] / trials > 0.78
+    assert hits["percentile"] / trials < 0.5

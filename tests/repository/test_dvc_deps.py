@@ -1,0 +1,170 @@
+"""DVC reruns a stage only for what `dvc.yaml` lists: the code it imports, the parameters it reads, the folders it writes."""
+
+import ast
+import inspect
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grimp
+import pytest
+import yaml
+
+from stages.edges import layout
+
+ROOT = Path(__file__).parents[2]
+PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+DATASETS = sorted(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["datasets"])
+# Imports under TYPE_CHECKING never run, so they cannot change a result.
+GRAPH = grimp.build_graph("stages", exclude_type_checking_imports=True)
+
+
+def body(stage: str) -> dict[str, Any]:
+    definition: dict[str, Any] = PIPELINE[stage]
+    return definition.get("do", definition)
+
+
+def module_of(stage: str) -> str:
+    """The module that the stage's command runs: ``python -m stages.train ${key}``."""
+    return next(word for word in str(body(stage)["cmd"]).split() if word.startswith("stages."))
+
+
+def source_of(module: str) -> Path:
+    path = ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(source_of(module).read_text(encoding="utf-8"))
+
+
+def notebook_imports(stage: str) -> set[str]:
+    """Modules of ours that the code cells of the stage's notebooks import."""
+    found = set()
+    for notebook in (ROOT / dep for dep in body(stage)["deps"] if str(dep).endswith(".ipynb")):
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        for cell in (cell for cell in cells if cell["cell_type"] == "code"):
+            code = "".join(line for line in cell["source"] if not line.startswith(("%", "!")))
+            found |= imported(ast.parse(code))
+    return found
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Modules of ours named by the import statements of a tree."""
+    named = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            named |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            named |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return named & GRAPH.modules
+
+
+def closure(modules: set[str]) -> set[str]:
+    """The modules themselves and all that importing them imports."""
+    return modules.union(*(GRAPH.find_upstream_modules(module) for module in modules))
+
+
+def is_loading_a_dataset(modules: set[str]) -> bool:
+    """Whether `load_dataset`, which imports a dataset's module by name, is asked for."""
+    names = (node for module in modules for node in ast.walk(tree_of(module)) if isinstance(node, ast.ImportFrom))
+    return any(alias.name == "load_dataset" for node in names for alias in node.names)
+
+
+def code_of(stage: str) -> list[str]:
+    """Every source file that can change what the stage does, as `dvc.yaml` writes it; the stage's own file first."""
+    own = module_of(stage)
+    modules = closure({own} | notebook_imports(stage))
+    peculiar: set[str] = set()
+    if is_loading_a_dataset(modules):
+        for dataset in DATASETS:
+            home = f"stages.datasets.{dataset}"
+            peculiar |= {home} | {module for module in GRAPH.modules if module.startswith(home + ".")}
+        modules |= closure(peculiar)
+    shared = {module for module in modules - peculiar if not source_of(module).name == "__init__.py"}
+    files = sorted(source_of(module).relative_to(ROOT).as_posix() for module in shared - {own})
+    datasets = sorted({dataset_entry(dataset) for dataset in DATASETS}) if peculiar else []
+    return [source_of(own).relative_to(ROOT).as_posix(), *files, *datasets]
+
+
+def dataset_entry(dataset: str) -> str:
+    is_package = source_of(f"stages.datasets.{dataset}").name == "__init__.py"
+    return "stages/datasets/${key}" if is_package else "stages/datasets/${key}.py"
+
+
+def is_code(dep: str) -> bool:
+    return dep.startswith("stages/")
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_a_stage_depends_on_exactly_the_code_it_imports(stage: str) -> None:
+    listed = [str(dep) for dep in body(stage)["deps"]]
+    wanted = code_of(stage)
+    if sorted(filter(is_code, listed)) != sorted(wanted):
+        paste = json.dumps([*(dep for dep in listed if not is_code(dep)), *wanted])
+        missing, stale = sorted({*wanted} - {*listed}), sorted({*filter(is_code, listed)} - {*wanted})
+        pytest.fail(f"{stage} in dvc.yaml\nmissing {missing}\nstale   {stale}\npaste   deps: {paste}", pytrace=False)
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_a_stage_lists_exactly_the_parameters_it_reads(stage: str) -> None:
+    read = sorted({*parameters_read(tree_of(module_of(stage)))})
+    assert sorted(body(stage).get("params", [])) == read, f"paste   params: {json.dumps(read)}"
+
+
+def parameters_read(tree: ast.Module) -> Iterator[str]:
+    """``seed`` and the sections named in calls of `read_settings`, or taken from `read_params` by hand.
+
+    The cluster section is left out on purpose: results never depend on it.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id == "read_seed":
+                yield "seed"
+            if node.func.id == "read_settings":
+                named = [keyword.value for keyword in node.keywords if keyword.arg == "section"]
+                yield f"datasets.${{key}}.{ast.literal_eval((named or node.args[2:])[0])}"
+        if isinstance(node, ast.Subscript) and ast.unparse(node).startswith("read_params()['datasets'][name]["):
+            yield f"datasets.${{key}}.{ast.literal_eval(node.slice)}"
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_a_stage_writes_only_where_the_layout_says(stage: str) -> None:
+    places = [
+        function("${key}")
+        for name, function in inspect.getmembers(layout, inspect.isfunction)
+        if function.__module__ == layout.__name__
+    ]
+    for kind in ("outs", "metrics", "plots"):
+        for entry in body(stage).get(kind, []):
+            out = Path(next(iter(entry)) if isinstance(entry, dict) else entry)
+            assert any(place in (out, *out.parents) for place in places), f"{out} is not in stages/edges/layout.py"
+
+
+def test_data_that_a_stage_reads_is_made_by_an_earlier_stage() -> None:
+    made: list[Path] = []
+    for stage in PIPELINE:
+        for dep in (Path(dep) for dep in body(stage)["deps"]):
+            is_known = (ROOT / dep).is_file() or dep.parts[0] == "stages"
+            assert is_known or any(out in (dep, *dep.parents) or dep in out.parents for out in made), f"{stage}: {dep}"
+        for kind in ("outs", "metrics", "plots"):
+            made += [Path(next(iter(e)) if isinstance(e, dict) else e) for e in body(stage).get(kind, [])]
+
+
+def test_nothing_is_imported_by_name_at_run_time_except_datasets() -> None:
+    hidden = [module for module in GRAPH.modules if {"import_module", "__import__"} & names_used(tree_of(module))]
+    assert hidden == ["stages.datasets.contract"]
+
+
+def names_used(tree: ast.Module) -> set[str]:
+    return {getattr(node, "id", None) or getattr(node, "attr", "") for node in ast.walk(tree)}
+
+
+def test_packages_hold_no_code_of_their_own_so_that_stages_need_not_list_them() -> None:
+    for package in ("stages", "stages.edges", "stages.methods", "stages.datasets"):
+        assert len(tree_of(package).body) == 1, f"{source_of(package)} holds more than its docstring"
+
+
+def test_compiled_files_beside_the_code_do_not_count_as_changes() -> None:
+    assert "__pycache__/" in (ROOT / ".dvcignore").read_text(encoding="utf-8").splitlines()

@@ -1,0 +1,1 @@
+"""The scripts behind `make`: they serve the repository; no stage imports them."""

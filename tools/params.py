@@ -1,0 +1,71 @@
+"""Compose ``params/`` into ``params.yaml``, the file that DVC reads and git keeps.
+
+Reads   params/ (Hydra), the ``hydra`` section of .dvc/config
+Writes  params.yaml
+
+``dvc repro`` never composes; only ``dvc exp run`` does.  The composition here is DVC's own function with DVC's own
+settings, so the two cannot differ.  ``--check`` writes nothing and fails when the file is stale.
+"""
+
+import argparse
+import difflib
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from stages.edges.errors import UserError, run_stage
+
+PARAMS = Path("params.yaml")
+SHOWN = 20  # lines of difference in the message
+
+
+def compose_params(root: Path, overrides: Sequence[str] = ()) -> str:
+    """The text that ``dvc exp run`` would write to ``params.yaml`` for these overrides."""
+    from dvc.config import Config
+    from dvc.utils.hydra import compose_and_dump
+
+    hydra = Config(str(root / ".dvc"))["hydra"]
+    with tempfile.TemporaryDirectory() as folder:
+        composed = Path(folder) / PARAMS.name
+        compose_and_dump(
+            composed,
+            config_dir=str(root / hydra.get("config_dir", "conf")),
+            config_module=None,
+            config_name=hydra.get("config_name", "config"),
+            plugins_path=str(root / hydra.get("plugins_path", "")),
+            overrides=list(overrides),
+        )
+        return composed.read_text(encoding="utf-8")
+
+
+def check_params(root: Path) -> None:
+    """Raise a `UserError` with the differing lines when ``params.yaml`` is not what ``params/`` composes to."""
+    wanted = compose_params(root)
+    found = (root / PARAMS).read_text(encoding="utf-8") if (root / PARAMS).exists() else ""
+    if wanted != found:
+        compared = difflib.unified_diff(
+            found.splitlines(), wanted.splitlines(), "params.yaml", "params/", lineterm="", n=0
+        )
+        lines = list(compared)
+        rest = [f"… and {len(lines) - SHOWN} lines more"] if len(lines) > SHOWN else []
+        raise UserError(
+            "params.yaml equal to the composition of params/",
+            "\n        ".join(["a stale file:", *lines[:SHOWN], *rest]),
+            "edit files under params/ only, then run `make params` and commit both",
+        )
+
+
+def main(*arguments: str) -> None:
+    """Write ``params.yaml``, or judge it with ``--check``."""
+    parser = argparse.ArgumentParser(prog="python -m tools.params", description=main.__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when params.yaml is stale")
+    parser.add_argument("overrides", nargs="*", help="Hydra overrides, such as scale=tiny")
+    options = parser.parse_args(arguments)
+    if options.check:
+        check_params(Path.cwd())
+    else:
+        PARAMS.write_text(compose_params(Path.cwd(), options.overrides), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,116 @@
+"""Show what the line has found: one row per dataset and metric, never a bare number.
+
+Reads   metrics/<dataset>/test.json; params.yaml for the order of the datasets
+Writes  with --readme, the block between the two markers in README.md; with --check it only says whether that is stale
+
+The first metrics of each file are shown, in the order in which `evaluate` wrote them.
+"""
+
+import argparse
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from stages.edges import layout
+from stages.edges.errors import UserError, run_stage
+from stages.edges.files import read_json
+from stages.edges.settings import read_params
+
+SHOWN = 5  # metrics of a dataset in the table; its file holds them all
+README = Path("README.md")
+BEGIN, END = "<!-- results: written by `make results` -->", "<!-- end of results -->"
+HEADER = ("dataset", "metric", "value", "interval", "baseline", "n")
+ARROWS = {"higher": "↑", "lower": "↓"}
+
+
+def read_results() -> dict[str, dict[str, Any]]:
+    """The evaluated datasets in the order of ``params.yaml``, each with its metrics by name."""
+    files = {name: layout.metrics(name) / "test.json" for name in read_params().get("datasets", {})}
+    found = {name: read_json(file) for name, file in files.items() if file.exists()}
+    if not found:
+        raise UserError("metrics/<dataset>/test.json of at least one dataset", "none", "run `make repro`")
+    return found
+
+
+def rows(results: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
+    """One row of words per shown metric; the arrow says which way is better."""
+    for dataset, metrics in results.items():
+        for name, metric in list(metrics.items())[:SHOWN]:
+            yield (
+                dataset,
+                f"{name} {ARROWS.get(metric['direction'], '')}".strip(),
+                number(metric["value"]),
+                f"[{number(metric['low'])}, {number(metric['high'])}]",
+                number(metric["baseline"]),
+                f"{metric['n']:,}",
+            )
+
+
+def number(value: float | None) -> str:
+    """Four decimals, or four significant digits for what is large."""
+    if value is None:
+        return "–"
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:,.4g}"
+
+
+def levels(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """The confidence level of the intervals, for the sentence under the table: ``95 %``."""
+    found = sorted({metric["level"] for metrics in results.values() for metric in metrics.values()})
+    return " and ".join(f"{100 * level:g} %" for level in found)
+
+
+def terminal_text(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """The table and where to look next."""
+    aligned = ("left", "left", "right", "left", "right", "right")
+    table = tabulate(list(rows(results)), HEADER, colalign=aligned, disable_numparse=True)
+    names = ",".join(results) if len(results) == 1 else f"{{{','.join(results)}}}"
+    return "\n".join([
+        "", table, "",
+        f"Intervals at {levels(results)}; ↑ higher is better, ↓ lower is better; baseline: one rule on one feature.",
+        f"next   metrics/{names}/test.json       every metric",
+        f"       reports/{names}/explore.html    the data in pictures",
+        "       dvc plots show                  curves, calibration, relevance as one page",
+    ])  # fmt: skip
+
+
+def readme_block(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """The same table for README.md, markers included."""
+    aligned = ("left", "left", "right", "left", "right", "right")
+    table = tabulate(list(rows(results)), HEADER, tablefmt="pipe", colalign=aligned, disable_numparse=True)
+    return f"{BEGIN}\n{table}\n\nIntervals at {levels(results)}; ↑ higher is better, ↓ lower is better.\n{END}"
+
+
+def with_block(readme: str, block: str) -> str:
+    """``readme`` with the text between the markers replaced."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise UserError(
+            f"the markers {BEGIN} and {END} in {README}", "no such pair", "put them where the table belongs"
+        )
+    return before + block + after
+
+
+def main(*arguments: str) -> None:
+    """Print the results of the last run, or keep README.md up to date with them."""
+    parser = argparse.ArgumentParser(prog="python -m tools.results", description=main.__doc__)
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--readme", action="store_true", help="write the table into README.md")
+    choice.add_argument("--check", action="store_true", help="fail when README.md shows other results")
+    options = parser.parse_args(arguments)
+    results = read_results()
+    if not options.check:
+        print(terminal_text(results))
+    if options.readme or options.check:
+        found = README.read_text(encoding="utf-8")
+        wanted = with_block(found, readme_block(results))
+        if options.check and found != wanted:
+            raise UserError("the results of metrics/ in README.md", "an older table", "run `make results` and commit")
+        if options.readme and found != wanted:
+            README.write_text(wanted, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run_stage(main)
