@@ -42,6 +42,7 @@ def execute_notebook(path: Path, parameters: Mapping[str, Any]) -> Any:
             None,
             parameters=dict(parameters),
             kernel_name="python3",
+            language="python",
             progress_bar=False,
             kernel_manager_class=_own_kernel(folder),
             extra_arguments=["--HistoryManager.enabled=False", "--log-level=50"],

@@ -41,7 +41,7 @@ _ROWS_AT_ONCE = 1 << 20
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """Rows by unit, label and code: ``probabilities`` (codes,) ascending, ``counts`` (units, 2, codes)."""
+    """Rows by unit, label and code: ``counts`` (units, 2, codes), with the ascending ``probabilities`` of the codes."""
 
     probabilities: Float
     counts: Float
@@ -64,10 +64,10 @@ class ScoreTable:
 
 @dataclass(frozen=True)
 class BinaryTable:
-    """The resampling table of one system, with its decision threshold and the costs of its mistakes."""
+    """The resampling table of one system; ``flagged`` (codes,) are a yes, and mistakes have their costs."""
 
     scores: ScoreTable
-    threshold: float
+    flagged: NDArray[np.bool_]
     cost_of_miss: float
     cost_of_false_alarm: float
 
@@ -98,17 +98,12 @@ class BinaryTable:
     @property
     def confusion(self) -> Float:
         """Rows by unit, actual and predicted class, shape (units, 2, 2)."""
-        flagged = self._flagged()
-        yes = self.scores.counts[:, :, flagged].sum(axis=2)
-        no = self.scores.counts[:, :, ~flagged].sum(axis=2)
+        yes = self.scores.counts[:, :, self.flagged].sum(axis=2)
+        no = self.scores.counts[:, :, ~self.flagged].sum(axis=2)
         return np.stack([no, yes], axis=2)
 
-    def _flagged(self) -> NDArray[np.bool_]:
-        return self.scores.probabilities >= self.threshold
-
     def _confusion(self, negatives: Float, positives: Float) -> tuple[Float, Float, Float, Float]:
-        flagged = self._flagged()
-        false_alarms, hits = negatives[:, flagged].sum(axis=1), positives[:, flagged].sum(axis=1)
+        false_alarms, hits = negatives[:, self.flagged].sum(axis=1), positives[:, self.flagged].sum(axis=1)
         return negatives.sum(axis=1) - false_alarms, false_alarms, positives.sum(axis=1) - hits, hits
 
 
@@ -131,9 +126,9 @@ class BinaryTask:
 
     def table(self, cells: pl.DataFrame, units: list[str]) -> BinaryTable:
         """Merged cells as arrays."""
-        return BinaryTable(
-            ScoreTable.from_cells(cells, VIEW, units), self.threshold, self.cost_of_miss, self.cost_of_false_alarm
-        )
+        codes, counts = unit_counts(cells, VIEW, units, n_labels=2)
+        scores = ScoreTable(probability_of_code(codes), counts)
+        return BinaryTable(scores, codes >= self.threshold_code, self.cost_of_miss, self.cost_of_false_alarm)
 
     def exact(self, labels: Int, scores: NDArray[np.float32]) -> dict[str, float]:
         """Every metric on the rows themselves."""

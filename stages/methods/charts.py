@@ -146,8 +146,8 @@ def _spread_line(axes: Axes, place: int, column: Explored, rows: int) -> None:
     colour = ORANGE if beyond else GREY
     axes.plot([low, high], [place, place], color=GREY, lw=1, solid_capstyle="round")
     axes.plot([low, high], [place, place], "|", color=GREY, ms=6)
-    axes.barh(place, right - left, left=left, height=0.56, color=BLUE, lw=0)
-    axes.plot([0, 0], [place - 0.28, place + 0.28], color="white", lw=1.4)
+    axes.barh(place, right - left, left=left, height=0.56, color=BLUE, lw=0, zorder=3)
+    axes.plot([0, 0], [place - 0.28, place + 0.28], color="white", lw=1.4, zorder=4)
     if beyond:
         axes.annotate(
             share_text(beyond),

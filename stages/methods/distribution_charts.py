@@ -29,6 +29,7 @@ from stages.methods.numerals import share_text, short_count
 Explored = Mapping[str, Any]
 MOST_PANELS = 24
 MOST_DATED = 3
+ACROSS = 4
 
 
 @styled
@@ -90,14 +91,20 @@ def category_distributions(explored: Explored) -> Picture:
     if not drawable:
         return nothing()
     shown = most_telling(drawable, MOST_PANELS)
-    figure, every = panels(len(shown), across=4, height=2.5)
-    for axes, column in zip(every, shown, strict=True):
-        _draw_categories(axes, column)
+    slots = [max(4, *(_bars(c) for c in shown[k : k + ACROSS])) for k in range(0, len(shown), ACROSS)]
+    inches = [0.5 + 0.155 * n for n in slots]
+    figure, every = panels(len(shown), across=ACROSS, height=sum(inches) / len(inches), height_ratios=inches)
+    for place, (axes, column) in enumerate(zip(every, shown, strict=True)):
+        _draw_categories(axes, column, slots[place // ACROSS])
     note = cut_note(shown, drawable, "most associated with the target")
     return picture(figure, "Most frequent values of categorical columns", note)
 
 
-def _draw_categories(axes: Axes, column: Explored) -> None:
+def _bars(column: Explored) -> int:
+    return len(column["distribution"]["values"]) + bool(column["distribution"]["other_values"])
+
+
+def _draw_categories(axes: Axes, column: Explored, slots: int) -> None:
     drawn = column["distribution"]
     values, rows = [*drawn["values"]], [*drawn["rows"]]
     colours = [BLUE] * len(rows)
@@ -121,7 +128,7 @@ def _draw_categories(axes: Axes, column: Explored) -> None:
             color=QUIET,
         )
     axes.set_yticks(range(len(rows)), [elided(str(v), 16) for v in values], fontsize=7.5, color=INK)
-    axes.set_ylim(max(len(rows), 12) - 0.4, -0.6)
+    axes.set_ylim(slots - 0.4, -0.6)
     axes.set_xlim(0, max(min(max(rows), lead * 1.6), 1) * 1.3)
     axes.set_xticks([])
     axes.spines[:].set_visible(False)

@@ -57,6 +57,7 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
     "legend.fontsize": 8.5,
     "figure.constrained_layout.use": True,
+    "text.parse_math": False,  # a column may be called a$b$c
     "svg.fonttype": "none",
     "svg.hashsalt": "plumbline",
     "image.composite_image": False,

@@ -128,8 +128,9 @@ def _missing_fact(explored: Explored) -> str:
     rows, most = explored["rows"], holed[0]
     much = sum(c["nulls"] / rows > MUCH_MISSING for c in holed)
     return (
-        f"{len(holed)} of {len(explored['columns'])} columns have missing values, {much or 'none'} of them more than "
-        f"{100 * MUCH_MISSING:g}{GAP}%; the most is {code(most['name'])} with <b>{share_text(most['nulls'] / rows)}</b>."
+        f"{len(holed)} of {len(explored['columns'])} columns have missing values, {much or 'none'} of them more "
+        f"than {100 * MUCH_MISSING:g}{GAP}%; the most is {code(most['name'])} with "
+        f"<b>{share_text(most['nulls'] / rows)}</b>."
     )
 
 
@@ -141,9 +142,9 @@ def _outlying_fact(explored: Explored) -> str:
     share = (c["outlying"]["below"] + c["outlying"]["above"]) / max(explored["rows"] - c["nulls"], 1)
     return (
         f"{len(ranked)} numeric {plural('column', len(ranked))} "
-        f"{'reaches' if len(ranked) == 1 else 'reach'} beyond three interquartile ranges from the quartiles, most often "
-        f"{code(c['name'])} (<b>{share_text(share)}</b> of its values; {value_text(c['low'])} to {value_text(c['high'])}"
-        f"{_with_unit(c)})."
+        f"{'reaches' if len(ranked) == 1 else 'reach'} beyond three interquartile ranges from the quartiles, "
+        f"most often {code(c['name'])} (<b>{share_text(share)}</b> of its values; {value_text(c['low'])} to "
+        f"{value_text(c['high'])}{_with_unit(c)})."
     )
 
 

@@ -1,11 +1,12 @@
 """Real servers on free ports of 127.0.0.1: a publisher with bad manners, and an S3 server with keys."""
 
+import hashlib
 import re
 import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,11 @@ from typing import Any
 
 import pytest
 
+from stages.edges import transfer
+from stages.edges.errors import UserError
+from stages.edges.settings import ClusterSettings
+from stages.edges.sources import Source, fetch_sources, gathering_folder, name_source, place_files
+
 RCLONE = Path(sys.executable).with_name("rclone")
 KEYS = ("plumbline-key", "plumbline-secret")
 CLEAN_AWS = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_DEFAULT_REGION": "us-east-1", "AWS_CONFIG_FILE": "/dev/null"}
@@ -23,7 +29,10 @@ CLEAN_AWS |= {"AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
 
 @dataclass
 class Answer:
-    """How one request is answered; the default is a well-behaved server."""
+    """How one request is answered; the default is a well-behaved server.
+
+    ``anonymous`` names no version of the object, ``careless`` continues any version, ``unsized`` states no length.
+    """
 
     status: int = 200
     body: bytes | None = None
@@ -33,6 +42,7 @@ class Answer:
     declared: int | None = None
     ranges: bool = True
     anonymous: bool = False
+    careless: bool = False
     unsized: bool = False
     chunked: bool = False
 
@@ -44,6 +54,7 @@ class Seen:
     name: str
     range: str | None
     if_range: str | None
+    accept_encoding: str | None
     status: int = 0
     sent: int = 0
 
@@ -94,7 +105,8 @@ class Publisher:
 
             def do_GET(self) -> None:
                 name = self.path.lstrip("/").partition("?")[0]
-                seen = Seen(name, self.headers.get("Range"), self.headers.get("If-Range"))
+                asked = (self.headers.get(header) for header in ("Range", "If-Range", "Accept-Encoding"))
+                seen = Seen(name, *asked)
                 publisher.seen.append(seen)
                 script = publisher.script.get(name)
                 answer = script.pop(0) if script else publisher.always.get(name, Answer())
@@ -109,7 +121,7 @@ class Publisher:
         etag = f'"{self.versions.get(seen.name, "1")}"'
         seen.status, start = answer.status, 0
         headers = dict(answer.headers)
-        if answer.status == 200 and answer.ranges and seen.range and seen.if_range in (None, etag):
+        if answer.status == 200 and answer.ranges and seen.range and (answer.careless or seen.if_range in (None, etag)):
             start = int(re.fullmatch(r"bytes=(\d+)-", seen.range)[1])  # type: ignore[index]
             seen.status = 206 if start < len(whole) else 416
             span = f"{start}-{len(whole) - 1}" if start < len(whole) else "*"
@@ -239,3 +251,57 @@ def s3(s3_server: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> SimpleNam
 def answer() -> type[Answer]:
     """How a publisher answers one request; test modules cannot import a conftest."""
     return Answer
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, no proxy on the way to 127.0.0.1, and short waits between attempts."""
+    folder = tmp_path / "workplace"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(transfer, "BACKOFF_S", 0.001)
+    for variable in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    return folder
+
+
+@pytest.fixture
+def pinned() -> Callable[[str, bytes], Source]:
+    """A source that promises these bytes."""
+    return lambda location, body: name_source(
+        location, mirror=None, bytes=len(body), sha256=hashlib.sha256(body).hexdigest()
+    )
+
+
+@pytest.fixture
+def unpinned() -> Callable[[str], Source]:
+    """A living source: whatever is published."""
+    return lambda location: name_source(location, mirror=None)
+
+
+@pytest.fixture
+def download(workplace: Path) -> Callable[..., Path]:
+    """What the stage does, in this process: fetch all sources, then place them."""
+
+    def run(*sources: Source, attempts: int = 3, timeout_s: float = 20.0) -> Path:
+        folder, cluster = Path("data/raw/case"), ClusterSettings(workers=2, training_threads=1)
+        with gathering_folder("case") as gathering:
+            fetched = fetch_sources(sources, gathering, attempts=attempts, timeout_s=timeout_s, cluster=cluster)
+            place_files(folder, fetched)
+        return folder
+
+    return run
+
+
+@pytest.fixture
+def refuse(download: Callable[..., Path]) -> Callable[..., UserError]:
+    """The error of a download that must fail and leave nothing that looks like a result."""
+
+    def run(*sources: Source, **options: Any) -> UserError:
+        with pytest.raises(UserError) as caught:
+            download(*sources, **options)
+        assert not Path("data").exists()
+        assert caught.value.next_step
+        return caught.value
+
+    return run

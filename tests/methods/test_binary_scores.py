@@ -31,7 +31,7 @@ def tabulate(labels: np.ndarray, scores: np.ndarray, units: np.ndarray) -> tuple
 
 def sklearn_scores(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
     yes = scores >= np.float32(TASK.threshold)
-    (passes, false_alarms), (misses, hits) = reference.confusion_matrix(labels, yes, labels=[0, 1])
+    (_, false_alarms), (misses, _) = reference.confusion_matrix(labels, yes, labels=[0, 1])
     return {
         "roc_auc": reference.roc_auc_score(labels, scores),
         "average_precision": reference.average_precision_score(labels, scores),
@@ -112,6 +112,17 @@ def test_metrics_of_decisions_are_equal_on_rows_and_on_codes() -> None:
     exact = TASK.exact(labels, scores)
     for name in AT_THRESHOLD:
         assert coded[name][0] == exact[name]
+
+
+@pytest.mark.parametrize("code", [0, 300, 1024, 1900, 1990, 2040, 2048])
+def test_decisions_agree_on_rows_and_on_codes_to_the_very_ends_of_the_scale(code: int) -> None:
+    task = BinaryTask(code, cost_of_miss=3.0, cost_of_false_alarm=1.0)
+    near_one = np.float32(1) - np.arange(200, dtype=np.float32) * np.float32(6e-8)
+    scores = np.concatenate([near_one, np.geomspace(1e-9, 0.9, 200).astype(np.float32)])
+    labels = np.arange(400) % 2
+    table = task.table(task.tabulate(np.zeros(400, np.int64), ["all"], labels, scores), ["all"])
+    coded, exact = table.measure(np.ones((1, 1))), task.exact(labels, scores)
+    assert [coded[name][0] for name in AT_THRESHOLD] == [exact[name] for name in AT_THRESHOLD]
 
 
 def test_coding_moves_the_other_metrics_far_less_than_their_standard_error() -> None:

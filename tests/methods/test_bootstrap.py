@@ -70,7 +70,7 @@ def rows_as_table(labels: np.ndarray, logits: np.ndarray, units: np.ndarray) -> 
     counts = np.zeros((units.max() + 1, 2, 42))
     np.add.at(counts, (units, labels, codes), 1)
     centres = np.concatenate([[-4.1], (edges[:-1] + edges[1:]) / 2, [4.1]])
-    return BinaryTable(ScoreTable(1 / (1 + np.exp(-centres)), counts), 0.5, 1.0, 1.0)
+    return BinaryTable(ScoreTable(1 / (1 + np.exp(-centres)), counts), centres >= 0, 1.0, 1.0)
 
 
 def covers(labels: np.ndarray, logits: np.ndarray, units: np.ndarray, truth: float, seed: int, metric: str) -> bool:
@@ -102,9 +102,10 @@ def test_nine_in_ten_cluster_intervals_hold_the_truth_where_days_share_their_luc
         labels = (rng.random(len(day)) < common).astype(int)  # whole days are late, too
         logits = rng.normal(0, 1, len(day)) + labels - 0.5 + luck
         by_day += covers(labels, logits, day, truth, trial, "roc_auc")
-        by_row += covers(labels, logits, np.arange(len(day)), truth, trial, "roc_auc")
+        if trial < 80:  # enough to see it fail
+            by_row += covers(labels, logits, np.arange(len(day)), truth, trial, "roc_auc")
     assert by_day / trials == pytest.approx(0.9, abs=0.055)  # Monte-Carlo error, and 40 clusters are not many
-    assert by_row / trials < 0.8
+    assert by_row / 80 < 0.75
 
 
 def test_the_basic_interval_mends_most_of_the_bias_that_makes_percentile_intervals_miss_a_calibration_error() -> None:
@@ -115,7 +116,7 @@ def test_the_basic_interval_mends_most_of_the_bias_that_makes_percentile_interva
         labels = (rng.random(3000) < groups[group] - 0.02).astype(int)  # truth: 0.02 in every group
         counts = np.zeros((500, 2, 10))
         np.add.at(counts, (block, labels, group), 1)
-        table = BinaryTable(ScoreTable(groups, counts), 0.5, 1.0, 1.0)
+        table = BinaryTable(ScoreTable(groups, counts), groups >= 0.5, 1.0, 1.0)
         drawn = replicate(table.measure, draw_weights(500, 199, seed=trial))["calibration_error"]
         estimate = table.measure(np.ones((1, 500)))["calibration_error"][0]
         for method in hits:

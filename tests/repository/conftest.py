@@ -13,6 +13,46 @@ ROOT = Path(__file__).parents[2]
 BINARIES = Path(sys.executable).parent
 
 
+PIPELINE = """\
+stages:
+  draw:
+    foreach: ${datasets}
+    do:
+      cmd: python draw.py ${key}
+      deps: [draw.py]
+      params: ["datasets.${key}.n"]
+      outs: ["data/${key}.txt"]
+  count:
+    foreach: ${datasets}
+    do:
+      cmd: python count.py ${key}
+      deps: [count.py, "data/${key}.txt"]
+      metrics: [{"metrics/${key}/count.json": {cache: false}}]
+"""
+DRAW = """\
+import os, sys
+from pathlib import Path
+import yaml
+n = yaml.safe_load(Path("params.yaml").read_text())["datasets"][sys.argv[1]]["n"]
+Path("data").mkdir(exist_ok=True)
+Path(f"data/{sys.argv[1]}.txt").write_text("x" * n)
+"""
+COUNT = """\
+import json, sys
+from pathlib import Path
+text = Path(f"data/{sys.argv[1]}.txt").read_text()
+Path(f"metrics/{sys.argv[1]}").mkdir(parents=True, exist_ok=True)
+Path(f"metrics/{sys.argv[1]}/count.json").write_text(json.dumps({"length": {"value": len(text)}}) + "\\n")
+"""
+HYDRA = """\
+[core]
+    analytics = false
+[hydra]
+    enabled = true
+    config_dir = params
+"""
+
+
 def environment(**more: str) -> dict[str, str]:
     """The environment of this run without what belongs to an enclosing git command or pre-commit."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "PRE_COMMIT", "AWS_"))}
@@ -99,3 +139,27 @@ def clone(run: Run) -> Callable[[Path], Path]:
         return to
 
     return clone_working_tree
+
+
+@pytest.fixture
+def line(tmp_path: Path, run, write_files) -> Path:
+    """A committed two-stage line whose lock is up to date."""
+    repository = tmp_path / "line"
+    write_files(
+        repository,
+        {
+            "dvc.yaml": PIPELINE,
+            "draw.py": DRAW,
+            "count.py": COUNT,
+            "params/config.yaml": "datasets:\n  pears:\n    n: 5\n  plums:\n    n: 7\n",
+            ".gitignore": "/data/\n",
+        },
+    )
+    run("git", "init", "--quiet", cwd=repository)
+    run("dvc", "init", "--quiet", cwd=repository)
+    (repository / ".dvc" / "config").write_text(HYDRA, encoding="utf-8")
+    run("python", "-m", "tools.params", cwd=repository)
+    run("dvc", "repro", "--quiet", cwd=repository)
+    run("git", "add", "--all", cwd=repository)
+    run("git", "commit", "--quiet", "-m", "a run", cwd=repository)
+    return repository

@@ -2,69 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
-PIPELINE = """\
-stages:
-  draw:
-    foreach: ${datasets}
-    do:
-      cmd: python draw.py ${key}
-      deps: [draw.py]
-      params: ["datasets.${key}.n"]
-      outs: ["data/${key}.txt"]
-  count:
-    foreach: ${datasets}
-    do:
-      cmd: python count.py ${key}
-      deps: [count.py, "data/${key}.txt"]
-      metrics: [{"metrics/${key}/count.json": {cache: false}}]
-"""
-DRAW = """\
-import os, sys
-from pathlib import Path
-import yaml
-n = yaml.safe_load(Path("params.yaml").read_text())["datasets"][sys.argv[1]]["n"]
-Path("data").mkdir(exist_ok=True)
-Path(f"data/{sys.argv[1]}.txt").write_text("x" * n)
-"""
-COUNT = """\
-import json, sys
-from pathlib import Path
-text = Path(f"data/{sys.argv[1]}.txt").read_text()
-Path(f"metrics/{sys.argv[1]}").mkdir(parents=True, exist_ok=True)
-Path(f"metrics/{sys.argv[1]}/count.json").write_text(json.dumps({"length": {"value": len(text)}}) + "\\n")
-"""
-HYDRA = """\
-[core]
-    analytics = false
-[hydra]
-    enabled = true
-    config_dir = params
-"""
-
-
-@pytest.fixture
-def line(tmp_path: Path, run, write_files) -> Path:
-    """A committed two-stage line whose lock is up to date."""
-    repository = tmp_path / "line"
-    write_files(
-        repository,
-        {
-            "dvc.yaml": PIPELINE,
-            "draw.py": DRAW,
-            "count.py": COUNT,
-            "params/config.yaml": "datasets:\n  pears:\n    n: 5\n  plums:\n    n: 7\n",
-            ".gitignore": "/data/\n",
-        },
-    )
-    run("git", "init", "--quiet", cwd=repository)
-    run("dvc", "init", "--quiet", cwd=repository)
-    (repository / ".dvc" / "config").write_text(HYDRA, encoding="utf-8")
-    run("python", "-m", "tools.params", cwd=repository)
-    reproduce_and_commit(run, repository)
-    return repository
-
 
 def reproduce_and_commit(run, repository: Path) -> None:
     run("dvc", "repro", "--quiet", cwd=repository)
@@ -81,8 +18,9 @@ def test_the_same_bytes_pass_and_leave_the_repository_alone(line: Path, run) -> 
 
 
 def test_a_result_that_depends_on_threads_is_named_by_its_first_stage_and_metric(line: Path, run) -> None:
-    uneven = DRAW.replace('"x" * n', '"x" * (n + 2 * (sys.argv[1] == "plums" and "POLARS_MAX_THREADS" in os.environ))')
-    (line / "draw.py").write_text(uneven, encoding="utf-8")
+    drawing = (line / "draw.py").read_text(encoding="utf-8")
+    more = "n + 2 * (sys.argv[1] == 'plums' and 'POLARS_MAX_THREADS' in os.environ)"
+    (line / "draw.py").write_text(drawing.replace("* n", f"* ({more})"), encoding="utf-8")
     reproduce_and_commit(run, line)
     done = run("python", "-m", "tools.verify", cwd=line, check=False)
     assert done.returncode == 1
@@ -94,7 +32,8 @@ def test_a_result_that_depends_on_threads_is_named_by_its_first_stage_and_metric
 
 
 def test_a_lock_made_by_other_code_is_called_stale(line: Path, run) -> None:
-    (line / "count.py").write_text(COUNT + "# newer\n", encoding="utf-8")
+    counting = (line / "count.py").read_text(encoding="utf-8")
+    (line / "count.py").write_text(counting + "# newer\n", encoding="utf-8")
     run("git", "commit", "--quiet", "--all", "-m", "code without its lock", cwd=line)
     done = run("python", "-m", "tools.verify", cwd=line, check=False)
     assert done.returncode == 1
