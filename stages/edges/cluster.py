@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import dask
+from dask.base import compute
 from dask.callbacks import Callback
+from dask.delayed import delayed
 
 from stages.edges.log import Progress, progress
 from stages.edges.settings import ClusterSettings
@@ -27,11 +28,12 @@ def map_partitions(
     The kernels (Polars, Arrow) release the interpreter lock, so threads are enough on one machine.  The first
     exception of a task is raised here as it was.  Without a ``label`` the tasks tell of their progress themselves.
     """
-    task = dask.delayed(function, pure=False, traverse=False)
+    task = delayed(function, pure=False, traverse=False)
     with _counted(label, len(items), unit):
         scheduler = "threads" if cluster.workers > 1 else "sync"
-        results: tuple[Result, ...] = dask.compute(  # type: ignore[no-untyped-call]
-            *[task(item) for item in items], scheduler=scheduler, num_workers=cluster.workers, optimize_graph=False
+        tasks = [task(item) for item in items]
+        results: tuple[Result, ...] = compute(  # type: ignore[no-untyped-call]
+            *tasks, scheduler=scheduler, num_workers=cluster.workers, optimize_graph=False
         )
     return list(results)
 
@@ -45,9 +47,9 @@ def _counted(label: str | None, total: int, unit: str) -> Iterator[None]:
         yield
 
 
-class _Ticks(Callback):  # type: ignore[misc]
+class _Ticks(Callback):
     def __init__(self, counter: Progress) -> None:
-        super().__init__(posttask=self._tick)
+        super().__init__(posttask=self._tick)  # type: ignore[no-untyped-call]
         self.counter = counter
 
     def _tick(self, *_: Any) -> None:

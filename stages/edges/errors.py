@@ -1,8 +1,12 @@
 """The one exception that a user is meant to read, and how a stage ends with it."""
 
+import errno
+import inspect
 import sys
 from collections.abc import Callable
 from typing import Any
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class UserError(Exception):
@@ -14,14 +18,20 @@ class UserError(Exception):
 
 
 def run_stage(main: Callable[..., Any], arguments: list[str] | None = None) -> None:
-    """Call ``main(*arguments)``; a `UserError` or a full disk ends in plain words and exit status 1."""
+    """Call ``main(*arguments)``; wrong arguments, a `UserError` or a full disk end in plain words and exit status 1."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    signature = inspect.signature(main)
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        wanted = " ".join(f"<{name}>" for name in signature.parameters)
+        sys.exit(f"error: {error}; usage: python {sys.argv[0]} {wanted}")
     try:
         main(*arguments)
     except UserError as error:
         sys.exit(f"error: {main.__module__ if main.__module__ != '__main__' else sys.argv[0]}\n{error}")
     except OSError as error:
-        if error.errno not in (28, 122):  # ENOSPC, EDQUOT
+        if error.errno not in DISK_FULL:
             raise
         sys.exit(f"error: the disk is full\n{disk_full(error)}")
 

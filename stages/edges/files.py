@@ -5,6 +5,8 @@ A folder of partitions is complete when its ``manifest.json`` exists; the manife
 
 import json
 import os
+import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,21 +14,43 @@ from typing import Any
 
 import polars as pl
 
-from stages.edges.errors import UserError
+from stages.edges.errors import DISK_FULL, UserError
 
 MANIFEST = "manifest.json"
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a path to write to; it becomes ``path`` only if the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Yield a path to write to; it becomes ``path`` only if the block ends well.
+
+    A full disk is an `OSError` with the ``errno`` of it and the name ``path``, however the writer told of it.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield aside
         os.replace(aside, path)
+    except Exception as error:
+        number = _error_number(error)
+        if number not in DISK_FULL:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _error_number(error: Exception) -> int:
+    """The operating system's number of an error; Polars names it only in its text. 0 when there is none."""
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    return getattr(error, "errno", None) or (int(told[1]) if told else 0)
+
+
+def start_folder(folder: Path) -> None:
+    """Empty a folder that is about to be written: nothing of an earlier run may look like a part of this one."""
+    (folder / MANIFEST).unlink(missing_ok=True)  # first, so that a removal cut short leaves no complete folder
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -18,7 +18,6 @@ from stages.edges.log import log
 
 KERNEL_ENVIRONMENT = {
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # the debugger, which nobody attaches, warns about frozen modules
-    "PYTHONDONTWRITEBYTECODE": "1",
 }
 PRIVATE_FOLDERS = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
 

@@ -5,6 +5,7 @@ An unknown key, a wrong type or a value out of range stops the stage at once wit
 
 import difflib
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from stages.edges.errors import UserError
 PARAMS = Path("params.yaml")
 SECTIONS = ("download", "clean", "featurize", "select_features", "model", "evaluate")
 RECOMPOSE = "correct it under params/ and run `make params`, or override it with `dvc exp run -S {path}=…`"
+INDENT = "\n        "  # of the second line onwards in a `UserError`
 
 
 class Settings(BaseModel):
@@ -42,17 +44,16 @@ def read_settings(model: type[AnySettings], dataset: str, section: str, params: 
     UserError
         Naming every offending key with its full path, all of them at once.
     """
-    datasets = read_params(params).get("datasets", {})
+    datasets = _mapping(read_params(params), "datasets", "datasets")
     if dataset not in datasets:
         known = ", ".join(sorted(datasets)) or "none"
         raise UserError(f"a dataset listed in {params}", f"{dataset!r}; known: {known}", "add it to params/config.yaml")
-    for name in datasets[dataset]:
-        if name not in SECTIONS:
-            raise _unknown_key(f"datasets.{dataset}.{name}", name, SECTIONS)
-    if section not in datasets[dataset]:
-        path = f"datasets.{dataset}.{section}"
-        raise UserError(f"the section {path} in {params}", "no such section", RECOMPOSE.format(path=path))
-    return validate_section(model, datasets[dataset][section], path=f"datasets.{dataset}.{section}")
+    path = f"datasets.{dataset}"
+    sections = _mapping(datasets, dataset, path)
+    unknown = [f"{path}.{name}: {_unknown(name, SECTIONS)}" for name in sections if name not in SECTIONS]
+    if unknown:
+        raise UserError("only known parameters", INDENT.join(unknown), "correct it under params/ and run `make params`")
+    return validate_section(model, _mapping(sections, section, f"{path}.{section}"), path=f"{path}.{section}")
 
 
 def read_seed(params: Path = PARAMS) -> int:
@@ -65,21 +66,26 @@ def read_seed(params: Path = PARAMS) -> int:
 
 def read_cluster(params: Path = PARAMS) -> ClusterSettings:
     """The ``cluster`` section; ``PLUMBLINE_WORKERS`` and ``PLUMBLINE_THREADS`` override it for one command."""
-    section = dict(read_params(params).get("cluster", {}))
+    section = dict(_mapping(read_params(params), "cluster", "cluster"))
     for variable, key in (("PLUMBLINE_WORKERS", "workers"), ("PLUMBLINE_THREADS", "training_threads")):
+        least = 1 if key == "workers" else 0
         if text := os.environ.get(variable):
-            section[key] = int(text) if text.isdecimal() else text
+            if not text.isdecimal() or int(text) < least:
+                raise UserError(f"{variable}: a whole number, {least} or more", f"{text!r}", "set it so, or unset it")
+            section[key] = int(text)
     return validate_section(ClusterSettings, section, path="cluster")
 
 
 def read_params(params: Path = PARAMS) -> dict[str, Any]:
     """The composed parameters as they stand in the workspace."""
     try:
-        content: dict[str, Any] = yaml.load(params.read_text(encoding="utf-8"), Loader=_loader()) or {}
+        content: Any = yaml.load(params.read_text(encoding="utf-8"), Loader=_loader()) or {}
     except FileNotFoundError:
         raise UserError(f"the file {params}", "no such file", "run `make params`") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"YAML in {params}", " ".join(str(error).split()), "run `make params`") from None
+    if not isinstance(content, dict):
+        raise UserError(f"named sections in {params}", f"a {type(content).__name__}", "run `make params`")
     return content
 
 
@@ -89,21 +95,37 @@ def validate_section(model: type[AnySettings], section: Any, path: str) -> AnySe
         return model.model_validate(section)
     except ValidationError as error:
         problems = error.errors()
-    unknown = [problem for problem in problems if problem["type"] == "extra_forbidden"]
-    if unknown and len(problems) == 1:
-        name = str(unknown[0]["loc"][-1])
-        parent = ".".join(str(part) for part in unknown[0]["loc"][:-1])
-        fields = list(model.model_fields) if not parent else []
-        raise _unknown_key(_join(path, unknown[0]["loc"]), name, fields)
-    lines = [f"{_join(path, p['loc'])}: {p['msg']}, got {_short(p.get('input'))}" for p in problems]
+    lines = [f"{_join(path, problem['loc'])}: {_say(problem, model)}" for problem in problems]
     first = _join(path, problems[0]["loc"])
-    raise UserError(f"valid parameters under {path}", "\n        ".join(lines), RECOMPOSE.format(path=first))
+    raise UserError(f"valid parameters under {path}", INDENT.join(lines), RECOMPOSE.format(path=first))
 
 
-def _unknown_key(path: str, name: str, known: list[str] | tuple[str, ...]) -> UserError:
-    close = difflib.get_close_matches(name, known, n=1)
+def _say(problem: Any, model: type[BaseModel]) -> str:
+    """One of pydantic's problems in our words."""
+    match problem["type"]:
+        case "extra_forbidden":
+            *parents, name = problem["loc"]
+            return _unknown(str(name), [] if parents else list(model.model_fields))
+        case "missing":
+            return "missing"
+        case _:
+            return f"{problem['msg']}, got {_short(problem['input'])}"
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(str(name), known, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else (f"; known: {', '.join(known)}" if known else "")
-    return UserError("only known parameters", f"{path}: unknown key{hint}", "correct it under params/ and run `make params`")
+    return f"unknown key{hint}"
+
+
+def _mapping(parent: Mapping[str, Any], name: str, path: str) -> dict[str, Any]:
+    """The section ``name`` of ``parent``; one that is absent, or no section at all, is a `UserError`."""
+    section = parent.get(name)
+    if isinstance(section, dict):
+        return section
+    close = difflib.get_close_matches(name, [key for key in map(str, parent) if key != name], n=1)
+    found = f"{section!r}" if name in parent else "no such section" + (f", but one named {close[0]!r}" if close else "")
+    raise UserError(f"a section {path} in the parameters", found, RECOMPOSE.format(path=path))
 
 
 def _join(path: str, location: tuple[int | str, ...]) -> str:

@@ -26,7 +26,7 @@ Measure = Callable[[Float], Scores]
 
 Method = Literal["percentile", "bca", "basic"]
 MIN_DEFINED_SHARE = 0.5
-_CHUNK = 32  # replicates in one matrix product: their counts stay in the processor's cache
+_CHUNK = 250  # replicates in one matrix product: long enough for BLAS, short enough to need little memory
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,15 @@ def utc_to_local_day(instant: pl.Expr, zone: str) -> pl.Expr:
     return instant.dt.replace_time_zone("UTC").dt.convert_time_zone(zone).dt.date()
 
 
+def is_zone(name: str) -> bool:
+    """Whether ``name`` is a time zone that conversions know."""
+    try:
+        pl.Series([0]).cast(pl.Datetime("us")).dt.replace_time_zone(name)
+    except pl.exceptions.ComputeError:
+        return False
+    return True
+
+
 def utc_offset_min(day: pl.DataFrame, zones: pl.DataFrame) -> pl.DataFrame:
     """Minutes east of UTC at local noon of ``day``, for each distinct pair of ``day`` and ``zone``.
 

@@ -58,7 +58,7 @@ def number_distributions(explored: Explored) -> Picture:
 def _draw_numbers(axes: Axes, column: Explored) -> None:
     drawn = column["distribution"]
     if drawn["form"] == "values":
-        axes.bar(drawn["values"], drawn["rows"], width=0.82 * _gap(drawn["values"]), color=BLUE, lw=0)
+        _draw_bars(axes, drawn["values"], drawn["rows"])
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     else:
         axes.stairs(drawn["rows"], drawn["edges"], fill=True, color=BLUE, lw=0)
@@ -69,6 +69,14 @@ def _draw_numbers(axes: Axes, column: Explored) -> None:
         axes.set_title("   ".join(outside), loc="right", fontsize=7, fontweight="normal", color=QUIET)
     axes.plot([column["quartiles"][1]], [0], marker="|", ms=9, mew=1.8, color=ORANGE, clip_on=False, zorder=5)
     _title(axes, column)
+
+
+def _draw_bars(axes: Axes, values: Sequence[float], rows: Sequence[int]) -> None:
+    """Bars as one outline: a bar of its own each would take most of the time that a page of panels takes."""
+    half = 0.41 * _gap(values)
+    edges = np.ravel([[value - half, value + half] for value in values])
+    heights = np.ravel([[count, 0] for count in rows])[:-1]
+    axes.stairs(heights, edges, fill=True, color=BLUE, lw=0)
 
 
 def _gap(values: Sequence[float]) -> float:

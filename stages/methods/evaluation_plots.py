@@ -30,7 +30,10 @@ COLUMNS = {
     "precision_recall": ("recall", "precision", "low", "high", "baseline"),
     "calibration": ("predicted", "observed", "low", "high", "perfect", "rows"),
     "confusion": ("actual", "predicted", "rows", "share_of_actual", "low", "high"),
-    "intervals": ("metric", "value", "low", "high", "baseline", "baseline_low", "baseline_high"),
+    "intervals": (
+        "metric", "direction", "value", "low", "high", "baseline", "baseline_low", "baseline_high",
+        "difference", "difference_low", "difference_high",
+    ),
     "per_class": (
         "class", "rows", "precision", "precision_low", "precision_high", "recall", "recall_low", "recall_high",
         "f1", "f1_low", "f1_high",

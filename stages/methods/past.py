@@ -58,26 +58,20 @@ def sums_before(
     is known.  A question with a null time or group knows nothing.
     """
     asked = questions.select(pl.int_range(pl.len()).alias("_row"), past.at, *past.by).sort(past.at)
-    upto = _running_at(asked, past, include_now)
-    if window is None:
-        return upto
-    # an event exactly as old as the window still counts, so what is taken off stops just before it
-    before = _running_at(asked.with_columns(pl.col(past.at) - window), past, include_now=False)
-    return upto.select(pl.col(value) - before[value] for value in past.values)
+    sums = _running_at(asked, past, include_now)
+    if window is not None:
+        # an event exactly as old as the window still counts, so what is taken off stops just before it
+        before = _running_at(asked.with_columns(pl.col(past.at) - window), past, include_now=False)
+        sums = sums.select(pl.col(value) - before[value] for value in past.values)
+    return sums.with_columns(asked["_row"]).sort("_row").drop("_row")
 
 
 def _running_at(asked: pl.DataFrame, past: Past, include_now: bool) -> pl.DataFrame:
-    return (
-        asked.join_asof(
-            past.running,
-            on=past.at,
-            by=list(past.by) or None,
-            allow_exact_matches=include_now,
-            check_sortedness=False,
-        )
-        .sort("_row")
-        .select(pl.col(value).fill_null(0) for value in past.values)
+    """The running sums at the moments ``asked``, which are sorted by time; in that order."""
+    found = asked.join_asof(
+        past.running, on=past.at, by=list(past.by) or None, allow_exact_matches=include_now, check_sortedness=False
     )
+    return found.select(pl.col(value).fill_null(0) for value in past.values)
 
 
 def smoothed_share(hits: pl.Expr, trials: pl.Expr, prior: pl.Expr, weight: float) -> pl.Expr:

@@ -48,10 +48,8 @@ def balance(explored: Explored) -> Picture:
     places = range(len(classes))
     values = [c["value"] or 0.0 for c in classes]
     axes.barh(places, values, color=[_class_colour(target, k) for k in places], height=0.66)
-    errors = [
-        [v - c["low"] for v, c in zip(values, classes, strict=True)],
-        [c["high"] - v for v, c in zip(values, classes, strict=True)],
-    ]
+    low, high = ([c[end] for c in classes] for end in ("low", "high"))
+    errors = np.maximum([np.subtract(values, low), np.subtract(high, values)], 0.0)  # equal but for rounding at 0 and 1
     axes.errorbar(values, places, xerr=errors, fmt="none", ecolor=INK, elinewidth=1.1, capsize=2.5)
     for place, one in enumerate(classes):
         text = f"{share_text(one['value'])}  ·  {count_text(one['rows'])} rows"

@@ -60,7 +60,7 @@ def _judged(tidy: pl.DataFrame, schema: pa.DataFrameSchema) -> pl.DataFrame:
     try:
         schema.validate(tidy, lazy=True)
     except pa.errors.SchemaErrors as error:
-        cases = error.failure_cases
+        cases: pl.DataFrame = error.failure_cases
     else:
         return pl.DataFrame(schema=FAILURES)
     structural = cases.filter(pl.col("index").is_null())
