@@ -24,16 +24,18 @@ if [ -z "${python:-}" ]; then
 fi
 
 total=$(grep -c '^[a-z]' "$lock")
-echo "setup: building .venv with $("$python" --version): $total packages, about 900 MB on disk, a few minutes"
+echo "setup: building .venv with $("$python" --version): $total packages, about 1.5 GB on disk, a few minutes"
 "$python" -m venv --clear .venv
 
 # Two packages come as source; they are built with the pinned setuptools instead of whatever is newest today.
-pip=(.venv/bin/python -m pip --disable-pip-version-check install --require-hashes --no-deps --progress-bar off)
+# Modules are compiled when they are first imported: most of them never are.
+pip=(.venv/bin/python -m pip --disable-pip-version-check install --require-hashes --no-deps --no-compile --progress-bar off)
 sed -n '/^setuptools==/,/[^\\]$/p' "$lock" >.venv/build-requirements.txt
 "${pip[@]}" --quiet -r .venv/build-requirements.txt
 PYTHONUNBUFFERED=1 "${pip[@]}" --no-build-isolation --use-pep517 -r "$lock" | awk -v total="$total" '
-    /^(Collecting|Requirement already satisfied|Ignoring)/ { if (++n % 25 == 0) { print "setup: " n " of " total " packages"; fflush() } }
+    /^(Collecting|Processing|Requirement already satisfied|Ignoring)/ { if (++n % 25 == 0) { print "setup: " n " of " total " packages"; fflush() } }
     /^Installing collected packages/ { print "setup: installing"; fflush() }'
 
+.venv/bin/python -m tools.vega
 cp "$lock" ".venv/$lock"
 echo "setup: done"

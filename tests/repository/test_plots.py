@@ -1,0 +1,188 @@
+"""What `dvc plots` shows: every declared chart is drawn, from columns that exist, for one revision and for several.
+
+DVC itself fills the templates; Vega draws them as a browser would.
+"""
+
+import csv
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import vl_convert
+import yaml
+from dvc_render import VegaRenderer
+
+from stages.methods.evaluation_plots import COLUMNS
+from tools import vega
+from tools.vega import SCRIPT, VEGA_LITE
+
+ROOT = Path(__file__).parents[2]
+TEMPLATES = ROOT / ".dvc" / "plots"
+BY_DVC = {"rev"}
+
+
+def declared_plots() -> dict[str, dict[str, Any]]:
+    """Path pattern → properties of every plot in dvc.yaml."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    bodies = [stage.get("do", stage) for stage in stages.values()]
+    return {path: properties for body in bodies for plot in body.get("plots", []) for path, properties in plot.items()}
+
+
+PLOTS = declared_plots()
+DATASETS = sorted(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["datasets"])
+
+
+def columns_of(path: str) -> set[str]:
+    """What the stage writes: as evaluation declares it, else as the last run left it in git."""
+    name = Path(path).stem
+    if name in COLUMNS:
+        return set(COLUMNS[name])
+    with (ROOT / path.replace("${key}", DATASETS[0])).open(encoding="utf-8") as file:
+        return set(next(csv.reader(file)))
+
+
+def walk(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf with the key above it, leaving out layers that bring their own points."""
+    if isinstance(node, dict):
+        if key and isinstance(node.get("data", {}).get("values"), list):
+            return
+        for name, value in node.items():
+            yield from walk(value, name)
+    elif isinstance(node, list):
+        for value in node:
+            yield from walk(value, key or "list")
+    else:
+        yield key, node
+
+
+def filled(template: str, properties: dict[str, Any]) -> dict[str, Any]:
+    """The template with the names of this plot's axes in place of the anchors."""
+    text = (TEMPLATES / f"{template}.json").read_text(encoding="utf-8")
+    chart: dict[str, Any] = json.loads(
+        text.replace("<DVC_METRIC_X>", properties["x"]).replace("<DVC_METRIC_Y>", properties["y"])
+    )
+    return chart
+
+
+@pytest.mark.parametrize("path", PLOTS)
+def test_a_template_uses_only_columns_that_the_stage_writes(path: str) -> None:
+    properties = PLOTS[path]
+    leaves = list(walk(filled(properties["template"], properties)))
+    made = {value for key, value in leaves if key == "as"}
+    used = {value for key, value in leaves if key in {"field", "groupby"}}
+    for key, value in leaves:
+        if key in {"calculate", "filter", "test"}:
+            used |= set(re.findall(r"datum\.(\w+)", value)) | set(re.findall(r"datum\['(\w+)'\]", value))
+    assert used, path
+    assert used - made - BY_DVC <= columns_of(path)
+    assert {properties["x"], properties["y"]} <= columns_of(path)
+
+
+@pytest.mark.parametrize("path", PLOTS)
+def test_every_column_drawn_as_a_number_is_read_as_one(path: str) -> None:
+    chart = filled(PLOTS[path]["template"], PLOTS[path])
+    assert chart["data"]["values"] == "<DVC_METRIC_DATA>"
+    made = {value for key, value in walk(chart) if key == "as"}
+
+    def numbers(node: Any) -> Iterator[str]:
+        if isinstance(node, dict):
+            if node.get("type") == "quantitative" and "field" in node:
+                yield node["field"]
+            for key, value in node.items():
+                if not (key == "layer" and isinstance(value, dict)):
+                    yield from numbers(value)
+        elif isinstance(node, list):
+            for value in node:
+                if not (isinstance(value, dict) and isinstance(value.get("data", {}).get("values"), list)):
+                    yield from numbers(value)
+
+    assert set(numbers(chart)) - made <= set(chart["data"]["format"]["parse"])
+
+
+def test_all_templates_share_one_look_and_none_is_left_over() -> None:
+    templates = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in TEMPLATES.glob("*.json")}
+    assert set(templates) == {properties["template"] for properties in PLOTS.values()}
+    first, *others = [template["config"] for template in templates.values()]
+    assert all(config == first for config in others)
+
+
+@pytest.fixture(scope="module")
+def revisions(run, tmp_path_factory) -> Path:
+    """A small repository with the real declarations and two revisions of the real points, no data and no run."""
+    repository = tmp_path_factory.mktemp("plots")
+    run("git", "init", "--quiet", cwd=repository)
+    for name in ("dvc.yaml", "params.yaml", ".dvc/config", ".dvc/.gitignore"):
+        (repository / name).parent.mkdir(exist_ok=True)
+        shutil.copy2(ROOT / name, repository / name)
+    for name in ("plots", ".dvc/plots"):
+        shutil.copytree(ROOT / name, repository / name)
+    for dataset in DATASETS:
+        if not (repository / "plots" / dataset).is_dir():
+            pytest.skip(f"plots/{dataset} has not been made yet: run `make repro`")
+    run("git", "add", "--all", cwd=repository)
+    run("git", "commit", "--quiet", "-m", "before", cwd=repository)
+    for path in repository.glob("plots/*/*.csv"):
+        header, *rows = path.read_text(encoding="utf-8").splitlines()
+        path.write_text("\n".join([header, *rows[: max(1, len(rows) - 1)]]) + "\n", encoding="utf-8")
+    run("git", "commit", "--quiet", "--all", "-m", "after", cwd=repository)
+    return repository
+
+
+def ask(run: Any, repository: Path, *command: str) -> tuple[dict[str, Any], dict[str, set[str]]]:
+    """The filled charts of a `dvc plots` command and the revisions in each, by path."""
+    answer = json.loads(run("dvc", "plots", *command, "--json", cwd=repository).stdout)
+    assert not answer.get("errors"), answer["errors"]
+    charts = {}
+    for path, (chart,) in answer["data"].items():
+        content = chart["content"]
+        charts[path] = json.loads(content) if isinstance(content, str) else content
+    return charts, {path: {point["rev"] for point in chart["data"]["values"]} for path, chart in charts.items()}
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"), [(("show",), {"workspace"}), (("diff", "HEAD~1"), {"HEAD~1", "workspace"})]
+)
+def test_every_declared_plot_is_drawn(run, revisions: Path, command, expected: set[str]) -> None:
+    charts, found = ask(run, revisions, *command)
+    wanted = {path.replace("${key}", dataset) for path in PLOTS for dataset in DATASETS}
+    assert found == dict.fromkeys(wanted, expected)
+    assert "DVC_METRIC" not in json.dumps(charts)
+    for path, chart in charts.items():
+        assert chart["title"]["text"].startswith(Path(path).parent.name + ": ")
+        assert "${" not in chart["title"]["text"]
+
+    for path, chart in charts.items():
+        svg = vl_convert.vegalite_to_svg(chart, vl_version=VEGA_LITE)
+        assert all(f">{revision}<" in svg for revision in expected), path
+        assert "NaN" not in svg and "undefined" not in svg, path
+
+
+def test_the_page_needs_no_network_and_survives_a_table_without_rows(run, revisions: Path, tmp_path: Path) -> None:
+    """A regression has no ROC curve: its table has a header only."""
+    repository = tmp_path / "regression"
+    shutil.copytree(revisions, repository)
+    table = repository / "plots" / DATASETS[0] / "roc.csv"
+    table.write_text(table.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    run("dvc", "plots", "show", cwd=repository)
+    page = repository / "dvc_plots" / "index.html"
+    text = page.read_text(encoding="utf-8")
+    assert re.findall(r'<script src="([^"$]+)"', text) == [f"../{SCRIPT}"]
+    assert text.count("vegaEmbed('#plots_") == len(PLOTS) * len(DATASETS)
+
+
+def test_the_script_beside_the_environment_offers_what_dvc_calls(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    vega.main()
+    script = (tmp_path / SCRIPT).read_text(encoding="utf-8")
+    assert "window.vegaEmbed" in script
+    assert not re.search(r"^\s*import\b", script, flags=re.MULTILINE)  # a plain script, which a page can load from disk
+
+
+def test_the_page_falls_back_on_the_scripts_that_dvc_names() -> None:
+    page = (TEMPLATES / "page.html").read_text(encoding="utf-8")
+    for package, version in re.findall(r"npm/([\w-]+)@([\d.]+)", VegaRenderer.SCRIPTS):
+        assert f'"{package}@{version}"' in page
