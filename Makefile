@@ -39,7 +39,7 @@ hooks: setup ## Install the git hooks (pre-commit, pre-push, post-checkout)
 	@$(RUN) pre-commit install --hook-type pre-commit --hook-type pre-push --hook-type post-checkout
 
 storage: setup ## Serve an S3 remote on this machine, in .storage/ (Ctrl-C stops it)
-	@$(RUN) python -m tools.storage
+	@exec env $(RUN) python -m tools.storage
 
 lock: ## Resolve pyproject.toml into requirements.lock again (ARGS=--upgrade for newer versions)
 	@tools/lock.sh $(ARGS)

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 DVC = (sys.executable, "-m", "dvc")
 STATUS_TIMEOUT_S = 60
 ANSWER_TIMEOUT_S = 3.0
+NAMED = 6  # stages in the line before a commit
 AMAZON = "https://s3.amazonaws.com"
 
 
@@ -32,7 +33,8 @@ def status() -> int:
     if changed is None:
         print("dvc status: could not tell (is `dvc repro` running?); the commit goes on")
     elif changed:
-        print(f"dvc status: out of date: {', '.join(changed)}; `dvc repro` brings outputs and dvc.lock up to date")
+        named = ", ".join(changed[:NAMED]) + (f" and {len(changed) - NAMED} more" if len(changed) > NAMED else "")
+        print(f"dvc status: out of date: {named}; `dvc repro` brings outputs and dvc.lock up to date")
     else:
         print("dvc status: outputs match code and parameters")
     return 0

@@ -65,14 +65,16 @@ def terminal_text(results: Mapping[str, Mapping[str, Any]]) -> str:
     """The table and where to look next."""
     aligned = ("left", "left", "right", "left", "right", "right")
     table = tabulate(list(rows(results)), HEADER, colalign=aligned, disable_numparse=True)
-    names = ",".join(results) if len(results) == 1 else f"{{{','.join(results)}}}"
-    return "\n".join([
-        "", table, "",
-        f"Intervals at {levels(results)}; ↑ higher is better, ↓ lower is better; baseline: one rule on one feature.",
-        f"next   metrics/{names}/test.json       every metric",
-        f"       reports/{names}/explore.html    the data in pictures",
-        "       dvc plots show                  curves, calibration, relevance as one page",
-    ])  # fmt: skip
+    names = next(iter(results)) if len(results) == 1 else f"{{{','.join(results)}}}"
+    where = {
+        f"metrics/{names}/test.json": "every metric",
+        f"reports/{names}/explore.html": "the data in pictures",
+        "dvc plots show": "curves, calibration and relevance as one page",
+    }
+    width = max(map(len, where))
+    places = "\n".join(f"  {place:{width}}  {what}" for place, what in where.items())
+    scale = f"Intervals at {levels(results)}; ↑ higher is better, ↓ lower is better; baseline: one rule on one feature."
+    return f"\n{table}\n\n{scale}\nWhere to look next:\n{places}"
 
 
 def readme_block(results: Mapping[str, Mapping[str, Any]]) -> str:

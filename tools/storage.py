@@ -64,7 +64,7 @@ def prepare_client(root: Path, remote: Remote) -> tuple[str, str]:
     """Write keys (kept from an earlier run) and the client's settings into DVC's local, git-ignored configuration."""
     from dvc.config import Config
 
-    key, secret = remote.key or f"local-{secrets.token_hex(6)}", remote.secret or secrets.token_urlsafe(24)
+    key, secret = remote.key or f"local-{secrets.token_hex(6)}", remote.secret or secrets.token_hex(24)
     client = root / ".dvc" / "tmp" / "storage-client.ini"
     client.parent.mkdir(parents=True, exist_ok=True)
     client.write_text(CLIENT_CONFIG, encoding="utf-8")

@@ -121,7 +121,7 @@ def test_notebook_outputs_are_taken_out(repository: Path, pre_commit, run) -> No
 
 @pytest.fixture
 def hooked(line: Path, tmp_path: Path, root: Path, run) -> Path:
-    """A small line with the DVC hooks and our remote installed the way `make hooks` does, and a git remote to push to."""
+    """A small line with our DVC remote, the DVC hooks as `make hooks` installs them, and a git remote to push to."""
     shutil.copy(root / ".dvc" / "config", line / ".dvc" / "config")
     (line / ".venv").symlink_to(root / ".venv")
     hooks = [hook for hook in HOOKS if hook["id"].startswith("dvc-")]

@@ -13,7 +13,7 @@ import pytest
 
 from tools.storage import prepare_client, read_remote, serve
 
-LARGE = 60 * 2**20  # s3fs stores this as one object and reads it back in ranges of 50 MiB
+LARGE, LARGER = 8 * 2**20, 60 * 2**20  # s3fs stores either as one object and reads it back in ranges of 50 MiB
 N_SMALL = 12
 N_OBJECTS = N_SMALL + 2  # and the large file and the list of the folder
 PIPELINE = """\
@@ -128,6 +128,9 @@ def test_what_was_pushed_comes_back_after_cache_and_outputs_are_gone(drawn: Path
 
 
 def test_the_client_setting_is_what_lets_one_large_file_come_back(drawn: Path, server: Server, run) -> None:
+    drawing = (drawn / "draw.py").read_text(encoding="utf-8")
+    (drawn / "draw.py").write_text(drawing.replace(str(LARGE), str(LARGER)), encoding="utf-8")
+    run("dvc", "repro", "--quiet", cwd=drawn)
     run("dvc", "push", cwd=drawn)
     cached = hashlib.md5((drawn / "data" / "large.bin").read_bytes()).hexdigest()
     (drawn / "data" / "large.bin").unlink()
@@ -175,6 +178,23 @@ def test_a_push_that_lost_its_server_is_completed_by_the_next(
     wipe(drawn)
     run("dvc", "pull", cwd=drawn)
     assert hashes(drawn / "data") == before
+
+
+def test_git_push_uploads_outputs_when_the_server_answers(drawn: Path, server: Server, run) -> None:
+    done = run("python", "-m", "tools.hooks", "push", cwd=drawn)
+    assert f"{N_OBJECTS} files pushed" in done.stdout
+    assert len(server.objects()) == N_OBJECTS
+
+
+def test_git_push_stops_when_an_upload_fails_but_not_for_want_of_keys(drawn: Path, server: Server, run) -> None:
+    run("dvc", "remote", "modify", "--local", "storage", "secret_access_key", "not-the-secret", cwd=drawn)
+    refused = run("python", "-m", "tools.hooks", "push", cwd=drawn, check=False)
+    assert refused.returncode != 0 and "git push stops here" in refused.stdout
+    for key in ("access_key_id", "secret_access_key", "configpath"):
+        run("dvc", "remote", "modify", "--local", "--unset", "storage", key, cwd=drawn)
+    nowhere = {"HOME": str(drawn), "AWS_EC2_METADATA_DISABLED": "true"}
+    skipped = run("python", "-m", "tools.hooks", "push", cwd=drawn, **nowhere)
+    assert "skipped, no keys for the remote 'storage'" in skipped.stdout
 
 
 def test_make_storage_serves_until_it_is_stopped_and_keeps_its_keys(repository: Path, start, run) -> None:
