@@ -9,10 +9,11 @@ Params  datasets.<dataset>.clean, seed
 
 from __future__ import annotations
 
-import gzip
 import zipfile
 import zlib
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import partial
@@ -28,13 +29,14 @@ from stages.datasets.contract import Dataset, Table, load_dataset
 from stages.edges import layout
 from stages.edges.cluster import map_partitions
 from stages.edges.errors import UserError, run_stage
-from stages.edges.files import read_manifest, write_json, write_manifest, write_parquet
+from stages.edges.files import read_manifest, start_folder, write_json, write_manifest, write_parquet
 from stages.edges.log import log, start_log
 from stages.edges.settings import Settings, read_cluster, read_seed, read_settings
 from stages.methods.seeds import child_seed
 from stages.methods.validation import find_failures, split_rows
 
-UNREADABLE = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, pl.exceptions.PolarsError, UnicodeDecodeError)
+# what damaged bytes end in, found by flipping single bits; RuntimeError: an unknown compression, an encrypted member
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, pl.exceptions.PolarsError)
 
 
 class CleanSettings(Settings):
@@ -71,8 +73,12 @@ def main(name: str) -> None:
     dataset, cluster, seed = load_dataset(name), read_cluster(), read_seed()
     raw = layout.raw(name)
     read_manifest(raw)
+    for folder in (layout.clean(name), layout.quarantine(name)):
+        start_folder(folder)
 
-    work = [(table, partition) for table in (dataset.records, *dataset.references) for partition in _partitions(table, raw)]
+    work = [
+        (table, partition) for table in (dataset.records, *dataset.references) for partition in _partitions(table, raw)
+    ]
     judge = partial(clean_partition, dataset=dataset, raw=raw, sample=settings.sample, seed=seed)
     judged = map_partitions(judge, work, cluster=cluster, label=f"{name}: clean")
 
@@ -125,10 +131,8 @@ def clean_partition(
 
 def read_partition(table: Table, raw: Path, partition: str) -> pl.DataFrame:
     """The published rows; unreadable bytes and missing columns are refused, further columns are ignored."""
-    try:
+    with reading(table, partition):
         rows = table.read(raw, partition)
-    except UNREADABLE as error:
-        raise _not_as_declared(table, partition, f"{type(error).__name__}: {str(error).splitlines()[0]}") from error
     lacking = [column for column in table.columns if column not in rows.columns]
     if lacking:
         raise _not_as_declared(table, partition, f"no column {', '.join(lacking)} among {', '.join(rows.columns[:30])}")
@@ -139,16 +143,25 @@ def read_partition(table: Table, raw: Path, partition: str) -> pl.DataFrame:
 
 
 def _partitions(table: Table, raw: Path) -> list[str]:
-    try:
+    with reading(table, "any partition"):
         partitions = table.partitions(raw)
-    except FileNotFoundError as error:
-        wanted = f"the published file of {table.name}"
-        raise UserError(wanted, f"{error.filename}: no such file", "run `dvc repro` from the download stage on") from error
-    except (*UNREADABLE, ValueError) as error:
-        raise _not_as_declared(table, "any partition", f"{type(error).__name__}: {error}") from error
     if not partitions:
         raise _not_as_declared(table, "any partition", "not one row that names its partition")
     return partitions
+
+
+@contextmanager
+def reading(table: Table, partition: str) -> Iterator[None]:
+    """Turn what a missing or damaged file ends in into a `UserError` about ``table``."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        found = f"no such file: {error.filename or error}"
+        again = "run `dvc repro` from the download stage on; if it stays away, compare the sources under params/"
+        raise UserError(f"the published file of {table.name}", found, again) from error
+    except UNREADABLE as error:
+        found = str(error).strip().splitlines()[0] if str(error).strip() else "nothing more"
+        raise _not_as_declared(table, partition, f"{type(error).__name__}: {found}") from error
 
 
 def _not_as_declared(table: Table, partition: str, found: str) -> UserError:
@@ -255,7 +268,12 @@ def _quarantine_manifest(name: str, judged: list[Judged]) -> dict[str, Any]:
     return {
         "dataset": name,
         "partitions": [
-            {"table": part.table, "partition": part.partition, "rows": part.quarantined, "failures": dict(part.failures)}
+            {
+                "table": part.table,
+                "partition": part.partition,
+                "rows": part.quarantined,
+                "failures": dict(part.failures),
+            }
             for part in judged
         ],
     }

@@ -23,7 +23,7 @@ from stages.edges import layout
 from stages.edges.cluster import map_partitions
 from stages.edges.errors import UserError, run_stage
 from stages.edges.features import SKETCHES
-from stages.edges.files import read_manifest, write_json, write_manifest, write_parquet
+from stages.edges.files import read_manifest, start_folder, write_json, write_manifest, write_parquet
 from stages.edges.log import log, start_log
 from stages.edges.settings import Settings, read_cluster, read_seed, read_settings
 from stages.methods.seeds import child_seed
@@ -53,6 +53,7 @@ def main(name: str) -> None:
     settings = read_settings(FeaturizeSettings, name, "featurize")
     dataset, cluster, seed = load_dataset(name), read_cluster(), read_seed()
     partitions = [part["name"] for part in read_manifest(layout.clean(name))["records"]["partitions"]]
+    start_folder(layout.features(name))
 
     summarize = partial(summarize_partition, dataset=dataset)
     summaries = map_partitions(summarize, partitions, cluster=cluster, label=f"{name}: summarize")
@@ -61,7 +62,9 @@ def main(name: str) -> None:
     done = map_partitions(work, partitions, cluster=cluster, label=f"{name}: featurize")
 
     sketches = merge_sketches([part.sketches for part in done])
-    write_json(layout.features(name) / SKETCHES, {column: sketch_to_json(sketch) for column, sketch in sketches.items()})
+    write_json(
+        layout.features(name) / SKETCHES, {column: sketch_to_json(sketch) for column, sketch in sketches.items()}
+    )
     write_manifest(layout.features(name), describe(dataset, done, sketches))
     counted = ", ".join(f"{sum(part.parts[p] for part in done):,} {p}" for p in PARTS)
     log.info("%s: %d features; rows: %s", name, len(dataset.features), counted)
@@ -69,8 +72,7 @@ def main(name: str) -> None:
 
 def read_references(dataset: Dataset) -> dict[str, pl.DataFrame]:
     """The clean tables that records are joined with."""
-    folder = layout.clean(dataset.name) / "references"
-    return {table.name: pl.read_parquet(folder / f"{table.name}.parquet") for table in dataset.references}
+    return {table.name: read_clean(dataset.name, f"references/{table.name}") for table in dataset.references}
 
 
 def summarize_partition(partition: str, *, dataset: Dataset) -> pl.DataFrame:
@@ -79,8 +81,13 @@ def summarize_partition(partition: str, *, dataset: Dataset) -> pl.DataFrame:
 
 
 def read_clean(name: str, partition: str) -> pl.DataFrame:
-    """One clean partition, whole."""
-    return pl.read_parquet(layout.clean(name) / f"{partition}.parquet")
+    """One clean partition, whole; one that is missing or damaged is a `UserError`."""
+    path = layout.clean(name) / f"{partition}.parquet"
+    try:
+        return pl.read_parquet(path)
+    except (FileNotFoundError, pl.exceptions.PolarsError) as error:
+        again = "run `dvc checkout` to put it back, or `dvc repro --force` to make it again"
+        raise UserError(f"the clean rows in {path}", str(error).splitlines()[0], again) from error
 
 
 def featurize_partition(
@@ -93,9 +100,10 @@ def featurize_partition(
         raise AssertionError(f"{dataset.name} {partition}: {len(tidy)} rows in, {len(frame)} featurized")
     try:
         part = dataset.split(frame, split, child_seed(seed, "split", dataset.name, partition))
-    except (ValueError, KeyError) as error:
+    except ValueError as error:
         path = f"datasets.{dataset.name}.featurize.split"
-        raise UserError(f"a valid {path}", f"{type(error).__name__}: {error}", f"correct it in params/dataset/{dataset.name}.yaml") from error
+        correct = f"correct it in params/dataset/{dataset.name}.yaml and run `make params`"
+        raise UserError(f"a valid {path}", str(error), correct) from error
     frame = frame.with_columns(part.cast(pl.String).alias("part"))
     names = [feature.name for feature in dataset.features]
     leading = [*dataset.identity, *([dataset.cluster] if dataset.cluster else []), "part", dataset.target]
@@ -117,7 +125,12 @@ def describe(dataset: Dataset, done: list[Featurized], sketches: Mapping[str, Sk
     """The manifest: all that later stages may know of the dataset."""
     columns = []
     for feature in dataset.features:
-        column = {"name": feature.name, "kind": feature.kind, "about": feature.about, "unit": feature.unit}
+        column: dict[str, Any] = {
+            "name": feature.name,
+            "kind": feature.kind,
+            "about": feature.about,
+            "unit": feature.unit,
+        }
         sketch = sketches[feature.name]
         if isinstance(sketch, CategorySketch):
             columns.append({**column, "categories": sorted(sketch.counts)})
@@ -132,7 +145,8 @@ def describe(dataset: Dataset, done: list[Featurized], sketches: Mapping[str, Sk
         "cluster": dataset.cluster,
         "columns": columns,
         "partitions": [
-            {"name": part.partition, "rows": part.rows, "parts": part.parts, "unlabelled": part.unlabelled} for part in done
+            {"name": part.partition, "rows": part.rows, "parts": part.parts, "unlabelled": part.unlabelled}
+            for part in done
         ],
     }
 

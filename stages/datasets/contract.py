@@ -30,9 +30,9 @@ class Table:
     ``read(raw_folder, partition)`` returns every row as published, text as text, so that a row that does not parse
     can still be kept.  ``parse(raw)`` returns the tidy columns, same rows, same order; a value that cannot be parsed
     becomes null.  ``schema(partition)`` is the Pandera schema (Polars backend) that tidy rows must satisfy.
-    ``parsed_from`` maps a tidy column to the published column it was parsed from: `clean` quarantines a row whose text
-    is present (not one of ``null_texts``) and whose parsed value is null.  The first column of ``key`` is ordered and
-    tells partitions apart: only partitions whose ranges of it overlap can share a key.
+    ``parsed_from`` maps a tidy column to the published column (or columns) it was parsed from: `clean` quarantines a
+    row whose text is present (not one of ``null_texts``) and whose parsed value is null.  The first column of ``key``
+    is ordered and tells partitions apart: only partitions whose ranges of it overlap can share a key.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Table:
     parse: Callable[[pl.DataFrame], pl.DataFrame]
     schema: Callable[[str], pa.DataFrameSchema]
     key: tuple[str, ...]
-    parsed_from: Mapping[str, str] = field(default_factory=dict)
+    parsed_from: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     null_texts: tuple[str, ...] = ("", "NA")
     day: str | None = None
     """Tidy date column that must run without a gap over the whole table."""
@@ -90,6 +90,21 @@ class Dataset:
     """Why a tidy row has no label ("cancelled", …); null where it has one."""
     cluster: str | None = None
     """Column of rows that share their luck (a day); None when rows are independent."""
+
+
+def split_values(settings: Mapping[str, Any], *names: str) -> tuple[Any, ...]:
+    """The settings of a split, which must be exactly ``names``.
+
+    Raises
+    ------
+    ValueError
+        Naming every missing and every unknown key.
+    """
+    missing = [f"{name} is missing" for name in names if name not in settings]
+    unknown = [f"{name} is unknown" for name in settings if name not in names]
+    if missing or unknown:
+        raise ValueError(f"wanted the keys {', '.join(names)}; found that {', '.join(missing + unknown)}")
+    return tuple(settings[name] for name in names)
 
 
 def load_dataset(name: str) -> Dataset:

@@ -114,7 +114,8 @@ def open_features(dataset: str, columns: Sequence[str] | None = None) -> Feature
         classes=tuple(manifest["classes"]),
         cluster=manifest["cluster"],
         columns=tuple(
-            Column(c["name"], c["kind"], c["about"], c["unit"], tuple(c.get("categories", ()))) for c in manifest["columns"]
+            Column(c["name"], c["kind"], c["about"], c["unit"], tuple(c.get("categories", ())))
+            for c in manifest["columns"]
         ),
         partitions=tuple(manifest["partitions"]),
     )

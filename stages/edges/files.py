@@ -29,7 +29,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield aside
-        os.replace(aside, path)
+        aside.replace(path)
     except Exception as error:
         number = _error_number(error)
         if number not in DISK_FULL:

@@ -39,7 +39,7 @@ def is_zone(name: str) -> bool:
         pl.Series([0]).cast(pl.Datetime("us")).dt.replace_time_zone(name)
     except pl.exceptions.ComputeError:
         return False
-    return True
+    return name != ""  # which Polars takes for no zone at all
 
 
 def utc_offset_min(day: pl.DataFrame, zones: pl.DataFrame) -> pl.DataFrame:

@@ -94,10 +94,18 @@ def sketch_column(column: pl.Series) -> Sketch:
     present = present[~np.isnan(present)]
     nulls = len(column) - len(present)
     if len(present) == 0:
-        return NumberSketch(len(column), nulls, float("nan"), float("nan"), 0.0, np.empty(0, np.int64), np.empty(0, np.int64))
+        return NumberSketch(
+            len(column), nulls, float("nan"), float("nan"), 0.0, np.empty(0, np.int64), np.empty(0, np.int64)
+        )
     buckets, counts = np.unique(bucket_key(present), return_counts=True)
     return NumberSketch(
-        len(column), nulls, float(present.min()), float(present.max()), float(present.sum()), buckets, counts.astype(np.int64)
+        len(column),
+        nulls,
+        float(present.min()),
+        float(present.max()),
+        float(present.sum()),
+        buckets,
+        counts.astype(np.int64),
     )
 
 

@@ -14,7 +14,7 @@ def find_failures(
     raw: pl.DataFrame,
     tidy: pl.DataFrame,
     schema: pa.DataFrameSchema,
-    parsed_from: Mapping[str, str],
+    parsed_from: Mapping[str, str | tuple[str, ...]],
     null_texts: Sequence[str],
 ) -> pl.DataFrame:
     """All failures of one partition.
@@ -39,19 +39,22 @@ def find_failures(
 
 
 def _unparsed(
-    raw: pl.DataFrame, tidy: pl.DataFrame, parsed_from: Mapping[str, str], null_texts: Sequence[str]
+    raw: pl.DataFrame, tidy: pl.DataFrame, parsed_from: Mapping[str, str | tuple[str, ...]], null_texts: Sequence[str]
 ) -> pl.DataFrame:
     found = [pl.DataFrame(schema=FAILURES)]
     for column, source in parsed_from.items():
-        present = ~raw[source].str.strip_chars().is_in(list(null_texts)) & raw[source].is_not_null()
+        names = [source] if isinstance(source, str) else list(source)
+        is_present = pl.col(names).is_not_null() & ~pl.col(names).str.strip_chars().is_in(list(null_texts))
+        present = raw.select(pl.any_horizontal(is_present)).to_series()
         lost = (present & tidy[column].is_null()).arg_true()
         if len(lost):
-            check = f"parses as {tidy.schema[column]}"
-            text = raw[source][lost]
             found.append(
-                pl.DataFrame({"row": lost, "column": [column] * len(lost), "check": [check] * len(lost), "value": text})
-                .cast(FAILURES)  # type: ignore[arg-type]
-                .select(*FAILURES)
+                raw[lost].select(
+                    lost.cast(pl.UInt32).alias("row"),
+                    pl.lit(column).alias("column"),
+                    pl.lit(f"parses as {tidy.schema[column]}").alias("check"),
+                    pl.concat_str(names, separator=" ", ignore_nulls=True).alias("value"),
+                )
             )
     return pl.concat(found)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from stages.datasets.contract import Dataset, Feature, Table
+from stages.datasets.contract import Dataset, Feature, Table, split_values
 
 if TYPE_CHECKING:
     import pandera.polars as pa
@@ -51,7 +51,10 @@ def _published(raw: Path) -> pl.DataFrame:
 def parse(raw: pl.DataFrame) -> pl.DataFrame:
     """Whole numbers; the file writes some of them as 5.000000000000000000e+00."""
     number = {name: pl.col(name).str.strip_chars().cast(pl.Float64, strict=False) for name in COLUMNS}
-    whole = [pl.when(value == value.round()).then(value).cast(pl.Int16, strict=False).alias(name) for name, value in number.items()]
+    whole = [
+        pl.when(value == value.round()).then(value).cast(pl.Int16, strict=False).alias(name)
+        for name, value in number.items()
+    ]
     return raw.select(pl.col("image").cast(pl.Int32), *whole)
 
 
@@ -123,9 +126,10 @@ FEATURES = (
 
 def split_within_classes(frame: pl.DataFrame, settings: Mapping[str, Any], seed: int) -> pl.Series:
     """Random shares within each class, so that every part holds every digit."""
-    train, valid = settings["train"], settings["valid"]
-    if not (0 < train < 1 and 0 < valid < 1 and train + valid < 1):
-        raise ValueError(f"split: train {train} and valid {valid} must be shares that leave something for the test")
+    train, valid = split_values(settings, "train", "valid")
+    numbers = all(isinstance(share, (int, float)) for share in (train, valid))
+    if not (numbers and 0 < train < 1 and 0 < valid < 1 and train + valid < 1):
+        raise ValueError(f"wanted shares that leave something for the test; found train {train!r}, valid {valid!r}")
     draw = np.random.default_rng(seed)
     order = frame.select(pl.col("digit"), pl.Series("draw", draw.random(len(frame))))
     place = order.select((pl.col("draw").rank("ordinal").over("digit") - 0.5) / pl.len().over("digit")).to_series()

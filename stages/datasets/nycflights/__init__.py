@@ -8,22 +8,29 @@ flights of 2013, 26,115 hours of weather, 3,322 aircraft, 1,458 airports.  One p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import datetime
 from typing import Any
 
 import polars as pl
 
-from stages.datasets.contract import PARTS, Dataset
-from stages.datasets.nycflights.features import FEATURES, build_context, featurize, summarize
+from stages.datasets.contract import PARTS, Dataset, split_values
+from stages.datasets.nycflights.features import FEATURES, build_context, featurize
 from stages.datasets.nycflights.flights import FLIGHTS
+from stages.datasets.nycflights.history import summarize
 from stages.datasets.nycflights.references import AIRPORTS, PLANES, WEATHER
 
 
 def split_by_day(frame: pl.DataFrame, settings: Mapping[str, Any], _seed: int) -> pl.Series:
     """Train until one day, validate until another, test on what follows: the future judges the past."""
-    train_until, valid_until = (date.fromisoformat(settings[name]) for name in ("train_until", "valid_until"))
+    texts = split_values(settings, "train_until", "valid_until")
+    try:
+        train_until, valid_until = (datetime.strptime(text, "%Y-%m-%d").date() for text in texts)
+    except (ValueError, TypeError):
+        raise ValueError(
+            f"wanted days such as 2013-08-31; found train_until {texts[0]!r}, valid_until {texts[1]!r}"
+        ) from None
     if not train_until < valid_until:
-        raise ValueError(f"split: train_until {train_until} must come before valid_until {valid_until}")
+        raise ValueError(f"wanted train_until before valid_until; found {train_until} and {valid_until}")
     part = pl.when(pl.col("day") <= train_until).then(0).when(pl.col("day") <= valid_until).then(1).otherwise(2)
     return frame.select(part.replace_strict([0, 1, 2], PARTS, return_dtype=pl.String).alias("part"))["part"]
 

@@ -46,6 +46,15 @@ def read_flights(raw: Path, partition: str) -> pl.DataFrame:
     return flights.filter(mine | pl.col("_month").is_null() if partition == first else mine).drop("_month")
 
 
+def read_csv_text(source: Path | io.BytesIO) -> pl.DataFrame:
+    """Every line as one row of texts.
+
+    The publisher quotes nothing, so a stray quote is a wrong character and must not swallow the lines after it; bytes
+    that are not UTF-8 become U+FFFD, which no check lets pass.
+    """
+    return pl.read_csv(source, infer_schema=False, empty_string_is_null=False, quote_char=None, encoding="utf8-lossy")
+
+
 def _published_flights(raw: Path) -> pl.DataFrame:
     path = raw / FLIGHTS_FILE
     status = path.stat()
@@ -55,9 +64,14 @@ def _published_flights(raw: Path) -> pl.DataFrame:
 @lru_cache(maxsize=1)
 def _read_published_flights(path: Path, _changed_ns: int, _size: int) -> pl.DataFrame:
     with zipfile.ZipFile(path) as archive:
-        text = archive.read(archive.namelist()[0])
-    flights = pl.read_csv(io.BytesIO(text), infer_schema=False, empty_string_is_null=False)
-    year, month = (pl.col(name).str.strip_chars() if name in flights.columns else pl.lit("") for name in ("year", "month"))
+        names = archive.namelist()
+        if len(names) != 1:
+            raise ValueError(f"wanted one file in {path.name}; found {', '.join(names) or 'none'}")
+        text = archive.read(names[0])
+    flights = read_csv_text(io.BytesIO(text))
+    if lacking := [name for name in FLIGHT_COLUMNS if name not in flights.columns]:
+        raise ValueError(f"no column {', '.join(lacking)} among {', '.join(flights.columns[:30])}")
+    year, month = pl.col("year").str.strip_chars(), pl.col("month").str.strip_chars()
     named = year.str.contains(r"^\d{4}$") & month.str.contains(r"^(0?[1-9]|1[0-2])$")
     return flights.with_columns(pl.when(named).then(year + "-" + month.str.zfill(2)).alias("_month"))
 
@@ -66,7 +80,10 @@ def parse_flights(raw: pl.DataFrame) -> pl.DataFrame:
     """Typed columns with units in their names; ``late`` is the label, null for cancelled and diverted flights."""
     whole = {name: pl.col(name).str.strip_chars().cast(pl.Int32, strict=False) for name in FLIGHT_COLUMNS}
     day = pl.concat_str(["year", "month", "day"], separator="-").str.to_date("%Y-%m-%d", strict=False)
-    text = {name: pl.when(~pl.col(name).is_in(["", "NA"])).then(pl.col(name)) for name in ("carrier", "tailnum", "origin", "dest")}
+    text = {
+        name: pl.when(~pl.col(name).is_in(["", "NA"])).then(pl.col(name))
+        for name in ("carrier", "tailnum", "origin", "dest")
+    }
     tidy = raw.select(
         day.alias("day"),
         text["carrier"],
@@ -135,6 +152,9 @@ def flight_schema(partition: str) -> pa.DataFrameSchema:
             rows("in_its_month", pl.col("day").dt.strftime("%Y-%m") == partition),
             # the publisher's own UTC hour is the independent truth for our handling of clock changes
             rows("utc_hour_agrees", pl.col("sched_dep_utc").dt.truncate("1h") == pl.col("hour_utc")),
+            # without these a row would have both a label and a reason for having none, or an arrival at no known time
+            rows("flown_departed", pl.col("arr_delay_min").is_null() | pl.col("dep_delay_min").is_not_null()),
+            rows("flown_has_air_time", pl.col("arr_delay_min").is_null() | pl.col("air_time_min").is_not_null()),
             rows("departure_agrees", agrees("sched_dep_min", "dep_delay_min", "dep_min")),
             rows("arrival_agrees", agrees("sched_arr_min", "arr_delay_min", "arr_min")),
         ],
@@ -152,7 +172,7 @@ FLIGHTS = Table(
     key=KEY,
     day="day",
     parsed_from={
-        "day": "day",
+        "day": ("year", "month", "day"),
         "flight": "flight",
         "distance_mi": "distance",
         "sched_dep_min": "sched_dep_time",

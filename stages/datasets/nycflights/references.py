@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from stages.datasets.contract import Table
-from stages.datasets.nycflights.flights import ORIGINS
+from stages.datasets.nycflights.flights import ORIGINS, read_csv_text
+from stages.methods.clock import is_zone
 
 if TYPE_CHECKING:
     import pandera.polars as pa
@@ -37,7 +38,7 @@ def _whole(_raw: Path) -> list[str]:
 
 def _read_csv(file: str) -> Callable[[Path, str], pl.DataFrame]:
     def read(raw: Path, _partition: str) -> pl.DataFrame:
-        return pl.read_csv(raw / file, infer_schema=False, empty_string_is_null=False)
+        return read_csv_text(raw / file)
 
     return read
 
@@ -130,15 +131,20 @@ def parse_airports(raw: pl.DataFrame) -> pl.DataFrame:
 
 
 def airport_schema(_partition: str) -> pa.DataFrameSchema:
-    """North of the equator and, but for Guam and its neighbours, west of Greenwich; one published entry is swapped."""
+    """On American soil, Pacific islands included: one published entry has its latitude and longitude swapped."""
     import pandera.polars as pa
+
+    def known_zone(data: pa.PolarsData) -> pl.LazyFrame:
+        names = data.lazyframe.select(pl.col("zone").drop_nulls().unique()).collect()["zone"]
+        known = [name for name in names if is_zone(name)]
+        return data.lazyframe.select(pl.col("zone").is_null() | pl.col("zone").is_in(known))
 
     return pa.DataFrameSchema(
         {
             "airport": pa.Column(pl.String, pa.Check.str_matches(r"^[0-9A-Z]{3}$")),
             "latitude_deg": pa.Column(pl.Float64, pa.Check.in_range(-20, 72)),
             "longitude_deg": pa.Column(pl.Float64, pa.Check.in_range(-180, 180)),
-            "zone": pa.Column(pl.String, nullable=True),
+            "zone": pa.Column(pl.String, pa.Check(known_zone, name="known_zone"), nullable=True),
         },
         checks=[first_copy("airport")],
         strict=True,

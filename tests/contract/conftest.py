@@ -1,0 +1,79 @@
+"""Every dataset of the project, each walked from its sample with planted faults to its features, once."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from stages import clean, featurize
+from stages.datasets.contract import Dataset, load_dataset
+from stages.edges import layout
+from stages.edges.files import read_json, write_manifest
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = ROOT / "tests" / "data"
+
+
+def listed_datasets() -> list[str]:
+    """The datasets in the table of contents, params/config.yaml."""
+    lines = yaml.safe_load((ROOT / "params" / "config.yaml").read_text())["defaults"]
+    keys = [key for line in lines if isinstance(line, dict) for key in line if "@datasets." in key]
+    return [key.rpartition(".")[2] for key in keys]
+
+
+@dataclass(frozen=True)
+class Walked:
+    """One dataset, its sample and what `clean` and `featurize` made of it."""
+
+    dataset: Dataset
+    expected: dict[str, Any]
+    raw: Path
+    quarantine: Path
+    metrics: dict[str, Any]
+    tidy: dict[str, pl.DataFrame]
+    references: dict[str, pl.DataFrame]
+    features: dict[str, pl.DataFrame]
+    manifest: dict[str, Any]
+
+
+@pytest.fixture(scope="session", params=listed_datasets())
+def name(request: pytest.FixtureRequest) -> str:
+    """The name of one dataset."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def walked(name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walked]:
+    """The sample of one dataset after `clean` and `featurize`."""
+    workspace = tmp_path_factory.mktemp(name)
+    expected = yaml.safe_load((SAMPLES / name / "expected.yaml").read_text())
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    sections = params["datasets"][name]
+    sections["clean"] |= {"sample": 1.0, "max_quarantined_share": 1.0}
+    sections["featurize"]["split"] = expected["split"]
+    (workspace / "params.yaml").write_text(yaml.safe_dump(params))
+    raw = workspace / layout.raw(name)
+    shutil.copytree(SAMPLES / name, raw)
+    write_manifest(raw, {"files": []})
+    with contextlib.chdir(workspace):
+        clean.main(name)
+        featurize.main(name)
+        dataset, manifest = load_dataset(name), read_json(layout.features(name) / "manifest.json")
+        partitions = [part["name"] for part in manifest["partitions"]]
+        yield Walked(
+            dataset=dataset,
+            expected=expected,
+            raw=raw,
+            quarantine=workspace / layout.quarantine(name),
+            metrics=read_json(layout.metrics(name) / "clean.json"),
+            tidy={part: featurize.read_clean(name, part) for part in partitions},
+            references=featurize.read_references(dataset),
+            features={part: pl.read_parquet(layout.features(name) / f"{part}.parquet") for part in partitions},
+            manifest=manifest,
+        )

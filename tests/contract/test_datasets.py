@@ -1,0 +1,184 @@
+"""What CONTRIBUTING asks of a dataset, checked for every one of them."""
+
+from pathlib import Path
+
+import polars as pl
+import yaml
+from polars.testing import assert_frame_equal
+
+from stages.datasets.contract import PARTS
+from stages.methods.seeds import child_seed
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_each_dataset_is_one_package_one_yaml_one_line_and_one_sample():
+    lines = yaml.safe_load((ROOT / "params" / "config.yaml").read_text())["defaults"]
+    listed = {key: value for line in lines if isinstance(line, dict) for key, value in line.items() if "@" in key}
+    names = sorted(listed.values())
+    assert listed == {f"dataset@datasets.{name}": name for name in names}
+    assert names == sorted(path.parent.name for path in (ROOT / "stages" / "datasets").glob("*/__init__.py"))
+    assert names == sorted(path.stem for path in (ROOT / "params" / "dataset").glob("*.yaml"))
+    assert names == sorted(path.parent.name for path in (ROOT / "tests" / "data").glob("*/expected.yaml"))
+    assert names == sorted(yaml.safe_load((ROOT / "params.yaml").read_text())["datasets"])
+
+
+def test_sample_is_small_enough_to_live_in_git(name):
+    assert all(path.stat().st_size <= 50 * 1024 for path in (ROOT / "tests" / "data" / name).iterdir())
+
+
+def test_dataset_names_itself_and_asks_one_question(walked, name):
+    dataset = walked.dataset
+    assert dataset.name == name
+    assert dataset.question.endswith("?")
+    assert bool(dataset.classes) == (dataset.task != "regression")
+    assert len(dataset.classes) == 2 or dataset.task != "binary"
+
+
+# ── clean ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_every_planted_fault_is_quarantined_with_column_check_and_value(walked):
+    planted = {
+        tuple(fault["where"]): [tuple(failure) for failure in fault["failures"]] for fault in walked.expected["faults"]
+    }
+    found = {}
+    for path in walked.quarantine.glob("*/*.parquet"):
+        for row, failures in pl.read_parquet(path).select("row", "failures").iter_rows():
+            found[path.parent.name, path.stem, row] = [tuple(failure.values()) for failure in failures]
+    assert found == planted
+
+
+def test_no_row_is_lost_and_quarantine_holds_it_as_published(walked):
+    dataset = walked.dataset
+    for table in (dataset.records, *dataset.references):
+        read = quarantined = 0
+        for partition in table.partitions(walked.raw):
+            raw = table.read(walked.raw, partition)
+            kept = pl.read_parquet(walked.quarantine / table.name / f"{partition}.parquet")
+            assert_frame_equal(kept.drop("row", "failures"), raw[kept["row"]])
+            read, quarantined = read + len(raw), quarantined + len(kept)
+        is_record = table is dataset.records
+        counts = walked.metrics["records"] if is_record else walked.metrics["references"][table.name]
+        clean = sum(map(len, walked.tidy.values())) if is_record else len(walked.references[table.name])
+        assert (counts["rows_in"], counts["rows_clean"], counts["rows_quarantined"]) == (read, clean, quarantined)
+        assert read == clean + quarantined
+
+
+def test_failures_are_counted_by_table_column_and_check(walked):
+    expected: dict[str, int] = {}
+    for fault in walked.expected["faults"]:
+        for column, check, _ in fault["failures"]:
+            told = f"{fault['where'][0]}: {column or 'row'} {check}"
+            expected[told] = expected.get(told, 0) + 1
+    assert walked.metrics["failures"] == expected
+
+
+def test_tidy_rows_have_the_declared_columns_and_a_unique_key(walked):
+    dataset = walked.dataset
+    for partition, tidy in walked.tidy.items():
+        assert set(tidy.columns) == set(dataset.records.schema(partition).columns)
+        assert dataset.forbidden - {dataset.target} <= set(tidy.columns)
+    for table in (dataset.records, *dataset.references):
+        rows = pl.concat(walked.tidy.values()) if table is dataset.records else walked.references[table.name]
+        assert not rows.select(table.key).is_duplicated().any()
+
+
+def test_a_row_has_either_a_label_or_a_reason_for_having_none(walked):
+    dataset = walked.dataset
+    for partition, tidy in walked.tidy.items():
+        has_label = walked.features[partition][dataset.target].is_not_null()
+        assert (dataset.unlabelled(tidy).is_null() == has_label).all()
+
+
+# ── features ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_features_are_the_declared_ones_between_identity_cluster_target_and_part(walked):
+    dataset = walked.dataset
+    names = [feature.name for feature in dataset.features]
+    around = {*dataset.identity, dataset.target, "part", *([dataset.cluster] if dataset.cluster else [])}
+    assert len(set(names)) == len(names)
+    assert not set(names) & {dataset.target, "part"}
+    assert not set(names) & dataset.forbidden
+    assert [column["name"] for column in walked.manifest["columns"]] == names
+    for frame in walked.features.values():
+        assert set(frame.columns) == around | set(names)
+
+
+def test_kinds_agree_with_types(walked):
+    for frame in walked.features.values():
+        for feature in walked.dataset.features:
+            is_number = frame.schema[feature.name].is_numeric()
+            assert feature.kind == ("numeric" if is_number else "categorical"), feature.name
+
+
+def test_every_feature_says_what_it_is_about_and_its_unit(walked):
+    units = {"min", "mi", "mph", "f", "pct", "deg", "in", "mbar", "years"}
+    for feature in walked.dataset.features:
+        assert feature.about.strip() == feature.about != ""
+        suffix = feature.name.rpartition("_")[2]
+        if suffix in units and "_min" not in feature.name.removesuffix("_min"):
+            assert feature.unit == suffix, feature.name
+
+
+def test_rows_come_out_in_the_order_they_went_in(walked):
+    shared = [column for column in walked.dataset.identity if column in next(iter(walked.tidy.values())).columns]
+    assert shared
+    for partition, tidy in walked.tidy.items():
+        assert_frame_equal(walked.features[partition].select(shared), tidy.select(shared))
+
+
+def test_identity_tells_every_row_apart(walked):
+    rows = pl.concat(frame.select(walked.dataset.identity) for frame in walked.features.values())
+    assert not rows.is_duplicated().any()
+
+
+def test_labels_are_the_codes_of_the_classes(walked):
+    dataset = walked.dataset
+    labels = pl.concat(frame[dataset.target] for frame in walked.features.values()).drop_nulls()
+    assert len(labels) and (dataset.task == "regression" or labels.is_between(0, len(dataset.classes) - 1).all())
+
+
+def test_split_names_only_the_parts_and_repeats_itself(walked, name):
+    for partition, frame in walked.features.items():
+        seed = child_seed(20130101, "split", name, partition)
+        part = walked.dataset.split(frame, walked.expected["split"], seed)
+        assert set(part.unique()) <= set(PARTS)
+        assert part.equals(frame["part"])
+    assert {part for frame in walked.features.values() for part in frame["part"]} == set(PARTS)
+
+
+def test_manifest_counts_labelled_rows_by_part_and_the_others(walked):
+    for entry in walked.manifest["partitions"]:
+        frame = walked.features[entry["name"]]
+        labelled = frame.filter(pl.col(walked.dataset.target).is_not_null())
+        assert entry["parts"] == {part: (labelled["part"] == part).sum() for part in PARTS}
+        assert entry["rows"] == len(frame) == len(labelled) + entry["unlabelled"]
+
+
+def test_categories_come_from_the_training_rows_alone(walked):
+    rows = pl.concat(walked.features.values()).filter(
+        pl.col("part") == "train", pl.col(walked.dataset.target).is_not_null()
+    )
+    for column in walked.manifest["columns"]:
+        if column["kind"] == "categorical":
+            assert column["categories"] == rows[column["name"]].drop_nulls().unique().sort().to_list()
+
+
+# ── partitions ───────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_an_empty_partition_has_the_same_columns(walked):
+    dataset = walked.dataset
+    tidy = next(iter(walked.tidy.values()))
+    nothing = tidy.clear()
+    context = dataset.context([dataset.summarize(nothing)], walked.references)
+    frame = dataset.featurize(nothing, context)
+    full = dataset.featurize(tidy, dataset.context([dataset.summarize(tidy)], walked.references))
+    assert frame.schema == full.schema
+    assert dataset.split(frame, walked.expected["split"], 0).is_empty()
+    assert dataset.unlabelled(nothing).is_empty()
+
+
+def test_order_of_summaries_does_not_matter(walked):
+    dataset = walked.dataset
+    summaries = [dataset.summarize(tidy) for tidy in walked.tidy.values()]
+    context = dataset.context(summaries[::-1], walked.references)
+    for partition, tidy in walked.tidy.items():
+        frame = dataset.featurize(tidy, context)
+        assert_frame_equal(frame, walked.features[partition].select(frame.columns))

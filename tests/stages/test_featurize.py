@@ -1,0 +1,251 @@
+"""`featurize` on the small real samples: parts, sketches, order of work, and settings that make no sense."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+
+from stages import clean, featurize, train
+from stages.datasets.contract import PARTS, load_dataset
+from stages.edges.errors import UserError
+from stages.edges.features import open_features, read_sketches
+from stages.edges.files import read_json, write_manifest
+from stages.methods.sketch import CategorySketch, sketch_frame
+
+ROOT = Path(__file__).parents[2]
+NAME = "nycflights"
+CLEAN, FEATURES = Path("data/clean") / NAME, Path("data/features") / NAME
+SPLIT = {"train_until": "2013-01-31", "valid_until": "2013-02-02"}
+
+
+@pytest.fixture(scope="module")
+def cleaned(tmp_path_factory) -> Path:
+    """A workspace in which the sample of nycflights is clean."""
+    folder = tmp_path_factory.mktemp("cleaned")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        shutil.copytree(ROOT / "tests" / "data" / NAME, Path("data/raw") / NAME)
+        write_manifest(Path("data/raw") / NAME, {"files": []})
+        set_params()
+        clean.main(NAME)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def workspace(cleaned, tmp_path, monkeypatch) -> Path:
+    shutil.copytree(cleaned, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def set_params(name: str = NAME, split: object = None) -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["datasets"][name]["clean"] |= {"sample": 1.0, "max_quarantined_share": 1.0}
+    params["datasets"][name]["featurize"]["split"] = SPLIT if split is None else split
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+
+
+def features_written() -> pl.DataFrame:
+    return pl.read_parquet(sorted(FEATURES.glob("*.parquet")))
+
+
+def tree() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(FEATURES.iterdir())}
+
+
+def test_the_future_judges_the_past():
+    featurize.main(NAME)
+    days = features_written().group_by("part").agg(pl.col("day").min().alias("low"), pl.col("day").max().alias("high"))
+    ranges = {part: (str(low), str(high)) for part, low, high in days.iter_rows()}
+    assert ranges == {
+        "train": ("2013-01-29", "2013-01-31"),
+        "valid": ("2013-02-01", "2013-02-02"),
+        "test": ("2013-02-03", "2013-02-04"),
+    }
+
+
+def test_a_day_may_split_a_month_and_the_manifest_counts_both_sides():
+    set_params(split={"train_until": "2013-02-01", "valid_until": "2013-02-03"})
+    featurize.main(NAME)
+    table = open_features(NAME)
+    assert table.partition_names("train") == ["2013-01", "2013-02"]
+    assert table.partition_names("valid") == table.partition_names("test") == ["2013-02"]
+    labelled = features_written().filter(pl.col("late").is_not_null())
+    assert {part: table.rows(part) for part in PARTS} == dict(labelled["part"].value_counts().iter_rows())
+
+
+def test_rows_without_a_label_are_kept_and_counted():
+    featurize.main(NAME)
+    unlabelled = sum(part["unlabelled"] for part in read_json(FEATURES / "manifest.json")["partitions"])
+    metrics = read_json(Path("metrics") / NAME / "clean.json")
+    assert unlabelled == sum(metrics["unlabelled"].values()) > 0
+    assert features_written()["late"].null_count() == unlabelled
+    assert len(features_written()) == metrics["records"]["rows_clean"]
+
+
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_the_number_of_workers_changes_no_byte(monkeypatch, workers):
+    featurize.main(NAME)
+    before = tree()
+    monkeypatch.setenv("PLUMBLINE_WORKERS", workers)
+    featurize.main(NAME)
+    assert tree() == before
+
+
+def test_sketches_added_up_over_partitions_are_those_of_all_training_rows():
+    featurize.main(NAME)
+    rows = features_written().filter(pl.col("part") == "train", pl.col("late").is_not_null())
+    merged, whole = read_sketches(NAME), sketch_frame(rows, open_features(NAME).names)
+    assert list(merged) == list(whole)
+    for name, sketch in whole.items():
+        assert merged[name].rows == len(rows)
+        if isinstance(sketch, CategorySketch):
+            assert merged[name] == sketch
+            continue
+        assert merged[name].nulls == sketch.nulls == rows[name].null_count()
+        assert merged[name].buckets.tolist() == sketch.buckets.tolist()
+        assert merged[name].counts.tolist() == sketch.counts.tolist()
+        assert merged[name].total == pytest.approx(sketch.total)
+        np.testing.assert_array_equal([merged[name].low, merged[name].high], [sketch.low, sketch.high])
+
+
+def test_an_empty_partition_is_written_with_all_columns():
+    pl.read_parquet(CLEAN / "2013-02.parquet").clear().write_parquet(CLEAN / "2013-02.parquet")
+    featurize.main(NAME)
+    january, february = (pl.read_parquet(FEATURES / f"2013-{month}.parquet") for month in ("01", "02"))
+    assert february.is_empty()
+    assert february.schema == january.schema
+    assert read_json(FEATURES / "manifest.json")["partitions"][1] == {
+        "name": "2013-02",
+        "rows": 0,
+        "parts": {"train": 0, "valid": 0, "test": 0},
+        "unlabelled": 0,
+    }
+
+
+def test_a_first_day_knows_nothing_rather_than_that_nothing_was_late():
+    featurize.main(NAME)
+    first = features_written().filter(pl.col("day") == pl.date(2013, 1, 29))
+    for name in ("all_late_share_7d", "carrier_late_share_7d", "origin_late_share_1d"):
+        assert first[name].null_count() == len(first), name
+
+
+@pytest.mark.parametrize(
+    ("split", "told"),
+    [
+        ({"train_until": "2013-02-02", "valid_until": "2013-01-31"}, "2013-02-02 and 2013-01-31"),
+        ({"train_until": "2013-01-31", "valid_until": "2013-01-31"}, "train_until before valid_until"),
+        ({"train_until": "31.1.2013", "valid_until": "2013-02-02"}, "'31.1.2013'"),
+        ({"train_until": 20130131.5, "valid_until": "2013-02-02"}, "days such as 2013-08-31"),
+        ({"train_until": "2013-01-31"}, "valid_until is missing"),
+        ({"trian_until": "2013-01-31", "valid_until": "2013-02-02"}, "train_until is missing, trian_until is unknown"),
+    ],
+)
+def test_a_split_that_makes_no_sense_is_refused_with_its_full_path(split, told):
+    set_params(split=split)
+    with pytest.raises(UserError) as caught:
+        featurize.main(NAME)
+    assert "datasets.nycflights.featurize.split" in caught.value.wanted
+    assert told in caught.value.found
+    assert "params/dataset/nycflights.yaml" in caught.value.next_step
+    assert not (FEATURES / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("split", "told"),
+    [
+        ({"train": 0.8, "valid": 0.2}, "train 0.8, valid 0.2"),
+        ({"train": 0.0, "valid": 0.2}, "train 0.0"),
+        ({"train": "most", "valid": 0.2}, "train 'most'"),
+        ({"train": 0.6}, "valid is missing"),
+    ],
+)
+def test_shares_that_leave_nothing_for_the_test_are_refused(split, told):
+    dataset = load_dataset("digits")
+    with pytest.raises(ValueError, match="wanted") as caught:
+        dataset.split(pl.DataFrame({"digit": [1, 2]}), split, 0)
+    assert told in str(caught.value)
+
+
+def test_split_of_another_type_is_refused_by_the_settings():
+    set_params(split=["2013-01-31"])
+    with pytest.raises(UserError, match=r"datasets\.nycflights\.featurize\.split"):
+        featurize.main(NAME)
+
+
+def test_classes_are_shared_out_within_each_of_them():
+    dataset = load_dataset("digits")
+    rows = pl.DataFrame({"digit": [0] * 50 + [1] * 10 + [None] * 5}, schema={"digit": pl.UInt8})
+    parts = rows.with_columns(dataset.split(rows, {"train": 0.6, "valid": 0.2}, 5).alias("part"))
+    counts = {
+        key: n for *key, n in parts.drop_nulls().group_by("digit", "part").len().iter_rows() for key in [tuple(key)]
+    }
+    assert counts == {
+        (0, "train"): 30, (0, "valid"): 10, (0, "test"): 10,
+        (1, "train"): 6, (1, "valid"): 2, (1, "test"): 2,
+    }  # fmt: skip
+
+
+# ── what later stages refuse ─────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("split", "part"),
+    [
+        ({"train_until": "2012-12-31", "valid_until": "2013-02-02"}, "train"),
+        ({"train_until": "2013-02-04", "valid_until": "2013-02-28"}, "valid"),
+    ],
+)
+def test_a_part_without_rows_is_refused_before_training(split, part):
+    set_params(split=split)
+    featurize.main(NAME)
+    with pytest.raises(UserError) as caught:
+        train.check_parts(open_features(NAME))
+    assert caught.value.wanted == f"labelled rows in the {part} part of nycflights"
+    assert "datasets.nycflights.featurize.split" in caught.value.next_step
+
+
+def test_a_part_of_one_class_is_refused_before_training():
+    for path in CLEAN.glob("2013-*.parquet"):
+        never_late = pl.when(pl.col("late").is_not_null()).then(0).cast(pl.UInt8).alias("late")
+        pl.read_parquet(path).with_columns(never_late).write_parquet(path)
+    featurize.main(NAME)
+    with pytest.raises(UserError) as caught:
+        train.check_parts(open_features(NAME))
+    assert caught.value.found == "only 'on time'"
+
+
+# ── broken off ───────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_an_incomplete_clean_folder_is_refused():
+    (CLEAN / "manifest.json").unlink()
+    with pytest.raises(UserError, match="never finished"):
+        featurize.main(NAME)
+
+
+def test_a_run_that_fails_leaves_nothing_that_looks_complete():
+    featurize.main(NAME)
+    for damage in ("damaged", "missing"):
+        path = CLEAN / "2013-02.parquet"
+        path.unlink() if damage == "missing" else path.write_bytes(b"PAR1 and then nothing")
+        with pytest.raises(UserError) as caught:
+            featurize.main(NAME)
+        assert str(path) in caught.value.wanted
+        assert "dvc checkout" in caught.value.next_step
+        assert not (FEATURES / "manifest.json").exists()
+
+
+def test_what_an_earlier_run_left_is_gone():
+    featurize.main(NAME)
+    before = tree()
+    (FEATURES / "2012-12.parquet").write_bytes(b"from another run")
+    (FEATURES / ".2013-01.parquet.4711.part").write_bytes(b"half a file")
+    featurize.main(NAME)
+    assert tree() == before
+
+
+def test_rows_in_are_rows_out():
+    manifest = read_json(CLEAN / "manifest.json")
+    featurize.main(NAME)
+    rows = {part["name"]: part["rows"] for part in read_json(FEATURES / "manifest.json")["partitions"]}
+    assert rows == {part["name"]: part["rows"] for part in manifest["records"]["partitions"]}
