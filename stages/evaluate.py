@@ -13,9 +13,9 @@ The intervals are drawn from the resampling table alone; the values are computed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import Any, Literal
 
 import numpy as np
@@ -25,7 +25,7 @@ from pydantic import Field
 
 from stages.edges import layout
 from stages.edges.cluster import map_partitions
-from stages.edges.errors import UserError, run_stage
+from stages.edges.errors import UserError, plain_words, run_stage
 from stages.edges.evaluations import write_evaluation
 from stages.edges.features import FeatureTable, open_features, read_selection
 from stages.edges.files import read_json, write_csv, write_json
@@ -53,6 +53,8 @@ METRICS = {
     "regression": regression_scores.METRICS,
 }
 FEW_UNITS = 20
+MIN_BEYOND = 2
+"""Replicates that must lie beyond each end of an interval: fewer, and the end is a single draw."""
 
 
 class EvaluateSettings(Settings):
@@ -62,8 +64,13 @@ class EvaluateSettings(Settings):
     level: float = Field(gt=0, lt=1, description="share of such intervals that are to hold the true value")
     method: Literal["percentile", "bca"]
     resample: Literal["clusters", "rows"] = "clusters"
-    cost_of_miss: float = Field(gt=0)
-    cost_of_false_alarm: float = Field(gt=0)
+    block: int = Field(
+        default=1,
+        ge=1,
+        description="neighbouring units drawn together: days of one weather system; 1 where rows are independent",
+    )
+    cost_of_miss: float = Field(gt=0, le=1e6, allow_inf_nan=False)
+    cost_of_false_alarm: float = Field(gt=0, le=1e6, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -78,10 +85,12 @@ class Scored:
 def main(name: str) -> None:
     """Evaluate the model of one dataset."""
     settings = read_settings(EvaluateSettings, dataset=name, section="evaluate")
+    refuse_few_replicates(name, settings)
     cluster, seed = read_cluster(), child_seed(read_seed(), "evaluate", name)
 
     table = open_features(name, columns=read_selection(name))
-    rule = rule_from_json(read_json(layout.models(name) / "baseline.json"))
+    with plain_words():
+        rule = rule_from_json(read_json(layout.models(name) / "baseline.json"))
     booster = read_booster(layout.models(name), threads=cluster.training_threads)
     scorers: dict[str, Scorer] = {
         "model": lambda frame: predict(booster, frame, table.names),
@@ -89,27 +98,26 @@ def main(name: str) -> None:
     }
     with plain_words():
         tasks = choose_tasks(table, scorers, rule, settings, cluster)
-        scored = score_test(table, scorers, tasks, settings.resample, cluster)
+        scored = score_test(table, scorers, tasks, settings, cluster)
         cells = {system: merge_cells([part.cells[system] for part in scored]) for system in scorers}
         units = unit_names(cells["model"])
-        weights = draw_weights(len(units), settings.replicates, seed)
+        words = unit_words(table, settings, len(units))
+        weights = draw_weights(len(units), settings.replicates, seed, words["block"])
         systems = {system: measured(system, tasks[system], cells[system], units, scored) for system in scorers}
         results = compare_systems(
             systems["model"], systems["baseline"], METRICS[table.task], weights,
-            level=settings.level, method=settings.method, n=table.rows("test"),
+            level=settings.level, method=settings.method, n=table.rows("test"), block=words["block"],
         )  # fmt: skip
         plots = draw_plots(
             systems["model"].table, systems["baseline"].table, results, table.classes, weights, settings.level
         )
-    results = {metric: result | unit_words(table, settings.resample, len(units)) for metric, result in results.items()}
+    results = {metric: result | words for metric, result in results.items()}
 
-    write_evaluation(
-        layout.evaluation(name), stack(cells), header_of(table, tasks, systems, cells, units, settings, seed)
-    )
+    write_evaluation(layout.evaluation(name), cells, header_of(table, tasks, systems, cells, units, settings, seed))
     for plot, frame in plots.items():
         write_csv(layout.plots(name) / f"{plot}.csv", round_columns(frame))
-    write_json(layout.metrics(name) / "test.json", round_figures(with_thresholds(results, tasks)))
-    report(name, results, units, table, settings.resample)
+    write_json(layout.metrics(name) / "test.json", with_thresholds(round_figures(results), tasks))
+    report(name, results, table, words)
 
 
 def choose_tasks(
@@ -141,7 +149,7 @@ def score_test(
     table: FeatureTable,
     scorers: Mapping[str, Scorer],
     tasks: Mapping[str, Task],
-    resample: str,
+    settings: EvaluateSettings,
     cluster: ClusterSettings,
 ) -> list[Scored]:
     """Score and tabulate the test part, one partition at a time."""
@@ -149,12 +157,12 @@ def score_test(
     rows = {partition["name"]: partition["parts"]["test"] for partition in table.partitions}
     names = table.partition_names("test")
     starts = dict(zip(names, np.cumsum([0] + [rows[name] for name in names[:-1]]).tolist(), strict=True))
-    clustered = resample == "clusters" and table.cluster is not None
+    unit_column = cluster_of(table, settings)
 
     def score(partition: str) -> Scored:
-        frame = table.read(partition, "test", extra=[table.cluster] if clustered and table.cluster else [])
-        if clustered and table.cluster:
-            unit_labels, units = number_units(frame[table.cluster])
+        frame = table.read(partition, "test", extra=[unit_column] if unit_column else [])
+        if unit_column:
+            unit_labels, units = number_units(frame[unit_column])
         else:
             units = deal_rows(starts[partition], len(frame), table.rows("test"))
             unit_labels = [f"{unit:04d}" for unit in range(int(units.max()) + 1)]
@@ -188,6 +196,19 @@ def finite(scores: NDArray[np.float32], system: str, partition: str) -> NDArray[
     return scores
 
 
+def refuse_few_replicates(name: str, settings: EvaluateSettings) -> None:
+    """Stop when an end of an interval would rest on the outermost replicate."""
+    beyond = settings.replicates * (1 - settings.level) / 2
+    if beyond < MIN_BEYOND - 1e-9:
+        path = f"datasets.{name}.evaluate"
+        raise UserError(
+            f"{path}.replicates: {MIN_BEYOND} or more of them beyond each end of an interval at {path}.level",
+            f"replicates {settings.replicates} at level {settings.level:g}: {beyond:.2g} beyond each end",
+            f"raise {path}.replicates to {ceil(2 * MIN_BEYOND / (1 - settings.level) - 1e-6)} or more, "
+            f"or lower {path}.level",
+        )
+
+
 def refuse_no_rows(table: FeatureTable, part: str) -> None:
     """Stop when a part is empty."""
     if table.rows(part) == 0:
@@ -215,21 +236,15 @@ def refuse_one_class(table: FeatureTable, scored: list[Scored]) -> None:
         )
 
 
-@contextmanager
-def plain_words() -> Iterator[None]:
-    """Turn a method's refusal (wanted, found, next step) into the error that a user reads."""
-    try:
-        yield
-    except ValueError as error:
-        if len(error.args) != 3:
-            raise
-        raise UserError(*error.args) from None
+def cluster_of(table: FeatureTable, settings: EvaluateSettings) -> str | None:
+    """The column whose values are drawn; None where single rows are."""
+    return table.cluster if settings.resample == "clusters" else None
 
 
-def unit_words(table: FeatureTable, resample: str, n_units: int) -> dict[str, Any]:
-    """What a bootstrap drew, for the reader of a metric."""
-    clustered = resample == "clusters" and table.cluster is not None
-    return {"resampled": table.cluster if clustered else "rows", "units": n_units}
+def unit_words(table: FeatureTable, settings: EvaluateSettings, n_units: int) -> dict[str, Any]:
+    """What a bootstrap draws, for the reader of a metric; independent rows have no neighbours to be drawn with."""
+    column = cluster_of(table, settings)
+    return {"resampled": column or "rows", "units": n_units, "block": settings.block if column else 1}
 
 
 def with_thresholds(results: Mapping[str, Any], tasks: Mapping[str, Task]) -> dict[str, Any]:
@@ -237,14 +252,11 @@ def with_thresholds(results: Mapping[str, Any], tasks: Mapping[str, Task]) -> di
     model, baseline = tasks["model"], tasks["baseline"]
     if not (isinstance(model, BinaryTask) and isinstance(baseline, BinaryTask)):
         return dict(results)
-    used = {"threshold": model.threshold, "baseline_threshold": baseline.threshold}
+    # a threshold is a float32 and must stay that one: rounded, it would decide some rows another way
+    exact = {"threshold": np.float32(model.threshold), "baseline_threshold": np.float32(baseline.threshold)}
+    used = {name: float(str(threshold)) for name, threshold in exact.items()}
     at_threshold = binary_scores.AT_THRESHOLD
     return {name: result | used if name in at_threshold else result for name, result in results.items()}
-
-
-def stack(cells: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """The cells of all systems, one below the other."""
-    return pl.concat([frame.select(pl.lit(name).alias("system"), pl.all()) for name, frame in cells.items()])
 
 
 def header_of(
@@ -263,7 +275,7 @@ def header_of(
         "format": 1,
         **question,
         "rows": table.rows("test"),
-        **unit_words(table, settings.resample, len(units)),
+        **unit_words(table, settings, len(units)),
         "same_rows": fingerprint(cells["model"], view, question, label),
         "seed": seed,
         "replicates": settings.replicates,
@@ -277,16 +289,17 @@ def round_columns(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.selectors.float().round_sig_figs(6))
 
 
-def report(name: str, results: Mapping[str, Any], units: list[str], table: FeatureTable, resample: str) -> None:
+def report(name: str, results: Mapping[str, Any], table: FeatureTable, words: Mapping[str, Any]) -> None:
     """One line with the leading metric, and a word of caution where units are few."""
     metric, first = next(iter(results.items()))
-    drawn = unit_words(table, resample, len(units))["resampled"]
-    if len(units) < FEW_UNITS:
-        log.info("%s: intervals rest on %d units of %s only, and are rough", name, len(units), drawn)
+    units = f"{words['units']} units of {words['resampled']}"
+    runs = f" in runs of {words['block']}" if words["block"] > 1 else ""
+    if words["units"] < FEW_UNITS:
+        log.info("%s: intervals rest on %s only, and are rough", name, units)
     log.info(
-        "%s: %s %.4f [%.4f, %.4f], baseline %.4f, %s test rows, %d units of %s resampled",
+        "%s: %s %.4f [%.4f, %.4f], baseline %.4f, %s test rows, %s resampled%s",
         name, metric, first["value"], first["low"], first["high"], first["baseline"], f"{table.rows('test'):,}",
-        len(units), drawn,
+        units, runs,
     )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def main(name: str) -> None:
     sketches, booster = read_sketches(name), read_booster(layout.models(name))
     results = read_json(layout.metrics(name) / "test.json")
     selection = read_json(layout.selection(name))["features"]
-    baseline = read_json(layout.models(name) / "baseline.json")["cut"]["feature"]
+    baseline = read_json(layout.models(name) / "baseline.json")["bins"]["name"]
     signature = describe(features, sketches, results, read_params()["datasets"][name]["evaluate"])
     rows = example_rows(features)
 

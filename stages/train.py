@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import polars as pl
 from pydantic import Field
@@ -22,10 +23,10 @@ from stages.edges.files import read_json, write_csv, write_json
 from stages.edges.log import Progress, log, progress, start_log
 from stages.edges.models import write_booster
 from stages.edges.settings import Settings, read_cluster, read_seed, read_settings
-from stages.methods.baseline import Cut, OneRule, fit_one_rule, most_relevant, rule_to_json
+from stages.methods.baseline import OneRule, Task, fit_one_rule, most_relevant, rule_to_json
+from stages.methods.binning import bin_column
 from stages.methods.boosting import Fit, fit_booster
 from stages.methods.seeds import child_seed
-from stages.methods.sketch import NumberSketch
 
 BASELINE_BINS = 32
 
@@ -75,7 +76,13 @@ def main(name: str) -> None:
 
 
 def check_parts(features: FeatureTable) -> None:
-    """Refuse to train without rows to fit, rows to stop on, or, for classes, fewer than two of them."""
+    """Refuse to train without features, rows to fit and rows to stop on, with classes to tell apart in both."""
+    if not features.names:
+        raise UserError(
+            f"at least one selected feature of {features.dataset}",
+            "none",
+            f"loosen the thresholds of datasets.{features.dataset}.select_features",
+        )
     for part in ("train", "valid"):
         if features.rows(part) == 0:
             raise UserError(
@@ -83,15 +90,21 @@ def check_parts(features: FeatureTable) -> None:
                 "none",
                 f"look at datasets.{features.dataset}.featurize.split and at metrics/{features.dataset}/clean.json",
             )
-        if features.task == "regression":
-            continue
-        seen = {value for frame in features.with_columns([]).frames(part) for value in frame[features.target].unique()}
-        if len(seen) < 2:
-            raise UserError(
-                f"at least two classes in the {part} part of {features.dataset}",
-                f"only {features.classes[next(iter(seen))]!r}",
-                f"look at datasets.{features.dataset}.featurize.split",
-            )
+        if features.task != "regression":
+            check_classes(features, part)
+
+
+def check_classes(features: FeatureTable, part: str) -> None:
+    """Refuse a part in which fewer than two classes occur, or a label that is none of them."""
+    seen = {value for frame in features.with_columns([]).frames(part) for value in frame[features.target].unique()}
+    known = seen & set(range(len(features.classes)))
+    if len(known) < 2 or known != seen:
+        found = ", ".join(repr(features.classes[value] if value in known else value) for value in sorted(seen))
+        raise UserError(
+            f"at least two classes in the {part} part of {features.dataset}, and no label without a class",
+            f"only {found}" if known == seen else f"labels {found}",
+            f"look at datasets.{features.dataset}.featurize.split",
+        )
 
 
 def fit_baseline(features: FeatureTable) -> OneRule:
@@ -99,13 +112,9 @@ def fit_baseline(features: FeatureTable) -> OneRule:
     best = most_relevant(read_json(layout.selection(features.dataset))["features"])
     sketch = read_sketches(features.dataset)[best]
     column = features.with_columns([best])
-    if isinstance(sketch, NumberSketch):
-        cut = Cut(best, "numeric", edges=tuple(float(edge) for edge in sketch.edges(BASELINE_BINS)))
-    else:
-        cut = Cut(best, "categorical", categories=column.columns[0].categories)
-    return fit_one_rule(
-        column.frames("train"), cut=cut, target=features.target, task=features.task, classes=features.classes
-    )
+    bins = bin_column(best, sketch, column.columns[0].categories, BASELINE_BINS)
+    task = cast("Task", features.task)  # the dataset contract knows no other
+    return fit_one_rule(column.frames("train"), bins=bins, target=features.target, task=task, classes=features.classes)
 
 
 def describe(fit: Fit, features: FeatureTable) -> dict[str, object]:

@@ -18,8 +18,9 @@ import xgboost as xgb
 
 from stages.edges.errors import UserError
 from stages.edges.files import MANIFEST, read_json, read_manifest, write_manifest
-from stages.edges.models import read_booster
+from stages.edges.models import MODEL, read_booster
 
+FORMAT = 1
 SIGNATURE, REFERENCE, EXAMPLE, CARD = "signature.json", "reference.json", "example.csv", "README.md"
 
 
@@ -34,37 +35,42 @@ class Bundle:
 
 @contextmanager
 def whole_bundle(folder: Path) -> Iterator[Path]:
-    """Yield a folder to fill; it is sealed with checksums and becomes ``folder`` only if the block ends well."""
+    """Yield a folder to fill; it is sealed with checksums and becomes ``folder`` only if the block ends well.
+
+    Killed at any moment, it leaves in ``folder`` the old bundle, none, or the new one.  What such a run left beside it
+    goes with the next run.
+    """
+    _remove_leftovers(folder)
     aside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
         yield aside
         if not (aside / MANIFEST).exists():
             seal(aside)
         if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(aside, folder)
+            folder.replace(folder.with_name(f".{folder.name}.{os.getpid()}.old.part"))
+        aside.replace(folder)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        _remove_leftovers(folder)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for leftover in folder.parent.glob(f".{folder.name}.*.part"):
+        shutil.rmtree(leftover)
 
 
 def seal(folder: Path) -> None:
     """Write the manifest: size and sha256 of every file in ``folder``."""
     files = sorted(path for path in folder.iterdir() if path.name != MANIFEST)
     listed = [{"name": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)} for path in files]
-    write_manifest(folder, {"format": 1, "files": listed})
+    write_manifest(folder, {"format": FORMAT, "files": listed})
 
 
 def open_bundle(folder: Path, threads: int = 0) -> Bundle:
     """Check every file against the manifest, then load; a changed, missing or added file is refused."""
     if not folder.is_dir():
         raise UserError(f"a bundle in {folder}", "no such folder", "run `dvc repro`, or `dvc pull` to fetch it")
-    listed = {entry["name"]: entry["sha256"] for entry in read_manifest(folder)["files"]}
-    present = {path.name for path in folder.iterdir()} - {MANIFEST}
-    problems = [f"{name} is missing" for name in sorted(listed.keys() - present)]
-    problems += [f"{name} was added" for name in sorted(present - listed.keys())]
-    problems += [f"{name} was changed" for name in sorted(listed.keys() & present) if sha256(folder / name) != listed[name]]
+    problems = _problems(folder, _listed(folder))
     if problems:
         raise UserError(
             f"the bundle {folder} as it was written",
@@ -72,6 +78,36 @@ def open_bundle(folder: Path, threads: int = 0) -> Bundle:
             f"fetch it again with `dvc checkout {folder}`, or rebuild it with `dvc repro`",
         )
     return Bundle(folder, read_json(folder / SIGNATURE), read_booster(folder, threads))
+
+
+def _listed(folder: Path) -> dict[str, str]:
+    """Checksum by file name, as the manifest has them."""
+    manifest = read_manifest(folder)
+    try:
+        if manifest["format"] == FORMAT:
+            return {entry["name"]: entry["sha256"] for entry in manifest["files"]}
+    except (KeyError, TypeError):
+        pass
+    raise UserError(
+        f"a bundle of format {FORMAT} in {folder}",
+        f"a {MANIFEST} that lists no files in that format",
+        "open it with the version of the code that wrote it, or rebuild it with `dvc repro`",
+    )
+
+
+def _problems(folder: Path, listed: dict[str, str]) -> list[str]:
+    present = {path.name: path for path in folder.iterdir() if path.name != MANIFEST}
+    missing = sorted({*listed, MODEL, SIGNATURE} - present.keys())
+    changed = [
+        name
+        for name in sorted(listed.keys() & present.keys())
+        if not present[name].is_file() or sha256(present[name]) != listed[name]
+    ]
+    return [
+        *(f"{name} is missing" for name in missing),
+        *(f"{name} was added" for name in sorted(present.keys() - listed.keys())),
+        *(f"{name} was changed" for name in changed),
+    ]
 
 
 def sha256(path: Path) -> str:

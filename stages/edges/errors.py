@@ -3,7 +3,8 @@
 import errno
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -34,6 +35,17 @@ def run_stage(main: Callable[..., Any], arguments: list[str] | None = None) -> N
         if error.errno not in DISK_FULL:
             raise
         sys.exit(f"error: the disk is full\n{disk_full(error)}")
+
+
+@contextmanager
+def plain_words() -> Iterator[None]:
+    """Turn a method's refusal (wanted, found, next step) into the error that a user reads."""
+    try:
+        yield
+    except ValueError as error:
+        if len(error.args) != 3:
+            raise
+        raise UserError(*error.args) from None
 
 
 def disk_full(error: OSError) -> UserError:

@@ -7,6 +7,7 @@ read) travels in the file's metadata, so that one small file is all that a later
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from stages.edges.files import whole_file
 HEADER = "plumbline"
 
 
-def write_evaluation(path: Path, cells: pl.DataFrame, header: dict[str, Any]) -> None:
-    """Write the cells of all systems and their header."""
+def write_evaluation(path: Path, cells: Mapping[str, pl.DataFrame], header: dict[str, Any]) -> None:
+    """Write the cells of all systems, one below the other, and their header."""
+    stacked = pl.concat([frame.select(pl.lit(name).alias("system"), pl.all()) for name, frame in cells.items()])
     metadata = {HEADER: json.dumps(header, ensure_ascii=False, allow_nan=False)}
     with whole_file(path) as aside:
-        cells.write_parquet(aside, compression="zstd", compression_level=9, statistics=False, metadata=metadata)
+        stacked.write_parquet(aside, compression="zstd", compression_level=9, statistics=False, metadata=metadata)
 
 
 def read_evaluation(path: Path) -> tuple[pl.DataFrame, dict[str, Any]]:

@@ -23,7 +23,7 @@ INDENT = "\n        "  # of the second line onwards in a `UserError`
 class Settings(BaseModel):
     """Base of every stage's settings: strict types, no unknown keys, immutable."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class ClusterSettings(Settings):

@@ -9,49 +9,26 @@ been seen there (Cestnik's m-estimate), so an empty bin predicts the overall sha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from stages.methods.binning import Bins, bins_from_json, bins_to_json
+
 Float = NDArray[np.float64]
-Int = NDArray[np.int64]
 Task = Literal["binary", "multiclass", "regression"]
 EXTRA_ROWS = 2.0
 
 
 @dataclass(frozen=True)
-class Cut:
-    """How one feature falls into bins: a number by inner ``edges``, a category by name; bin 0 is for nulls."""
-
-    feature: str
-    kind: Literal["numeric", "categorical"]
-    edges: tuple[float, ...] = ()
-    categories: tuple[str, ...] = ()
-
-    @property
-    def n_bins(self) -> int:
-        """Bins, that of nulls included."""
-        return 1 + (len(self.categories) if self.kind == "categorical" else len(self.edges) + 1)
-
-    def bins(self, column: pl.Series) -> Int:
-        """The bin of each value; a category that is not listed counts as null."""
-        if self.kind == "categorical":
-            known = column.cast(pl.String).cast(pl.Enum(self.categories), strict=False)
-            return known.to_physical().cast(pl.Int64).fill_null(-1).to_numpy() + 1
-        values = column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
-        place = np.searchsorted(np.asarray(self.edges), values, side="right") + 1
-        return np.where(np.isnan(values), 0, place).astype(np.int64)
-
-
-@dataclass(frozen=True)
 class OneRule:
-    """The rule: ``values[b]`` is predicted in bin b; one number, or one share per class."""
+    """The rule: ``values[b]`` is predicted in bin b of a feature; one number, or one share per class."""
 
     task: Task
-    cut: Cut
+    bins: Bins
     values: tuple[tuple[float, ...], ...]
     rows: tuple[int, ...]
     target_mean: float
@@ -59,37 +36,37 @@ class OneRule:
 
 
 def fit_one_rule(
-    frames: Iterable[pl.DataFrame], *, cut: Cut, target: str, task: Task, classes: Sequence[str] = ()
+    frames: Iterable[pl.DataFrame], *, bins: Bins, target: str, task: Task, classes: Sequence[str] = ()
 ) -> OneRule:
     """The rule of training rows that come one partition at a time."""
     n_outcomes = len(classes) if task != "regression" else 1
-    sums = np.zeros((cut.n_bins, n_outcomes + 3))
+    sums = np.zeros((bins.levels, n_outcomes + 3))
     for frame in frames:
-        sums += sum_bins(frame, cut=cut, target=target, n_outcomes=n_outcomes if task != "regression" else 0)
-    return rule_from_sums(sums, cut=cut, task=task)
+        sums += sum_bins(frame, bins=bins, target=target, n_outcomes=n_outcomes if task != "regression" else 0)
+    return rule_from_sums(sums, bins=bins, task=task)
 
 
-def sum_bins(frame: pl.DataFrame, *, cut: Cut, target: str, n_outcomes: int) -> Float:
+def sum_bins(frame: pl.DataFrame, *, bins: Bins, target: str, n_outcomes: int) -> Float:
     """One partition's sums by bin: rows, Σ target, Σ target², then rows of each class (or Σ target); they add up."""
-    bins, y = cut.bins(frame[cut.feature]), frame[target].cast(pl.Float64).to_numpy()
+    codes, y = bins.codes(frame[bins.name]), frame[target].cast(pl.Float64).to_numpy()
     columns = [np.ones(len(y)), y, y**2] + [(y == c).astype(np.float64) for c in range(n_outcomes)]
     if n_outcomes == 0:
         columns.append(y)
-    return np.stack([np.bincount(bins, weights=column, minlength=cut.n_bins) for column in columns], axis=1)
+    return np.stack([np.bincount(codes, weights=column, minlength=bins.levels) for column in columns], axis=1)
 
 
-def rule_from_sums(sums: Float, *, cut: Cut, task: Task) -> OneRule:
+def rule_from_sums(sums: Float, *, bins: Bins, task: Task) -> OneRule:
     """Shares (or means) by bin from added-up sums."""
     rows, whole = sums[:, 0], sums.sum(axis=0)
     if whole[0] == 0:
-        raise ValueError(f"training rows for a rule on {cut.feature}", "none", "look at the split of featurize")
+        raise ValueError(f"training rows for a rule on {bins.name}", "none", "look at the split of featurize")
     shares = (sums[:, 3:] + EXTRA_ROWS * whole[3:] / whole[0]) / (rows + EXTRA_ROWS)[:, None]
     if task == "binary":
         shares = shares[:, 1:]
     mean = whole[1] / whole[0]
     return OneRule(
         task=task,
-        cut=cut,
+        bins=bins,
         values=tuple(tuple(float(value) for value in row) for row in shares),
         rows=tuple(int(n) for n in rows),
         target_mean=float(mean),
@@ -99,7 +76,7 @@ def rule_from_sums(sums: Float, *, cut: Cut, task: Task) -> OneRule:
 
 def predict_one_rule(rule: OneRule, frame: pl.DataFrame) -> NDArray[np.float32]:
     """Probabilities (rows,), shares (rows, classes) or means (rows,), as a booster would return them."""
-    values = np.asarray(rule.values, dtype=np.float32)[rule.cut.bins(frame[rule.cut.feature])]
+    values = np.asarray(rule.values, dtype=np.float32)[rule.bins.codes(frame[rule.bins.name])]
     return values if rule.task == "multiclass" else values[:, 0]
 
 
@@ -113,17 +90,29 @@ def most_relevant(features: Iterable[Mapping[str, Any]]) -> str:
 
 def rule_to_json(rule: OneRule) -> dict[str, Any]:
     """A JSON-ready form; see `rule_from_json`."""
-    return {"kind": "one rule", **asdict(rule)}
+    columns = {"values": [list(row) for row in rule.values], "rows": list(rule.rows)}
+    target = {"target_mean": rule.target_mean, "target_spread": rule.target_spread}
+    return {"kind": "one rule", "task": rule.task, "bins": bins_to_json(rule.bins), **columns, **target}
 
 
 def rule_from_json(content: Mapping[str, Any]) -> OneRule:
     """The inverse of `rule_to_json`."""
-    cut = content["cut"]
-    return OneRule(
-        task=content["task"],
-        cut=Cut(cut["feature"], cut["kind"], tuple(cut["edges"]), tuple(cut["categories"])),
-        values=tuple(tuple(row) for row in content["values"]),
-        rows=tuple(content["rows"]),
-        target_mean=content["target_mean"],
-        target_spread=content["target_spread"],
-    )
+    try:
+        rule = OneRule(
+            task=content["task"],
+            bins=bins_from_json(content["bins"]),
+            values=tuple(tuple(row) for row in content["values"]),
+            rows=tuple(content["rows"]),
+            target_mean=content["target_mean"],
+            target_spread=content["target_spread"],
+        )
+    except (KeyError, TypeError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise _no_rule(what) from None
+    if len(rule.values) != rule.bins.levels:
+        raise _no_rule(f"{len(rule.values)} values for {rule.bins.levels} bins")
+    return rule
+
+
+def _no_rule(found: str) -> ValueError:
+    return ValueError("a one-rule baseline as `train` writes it", found, "run `dvc repro` to fit it again")

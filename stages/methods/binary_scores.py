@@ -28,7 +28,7 @@ METRICS = {
     "average_precision": Metric("higher", ceiling=1.0),
     "log_loss": Metric("lower"),
     "brier": Metric("lower", ceiling=1.0),
-    "calibration_error": Metric("lower", ceiling=1.0, method="basic"),
+    "calibration_error": Metric("lower", ceiling=1.0, method="basic", descriptive=True),
     "accuracy": Metric("higher", ceiling=1.0),
     "precision": Metric("higher", ceiling=1.0),
     "recall": Metric("higher", ceiling=1.0),

@@ -6,8 +6,9 @@ that a column of hundreds of airports costs no more than a column of hours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -30,6 +31,7 @@ class Bins:
     edges: Float | None
     levels: int
     coarse: Int
+    categories: tuple[str, ...] = ()
 
     @property
     def null(self) -> int:
@@ -37,8 +39,10 @@ class Bins:
         return self.levels - 1
 
     def codes(self, column: pl.Series) -> Int:
-        """The bin of each value; ``column`` is numeric or boolean, or an enum of the known categories."""
+        """The bin of each value; a category that is not one of ``categories`` counts as null."""
         if self.edges is None:
+            known = pl.Enum(self.categories)
+            column = column if column.dtype == known else column.cast(pl.String).cast(known, strict=False)
             return column.to_physical().cast(pl.Int64).fill_null(self.null).to_numpy()
         values = column.cast(pl.Float64).to_numpy()
         codes = np.searchsorted(self.edges, values, side="right").astype(np.int64)
@@ -59,7 +63,7 @@ def bin_categories(name: str, sketch: CategorySketch, categories: Sequence[str],
     rank = {category: min(k, bins - 1) for k, category in enumerate(ranked)}
     others = min(len(categories), bins)
     coarse = np.array([*(rank[category] for category in categories), others], dtype=np.int64)
-    return Bins(name, None, len(categories) + 1, coarse)
+    return Bins(name, None, len(categories) + 1, coarse, tuple(categories))
 
 
 def bin_column(name: str, sketch: Sketch, categories: Sequence[str], bins: int) -> Bins:
@@ -67,6 +71,20 @@ def bin_column(name: str, sketch: Sketch, categories: Sequence[str], bins: int) 
     if isinstance(sketch, CategorySketch):
         return bin_categories(name, sketch, categories, bins)
     return bin_numbers(name, sketch, bins)
+
+
+def bins_to_json(bins: Bins) -> dict[str, Any]:
+    """A JSON-ready form of one column's bins; levels in tables of pairs are left out."""
+    edges = None if bins.edges is None else [float(edge) for edge in bins.edges]
+    return {"name": bins.name, "edges": edges, "categories": list(bins.categories)}
+
+
+def bins_from_json(content: Mapping[str, Any]) -> Bins:
+    """The inverse of `bins_to_json`."""
+    edges, categories = content["edges"], tuple(content["categories"])
+    levels = len(categories) + 1 if edges is None else len(edges) + 2
+    cut = None if edges is None else np.asarray(edges, dtype=np.float64)
+    return Bins(content["name"], cut, levels, np.arange(levels), categories)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 XGBoost's `hist` method needs each feature value once, as one byte: the index of its bin.  `QuantileDMatrix` makes
 those from an iterator over partitions, so the rows are never all in memory as floats (Chen & Guestrin, "XGBoost",
-KDD 2016).  The same rows in the same order give the same model to the byte for any number of threads.
+KDD 2016).  The same rows in the same order give the same model to the byte, for any number of threads and wherever the
+rows are cut into partitions: measured, and a test holds it.
 """
 
 from __future__ import annotations

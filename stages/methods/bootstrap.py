@@ -4,7 +4,13 @@ A replicate draws as many units as there are, with replacement: a vector of weig
 distribution.  Whatever a metric needs is a sum over units, so R replicates are one matrix product of weights (R, units)
 with a table (units, counts).  Unit = row gives the ordinary bootstrap, unit = day the cluster bootstrap.
 
-Intervals: *percentile*; *BCa*, bias-corrected and accelerated, its acceleration from the jackknife over units (Efron,
+Days in a row share their weather: then runs of ``block`` neighbouring units are drawn, the last unit followed by the
+first (the circular block bootstrap of Politis & Romano, in "Exploring the Limits of Bootstrap", 1992).  Single units
+drawn one by one would give intervals far too narrow.  Of 61 days correlated by 0.4 from each to the next, simulated,
+95 % intervals of a mean hold the truth in about 79 % of the cases with single days and 87 % with runs of five: runs
+mend most of it, not all, since 61 days are only a dozen runs.
+
+Intervals: *percentile*; *BCa*, bias-corrected and accelerated, its acceleration from the jackknife over runs (Efron,
 "Better bootstrap confidence intervals", JASA 1987); *basic*, the percentile interval reflected at the estimate
 (Davison & Hinkley, "Bootstrap Methods", 1997, §5.2), right where an estimate cannot help being biased upwards.
 """
@@ -39,16 +45,31 @@ class Interval:
     replicates: int
 
 
-def draw_weights(n_units: int, replicates: int, seed: int) -> Float:
-    """How often each unit occurs in each replicate, shape (replicates, n_units)."""
+def draw_weights(n_units: int, replicates: int, seed: int, block: int = 1) -> Float:
+    """How often each unit occurs in each replicate, shape (replicates, n_units); every row sums to ``n_units``.
+
+    Units are in the order in which they are neighbours; the last of the drawn runs is cut to make the sum.
+    """
     if n_units < 2:
         raise ValueError(
             "at least two clusters (or rows) to draw from",
             f"{n_units}",
             "let the test part span more of them, or set evaluate.resample to rows",
         )
+    if block > 1 and 2 * block > n_units:
+        raise ValueError(
+            f"evaluate.block: at most half of the {n_units} clusters of the test part",
+            f"{block}",
+            f"lower evaluate.block to {n_units // 2} or less, or let the test part span more clusters",
+        )
     generator = np.random.default_rng(seed)
-    return generator.multinomial(n_units, np.full(n_units, 1.0 / n_units), size=replicates).astype(np.float64)
+    if block == 1:
+        return generator.multinomial(n_units, np.full(n_units, 1.0 / n_units), size=replicates).astype(np.float64)
+    starts = generator.integers(n_units, size=(replicates, -(-n_units // block), 1))
+    drawn = ((starts + np.arange(block)) % n_units).reshape(replicates, -1)[:, :n_units]
+    places = drawn + n_units * np.arange(replicates)[:, None]
+    counts = np.bincount(places.ravel(), minlength=replicates * n_units)
+    return counts.reshape(replicates, n_units).astype(np.float64)
 
 
 def replicate(measure: Measure, weights: Float) -> Scores:
@@ -63,13 +84,14 @@ def in_chunks(weights: Float) -> Iterator[Float]:
         yield weights[start : start + _CHUNK]
 
 
-def jackknife(measure: Measure, n_units: int) -> Scores:
-    """Every metric with one unit left out, in the order of the units."""
+def jackknife(measure: Measure, n_units: int, block: int = 1) -> Scores:
+    """Every metric with one run of at least ``block`` neighbouring units left out, in the order of the units."""
+    n_runs = max(n_units // block, 1)
+    run_of_unit = np.arange(n_units) * n_runs // n_units
     chunks = []
-    for start in range(0, n_units, _CHUNK):
-        weights = np.ones((min(_CHUNK, n_units - start), n_units))
-        weights[np.arange(len(weights)), start + np.arange(len(weights))] = 0.0
-        chunks.append(measure(weights))
+    for start in range(0, n_runs, _CHUNK):
+        left_out = np.arange(start, min(start + _CHUNK, n_runs))
+        chunks.append(measure((run_of_unit != left_out[:, None]).astype(np.float64)))
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 

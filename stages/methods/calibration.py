@@ -4,7 +4,8 @@ Ten groups, [0, 0.1), [0.1, 0.2), … as in scikit-learn's ``calibration_curve``
 mean gap, weighted by rows (Naeini, Cooper & Hauskrecht, AAAI 2015).  It cannot be negative, so it is biased upwards, in
 replicates twice: its interval is the basic one, floored at 0.  In simulations that interval, asked for 90 %, held a
 true error of 0.01 to 0.05 in 77 to 86 % of the cases, the percentile interval in 0 to 67 %; near a true error of 0
-every interval of this metric lies too high.  Read it as an upper bound on how wrong the probabilities are.
+every interval of this metric lies too high, and can miss the value itself.  So it is *descriptive*: stretched to hold
+the value, to be read as an upper bound on how wrong the probabilities are, and no ground for a verdict.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What do the figures look like drawn, with the bands that resampling gives them?
 
 Curves are read off at fixed places (a false positive rate, a recall), so that replicates can be compared point by
-point and a plot is a hundred lines however many rows were scored.  Bands are pointwise percentile intervals.
+point and a plot is a hundred lines however many rows were scored.  Bands are pointwise percentile intervals over the
+same weights as the metrics': runs of days make them as wide.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -16,12 +16,17 @@ SIGNIFICANT_DIGITS = 6
 
 @dataclass(frozen=True)
 class Metric:
-    """Which way is better, the range of possible values, and an interval method where the asked one does not fit."""
+    """Which way is better, the range of possible values, and an interval method where the asked one does not fit.
+
+    A *descriptive* metric is so biased that its interval says how it varies and carries no verdict; the interval is
+    stretched to hold the value, which a reflected interval need not.
+    """
 
     direction: Direction
     floor: float = 0.0
     ceiling: float = float("inf")
     method: Method | None = None
+    descriptive: bool = False
 
 
 class Tabulated(Protocol):
@@ -48,14 +53,15 @@ def compare_systems(
     level: float,
     method: Method,
     n: int,
+    block: int = 1,
 ) -> dict[str, dict[str, Any]]:
     """Every metric of the model with its interval, beside the baseline's, and their difference by paired resamples.
 
     Values are exact.  Replicates are drawn from coded scores, so intervals are moved by exact - coded, a shift far
-    smaller than the interval is wide.
+    smaller than the interval is wide.  ``block`` is that of the weights: BCa leaves out runs as long as those drawn.
     """
     ones = np.ones((1, weights.shape[1]))
-    drawn = {name: _Drawn.of(system, weights, ones, jackknifed=method == "bca") for name, system in
+    drawn = {name: _Drawn.of(system, weights, ones, block if method == "bca" else None) for name, system in
              (("model", model), ("baseline", baseline))}  # fmt: skip
     results = {}
     for name, metric in metrics.items():
@@ -64,7 +70,8 @@ def compare_systems(
         value, reference = own.exact[name], other.exact[name]
         around = own.interval(name, metric, chosen, level)
         around_reference = other.interval(name, metric, chosen, level)
-        gap = own.minus(other).interval(name, Metric(metric.direction, floor=float("-inf")), chosen, level)
+        unbounded = replace(metric, floor=float("-inf"), ceiling=float("inf"))
+        gap = own.minus(other).interval(name, unbounded, chosen, level)
         results[name] = {
             "value": value,
             "low": around.low,
@@ -80,6 +87,7 @@ def compare_systems(
             "difference_high": gap.high,
             "method": chosen,
             "replicates": around.replicates,
+            **({"descriptive": True} if metric.descriptive else {}),
         }
     return results
 
@@ -92,9 +100,9 @@ class _Drawn:
     left_out: Mapping[str, Float]
 
     @classmethod
-    def of(cls, system: System, weights: Float, ones: Float, jackknifed: bool) -> _Drawn:
+    def of(cls, system: System, weights: Float, ones: Float, left_out_block: int | None) -> _Drawn:
         measure: Measure = system.table.measure
-        left_out = jackknife(measure, weights.shape[1]) if jackknifed else {}
+        left_out = jackknife(measure, weights.shape[1], left_out_block) if left_out_block else {}
         return cls(system.exact, measure(ones), replicate(measure, weights), left_out)
 
     def minus(self, other: _Drawn) -> _Drawn:
@@ -115,6 +123,8 @@ class _Drawn:
         )
         shift = self.exact[name] - coded
         low, high = (min(max(end + shift, metric.floor), metric.ceiling) for end in (found.low, found.high))
+        if metric.descriptive:
+            low, high = min(low, self.exact[name]), max(high, self.exact[name])
         return Interval(low, high, found.method, found.replicates)
 
 

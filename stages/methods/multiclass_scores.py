@@ -27,7 +27,7 @@ METRICS = {
     "accuracy": Metric("higher", ceiling=1.0),
     "log_loss": Metric("lower"),
     "brier": Metric("lower", ceiling=2.0),
-    "calibration_error": Metric("lower", ceiling=1.0, method="basic"),
+    "calibration_error": Metric("lower", ceiling=1.0, method="basic", descriptive=True),
     "roc_auc_macro": Metric("higher", ceiling=1.0),
     "average_precision_macro": Metric("higher", ceiling=1.0),
     "precision_macro": Metric("higher", ceiling=1.0),

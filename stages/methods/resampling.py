@@ -98,8 +98,10 @@ def merge_cells(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
 
 
 def unit_names(cells: pl.DataFrame) -> list[str]:
-    """All units, sorted: the order in which weights are drawn."""
-    return cells["unit"].unique().sort().to_list()
+    """All units in order, so that days (ISO dates) and numbers stand beside their neighbours; others by name."""
+    names = cells["unit"].unique().sort()
+    numbers = names.cast(pl.Float64, strict=False)
+    return (names if numbers.has_nulls() else names[numbers.arg_sort()]).to_list()
 
 
 def unit_counts(cells: pl.DataFrame, view: str, units: Sequence[str], n_labels: int) -> tuple[Int, Float]:

@@ -41,8 +41,8 @@ def fit_rows(rows: pl.DataFrame, inputs: Sequence[Mapping[str, Any]]) -> tuple[p
 
 
 def _number(column: pl.Series, entry: Mapping[str, Any]) -> tuple[pl.Series, list[Misfit]]:
-    given = _without_null_texts(column)
-    numbers = given.cast(pl.Float32, strict=False) if given.dtype != pl.Boolean else given.cast(pl.Float32)
+    given = _without_null_texts(_texts(column))
+    numbers = _finite(given)
     misfits = _told("not a number", given, given.is_not_null() & numbers.is_null())
     low, high = entry.get("low"), entry.get("high")
     if low is not None and high is not None:
@@ -52,18 +52,45 @@ def _number(column: pl.Series, entry: Mapping[str, Any]) -> tuple[pl.Series, lis
     return numbers.alias(str(entry["name"])), misfits
 
 
+def _finite(given: pl.Series) -> pl.Series:
+    """As float32; null for what is no number, or too large for one."""
+    if given.dtype == pl.String:
+        words = given.str.to_lowercase().replace_strict(
+            {"true": 1.0, "false": 0.0}, default=None, return_dtype=pl.Float32
+        )
+        numbers = given.cast(pl.Float32, strict=False).fill_null(words)
+    elif given.dtype.is_numeric() or given.dtype == pl.Boolean:
+        numbers = given.cast(pl.Float32, strict=False)
+    else:
+        return pl.Series(given.name, [None] * len(given), dtype=pl.Float32)
+    return pl.select(pl.when(numbers.is_finite()).then(numbers)).to_series().alias(given.name)
+
+
 def _category(column: pl.Series, entry: Mapping[str, Any]) -> tuple[pl.Series, list[Misfit]]:
-    given = _without_null_texts(column).cast(pl.String)
-    known = given.cast(pl.Enum(entry["categories"]), strict=False)
-    return known.alias(str(entry["name"])), _told("unknown category", given, given.is_not_null() & known.is_null())
+    texts = _texts(column)
+    if texts.dtype.is_nested() or texts.dtype in (pl.Binary, pl.Object):
+        unreadable = pl.Series(column.name, [None] * len(column), dtype=pl.Enum(entry["categories"]))
+        return unreadable.alias(str(entry["name"])), _told("unknown category", column, column.is_not_null())
+    known, texts = pl.Enum(entry["categories"]), texts.cast(pl.String)
+    given = _without_null_texts(texts)
+    fitted = texts.cast(known, strict=False)  # as it stands first: a category may well be called NA
+    fitted = fitted.fill_null(texts.str.strip_chars().cast(known, strict=False))
+    return fitted.alias(str(entry["name"])), _told("unknown category", given, given.is_not_null() & fitted.is_null())
+
+
+def _texts(column: pl.Series) -> pl.Series:
+    """Categories of any encoding as text, a float NaN as null; anything else as it is."""
+    if column.dtype in (pl.Categorical, pl.Enum):
+        return column.cast(pl.String)
+    return column.fill_nan(None) if column.dtype.is_float() else column
 
 
 def _without_null_texts(column: pl.Series) -> pl.Series:
+    """Texts without the spaces around them; null where they say that the value is missing."""
     if column.dtype != pl.String:
         return column
     stripped = column.str.strip_chars()
-    frame = pl.DataFrame({"text": stripped})
-    return frame.select(pl.when(~pl.col("text").is_in(list(NULL_TEXTS))).then(pl.col("text")))["text"].alias(column.name)
+    return pl.select(pl.when(~stripped.is_in(NULL_TEXTS)).then(stripped)).to_series().alias(column.name)
 
 
 def _told(kind: str, given: pl.Series, where: pl.Series, more: str = "") -> list[Misfit]:

@@ -8,7 +8,7 @@ from sklearn import metrics as reference
 
 from stages.methods import binary_scores
 from stages.methods.binary_scores import AT_THRESHOLD, METRICS, BinaryTask
-from stages.methods.bootstrap import draw_weights, replicate
+from stages.methods.bootstrap import draw_weights, interval, replicate
 from stages.methods.calibration import exact_calibration_error
 from stages.methods.metrics import System, compare_systems
 from stages.methods.resampling import deal_rows, merge_cells, number_units, unit_names
@@ -225,3 +225,20 @@ def test_partitions_of_dates_add_up_in_any_order_and_to_a_small_table(tmp_path) 
     assert code_probabilities(scores).max() < 2049
     cells.write_parquet(tmp_path / "cells.parquet", compression="zstd")
     assert (tmp_path / "cells.parquet").stat().st_size < 1 << 20
+
+
+def test_a_calibration_error_lies_in_its_interval_and_is_marked_as_descriptive() -> None:
+    rng = np.random.default_rng(1)
+    scores = rng.random(300).astype(np.float32)  # calibrated: all of the error is noise, and replicates double it
+    labels = (rng.random(300) < scores).astype(np.int64)
+    cells, units = tabulate(labels, scores, np.arange(300))
+    table, exact = TASK.table(cells, units), TASK.exact(labels, scores)
+    weights = draw_weights(300, 400, seed=1)
+    reflected = interval(replicate(table.measure, weights)["calibration_error"], exact["calibration_error"],
+                         method="basic", level=0.9)  # fmt: skip
+    assert reflected.high < exact["calibration_error"]
+    system = System(table, exact)
+    results = compare_systems(system, system, METRICS, weights, level=0.9, method="percentile", n=300)
+    found = results["calibration_error"]
+    assert found["low"] <= found["value"] <= found["high"]
+    assert [name for name, result in results.items() if "descriptive" in result] == ["calibration_error"]

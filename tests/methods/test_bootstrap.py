@@ -40,6 +40,55 @@ def test_weights_draw_as_many_units_as_there_are_and_do_not_depend_on_anything_b
     assert not np.array_equal(weights, draw_weights(30, 500, seed=5))
 
 
+def test_runs_of_one_are_single_draws() -> None:
+    plain = np.random.default_rng(4).multinomial(30, np.full(30, 1 / 30), size=500)
+    assert np.array_equal(draw_weights(30, 500, seed=4, block=1), plain)
+    assert np.array_equal(draw_weights(30, 500, seed=4), plain)
+
+
+@pytest.mark.parametrize(("units", "block"), [(61, 5), (60, 5), (10, 5), (4, 2), (61, 30)])
+def test_runs_of_neighbours_wrap_around_and_draw_as_many_units_as_there_are(units: int, block: int) -> None:
+    weights = draw_weights(units, 4000, seed=4, block=block)
+    assert weights.shape == (4000, units)
+    assert (weights.sum(axis=1) == units).all()
+    # the first and the last unit are as likely as those in the middle, which they are not without wrapping around
+    assert weights.mean(axis=0) == pytest.approx(1.0, abs=5 * weights.std() / np.sqrt(4000))
+    together = np.mean((weights - 1) * (np.roll(weights, -1, axis=1) - 1), axis=0)
+    if units > 2 * block:
+        assert (together > 0.3).all()  # neighbours come together, the last and the first too
+    assert np.array_equal(weights, draw_weights(units, 4000, seed=4, block=block))
+
+
+def test_the_spread_of_a_mean_over_runs_is_that_of_the_circular_run_means() -> None:
+    values = np.random.default_rng(6).normal(size=60).cumsum()
+    runs = np.array([np.roll(values, -k)[:6].mean() for k in range(60)])
+    drawn = replicate(mean_of(values), draw_weights(60, 20_000, seed=3, block=6))["mean"]
+    assert drawn.mean() == pytest.approx(values.mean(), abs=0.03)
+    assert drawn.std() == pytest.approx(runs.std() / np.sqrt(10), rel=0.02)
+
+
+def test_runs_longer_than_half_of_the_units_are_refused_with_the_longest_that_will_do() -> None:
+    with pytest.raises(ValueError, match=r"at most half of the 9 clusters.*lower evaluate\.block to 4"):
+        draw_weights(9, 100, seed=1, block=5)
+
+
+def test_the_jackknife_leaves_out_runs_as_long_as_those_drawn() -> None:
+    values = np.random.default_rng(6).normal(size=62)
+    assert jackknife(mean_of(values), 62)["mean"] == pytest.approx((values.sum() - values) / 61)
+    even = jackknife(mean_of(values[:60]), 60, block=5)["mean"]
+    assert even == pytest.approx((values[:60].sum() - values[:60].reshape(12, 5).sum(axis=1)) / 55)
+    left_out = jackknife(lambda weights: {"unit": weights}, 62, block=5)["unit"] == 0
+    assert (left_out.sum(axis=0) == 1).all()  # 62 units: every one in one of ten runs of five and two of six
+    assert sorted(left_out.sum(axis=1)) == [5] * 10 + [6] * 2
+    assert all(np.ptp(np.flatnonzero(run)) == run.sum() - 1 for run in left_out)
+
+
+def test_bca_of_runs_sees_the_skew_of_runs() -> None:
+    values = np.repeat(np.random.default_rng(8).lognormal(0, 1, 40), 5)  # 40 runs of five equal units
+    once, runs = mean_of(values[::5]), mean_of(values)
+    assert jackknife(runs, 200, block=5)["mean"] == pytest.approx(jackknife(once, 40)["mean"])
+
+
 def test_one_cluster_is_refused_with_the_way_out() -> None:
     with pytest.raises(ValueError, match=r"at least two clusters.*evaluate\.resample"):
         draw_weights(1, 100, seed=1)
@@ -106,6 +155,27 @@ def test_nine_in_ten_cluster_intervals_hold_the_truth_where_days_share_their_luc
             by_row += covers(labels, logits, np.arange(len(day)), truth, trial, "roc_auc")
     assert by_day / trials == pytest.approx(0.9, abs=0.055)  # Monte-Carlo error, and 40 clusters are not many
     assert by_row / 80 < 0.75
+
+
+def test_runs_of_days_hold_the_truth_far_more_often_where_a_day_is_like_the_day_before() -> None:
+    rng, trials, days, rows = np.random.default_rng(15), 400, 61, 50
+    hits = {1: 0, 5: 0}
+    for trial in range(trials):
+        weather = np.empty(days)
+        weather[0] = rng.normal()
+        for day in range(1, days):
+            weather[day] = 0.4 * weather[day - 1] + np.sqrt(1 - 0.4**2) * rng.normal()
+        late = rng.binomial(rows, np.clip(0.3 + 0.1 * weather, 0, 1))
+        counts = np.zeros((days, 2, 1))
+        counts[:, 0, 0], counts[:, 1, 0] = rows - late, late
+        table = BinaryTable(ScoreTable(np.array([0.3]), counts), np.array([False]), 1.0, 1.0)
+        for block in hits:
+            drawn = replicate(table.measure, draw_weights(days, 199, trial, block))["accuracy"]
+            found = interval(drawn, 1 - late.mean() / rows, method="percentile", level=0.95)
+            hits[block] += found.low <= 0.7 <= found.high
+    assert hits[1] / trials < 0.83  # asked for 95 %
+    assert hits[5] / trials > 0.85
+    assert hits[5] - hits[1] > 0.04 * trials
 
 
 def test_the_basic_interval_mends_most_of_the_bias_that_makes_percentile_intervals_miss_a_calibration_error() -> None:

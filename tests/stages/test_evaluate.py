@@ -20,10 +20,12 @@ from stages.edges.features import open_features
 from stages.edges.files import write_json, write_manifest, write_parquet
 from stages.edges.models import predict, read_booster
 from stages.evaluate import main
-from stages.methods.baseline import Cut, fit_one_rule, predict_one_rule, rule_from_json, rule_to_json
+from stages.methods.baseline import fit_one_rule, predict_one_rule, rule_from_json, rule_to_json
 from stages.methods.binary_scores import BinaryTask
+from stages.methods.binning import bin_column
 from stages.methods.bootstrap import draw_weights, replicate
 from stages.methods.evaluation_plots import COLUMNS
+from stages.methods.sketch import sketch_frame
 
 DATASET = "trial"
 SETTINGS = {
@@ -119,10 +121,8 @@ def write_model(rows: pl.DataFrame, task: str) -> None:
     folder = Path("models") / DATASET
     folder.mkdir(parents=True, exist_ok=True)
     booster.save_model(folder / "model.ubj")
-    edges = tuple(float(edge) for edge in np.quantile(frame[table.names[0]].drop_nulls(), [0.2, 0.4, 0.6, 0.8]))
-    rule = fit_one_rule(
-        [frame], cut=Cut(table.names[0], "numeric", edges=edges), target="target", task=task, classes=table.classes
-    )
+    bins = bin_column(table.names[0], sketch_frame(frame, table.names[:1])[table.names[0]], (), 5)
+    rule = fit_one_rule([frame], bins=bins, target="target", task=task, classes=table.classes)
     write_json(folder / "baseline.json", rule_to_json(rule))
 
 
@@ -161,8 +161,10 @@ def test_every_metric_is_a_result_and_never_a_bare_number() -> None:
         assert result["replicates"] == 60
         assert result["difference"] == pytest.approx(result["value"] - result["baseline"], abs=2e-6)
         assert result["difference_low"] <= result["difference_high"]
-        if result["method"] == "percentile":
-            assert result["low"] <= result["value"] <= result["high"], name
+        assert result["block"] == 1
+        assert result["low"] <= result["value"] <= result["high"], name
+        assert result["difference_low"] <= result["difference"] <= result["difference_high"], name
+        assert result.get("descriptive", False) == (name == "calibration_error")
     assert results()["roc_auc"]["difference_low"] > 0
     assert {"threshold", "baseline_threshold"} <= set(results()["f1"])
 
@@ -232,6 +234,56 @@ def test_cluster_intervals_are_wider_where_days_share_their_luck() -> None:
     by_row = results()["log_loss"]
     assert by_day["value"] == by_row["value"]
     assert by_day["high"] - by_day["low"] > 1.5 * (by_row["high"] - by_row["low"])
+
+
+def test_runs_of_neighbouring_days_are_drawn_where_days_are_the_units_and_said_in_every_result(caplog) -> None:
+    prepare()
+    main(DATASET)
+    by_day = results()
+    write_params(block=5)
+    with caplog.at_level("INFO"):
+        main(DATASET)
+    by_run = results()
+    assert "15 units of day resampled in runs of 5" in caplog.text
+    assert {result["block"] for result in by_run.values()} == {5}
+    assert {name: r["value"] for name, r in by_run.items()} == {name: r["value"] for name, r in by_day.items()}
+    assert by_run["log_loss"]["high"] != by_day["log_loss"]["high"]
+    cells, header = read_evaluation(Path(f"data/evaluation/{DATASET}.parquet"))
+    own = cells.filter(pl.col("system") == "model")
+    table = BinaryTask(**header["systems"]["model"]["decides"]).table(own, own["unit"].unique().sort().to_list())
+    drawn = replicate(table.measure, draw_weights(15, header["replicates"], header["seed"], header["block"]))
+    for name in ("accuracy", "recall"):
+        expected = np.quantile(drawn[name], [0.05, 0.95])
+        assert [by_run[name]["low"], by_run[name]["high"]] == pytest.approx(expected, rel=1e-5)
+
+
+def test_independent_rows_have_no_neighbours_to_be_drawn_with() -> None:
+    prepare(cluster=None)
+    main(DATASET)
+    plain = results()
+    write_params(block=5)
+    main(DATASET)
+    assert results() == plain
+    assert plain["brier"]["block"] == 1
+
+
+def test_numbered_units_stand_beside_their_neighbours() -> None:
+    rows = prepare().with_columns(pl.col("day").dt.ordinal_day().cast(pl.Int16))
+    write_params(block=5)
+    main(DATASET)
+    by_date = results()
+    write_features(rows.with_columns(pl.col("day") - 50), "binary")  # -4 … 10: in no order as text
+    main(DATASET)
+    assert {name: r["high"] for name, r in results().items()} == {name: r["high"] for name, r in by_date.items()}
+
+
+def test_runs_longer_than_half_of_the_days_are_refused() -> None:
+    prepare()
+    write_params(block=8)
+    with pytest.raises(
+        UserError, match=r"(?s)evaluate\.block: at most half of the 15 clusters.*lower evaluate\.block to 7"
+    ):
+        main(DATASET)
 
 
 def test_the_stored_table_alone_gives_the_intervals_back() -> None:
@@ -348,6 +400,14 @@ def test_a_damaged_model_is_refused() -> None:
         main(DATASET)
 
 
+def test_a_baseline_that_lost_a_key_is_refused() -> None:
+    prepare()
+    path = Path(f"models/{DATASET}/baseline.json")
+    write_json(path, {key: value for key, value in json.loads(path.read_text()).items() if key != "target_mean"})
+    with pytest.raises(UserError, match=r"(?s)a one-rule baseline.*no 'target_mean'.*dvc repro"):
+        main(DATASET)
+
+
 def test_a_score_that_is_no_number_is_refused() -> None:
     rows = prepare()
     write_features(rows.with_columns(pl.col("target").cast(pl.Float64)), "regression")
@@ -361,7 +421,17 @@ def test_a_score_that_is_no_number_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "path"), [({"level": 1.0}, "evaluate.level"), ({"replicate": 10}, "did you mean 'replicates'")]
+    ("change", "path"),
+    [
+        ({"level": 1.0}, r"evaluate\.level"),
+        ({"replicate": 10}, "did you mean 'replicates'"),
+        ({"block": 0}, r"evaluate\.block"),
+        ({"cost_of_miss": float("inf")}, r"evaluate\.cost_of_miss.*finite"),
+        ({"cost_of_miss": float("nan")}, r"evaluate\.cost_of_miss.*finite"),
+        ({"cost_of_false_alarm": 1e7}, r"evaluate\.cost_of_false_alarm"),
+        ({"level": 0.9999}, r"(?s)evaluate\.replicates.*level 0\.9999.*replicates to 40000 or more.*evaluate\.level"),
+        ({"level": 0.95, "replicates": 79}, r"replicates to 80 or more"),
+    ],
 )
 def test_wrong_settings_are_named_with_their_path(change: dict, path: str) -> None:
     prepare()
