@@ -56,6 +56,7 @@ def test_going_back_restores_what_was_run_before_and_runs_nothing(settled, deepe
     assert settled.changes() == []
 
 
+@pytest.mark.slow
 def test_a_queue_runs_every_combination_and_leaves_the_workspace_alone(line) -> None:
     depth = "datasets.digits.model.max_depth"
     queued = line.run("dvc", "exp", "run", "--queue", "--set-param", f"{depth}=3,5", "evaluate@digits")

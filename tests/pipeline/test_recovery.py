@@ -63,6 +63,7 @@ def kill_in_mid_work(line, command: str, is_working: Callable[[psutil.Process], 
     return said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_dvc", [False, True], ids=["the stage", "the stage and dvc"])
 def test_featurize_killed_between_two_partitions(settled, read_log, with_dvc: bool) -> None:
     ran, _ = read_log

@@ -159,6 +159,7 @@ def test_a_wrong_key_is_refused_in_words_and_loses_nothing(drawn: Path, server: 
     assert len(server.objects()) == N_OBJECTS
 
 
+@pytest.mark.slow
 def test_a_push_that_lost_its_server_is_completed_by_the_next(
     drawn: Path, server: Server, start, run, monkeypatch
 ) -> None:

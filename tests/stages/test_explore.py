@@ -122,6 +122,7 @@ def lay_traps(home: Path, repository: Path) -> None:
     (repository / "matplotlibrc").write_text("font.size: 30\naxes.facecolor: black\n")
 
 
+@pytest.mark.slow
 def test_the_report_has_the_same_bytes_for_any_folder_home_hash_seed_and_number_of_workers(repository, tmp_path):
     other = tmp_path / "elsewhere/deeper"
     shutil.copytree(repository, other)
