@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.measure import Cost, measure
+from benchmarks.measure import Cost, measure, quiet_rounds
 from benchmarks.report import Figure, conditions, number, table, text_table
 from benchmarks.workspace import ROOT
 
@@ -37,9 +37,15 @@ def largest_gaps(ours: Sequence[Mapping[str, float]], theirs: Sequence[Mapping[s
     return {name: max(abs(a[name] - b[name]) for a, b in zip(ours, theirs, strict=False)) for name in theirs[0]}
 
 
-def main(runs: int = 5, rows: int = ROWS, replicates: int = REPLICATES, peer_replicates: int = PEER_REPLICATES) -> str:
+def main(
+    runs: int = 5,
+    rows: int = ROWS,
+    replicates: int = REPLICATES,
+    peer_replicates: int = PEER_REPLICATES,
+    patience_s: float = 0.0,
+) -> str:
     """Measure and return the block for RESULTS.md."""
-    ours = [measure_line(rows, replicates) for _ in range(runs)]
+    ours = [measure_line(rows, replicates) for _ in quiet_rounds(runs, patience_s)]
     found = [result for _, result in ours]
     peer_cost, peer = measure_peer(rows, peer_replicates, found[0]["threshold"])
     one_s = peer["seconds"] / peer_replicates

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.measure import Cost, measure
+from benchmarks.measure import Cost, measure, quiet_rounds
 from benchmarks.report import Figure, conditions, table, text_table
 from benchmarks.workspace import LINE, cloned, empty_outputs, environment, stage_command
 
@@ -43,7 +43,7 @@ class Rounds:
     schedule: list[Cost] = field(default_factory=list)
 
 
-def measure_rounds(clone: Path, runs: int, *, with_dvc: bool = True) -> Rounds:
+def measure_rounds(clone: Path, runs: int, *, with_dvc: bool = True, patience_s: float = 0.0) -> Rounds:
     """Everything once a round; the peer gets a copy of the line's raw files and of its selection."""
     env, rounds, aside = environment(clone), Rounds(), clone.parent / "peer"
     peer = [
@@ -56,7 +56,7 @@ def measure_rounds(clone: Path, runs: int, *, with_dvc: bool = True) -> Rounds:
     ]
     schedule = [sys.executable, "benchmarks/peer_schedule.py", str(aside)]
     whole = ["dvc", "repro", "--force", "--no-run-cache", f"package@{DATASET}"]
-    for _ in range(runs):
+    for _ in quiet_rounds(runs, patience_s):
         empty_outputs(clone)
         rounds.line.append(run_line(clone, env))
         shutil.copytree(clone / "data" / "raw" / DATASET, aside, dirs_exist_ok=True)
@@ -114,10 +114,10 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
     return [a / b for a, b in zip(ours, theirs, strict=True)]
 
 
-def main(runs: int = 5, overrides: Sequence[str] = (), *, with_dvc: bool = True) -> str:
+def main(runs: int = 5, overrides: Sequence[str] = (), *, with_dvc: bool = True, patience_s: float = 0.0) -> str:
     """Measure and return the block for RESULTS.md."""
     with cloned(overrides) as clone:
-        rounds = measure_rounds(clone, runs, with_dvc=with_dvc)
+        rounds = measure_rounds(clone, runs, with_dvc=with_dvc, patience_s=patience_s)
         found = quality(clone, rounds)
     seen = [cost.others_cores for cost in rounds.peer + rounds.dvc + [c for stages in rounds.line for c in stages]]
     rows = [

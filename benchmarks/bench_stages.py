@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from benchmarks.measure import Cost, measure
+from benchmarks.measure import Cost, measure, quiet_rounds
 from benchmarks.report import Figure, conditions, number, table, text_table
 from benchmarks.workspace import cloned, empty_outputs, environment, stage_command
 
@@ -44,12 +44,12 @@ HEADER = (
 
 
 def measure_stages(
-    clone: Path, runs: int, datasets: Sequence[str] = DATASETS, stages: Sequence[str] = STAGES
+    clone: Path, runs: int, datasets: Sequence[str] = DATASETS, stages: Sequence[str] = STAGES, patience_s: float = 0.0
 ) -> dict[tuple[str, str], list[Cost]]:
     """Every stage of every dataset, the whole line once a round."""
     env = environment(clone)
     costs: dict[tuple[str, str], list[Cost]] = {}
-    for _ in range(runs):
+    for _ in quiet_rounds(runs, patience_s):
         empty_outputs(clone)
         for dataset in datasets:
             for stage in stages:
@@ -58,32 +58,32 @@ def measure_stages(
     return costs
 
 
-def measure_imports(clone: Path, runs: int) -> dict[str, list[Cost]]:
+def measure_imports(clone: Path, runs: int, patience_s: float = 0.0) -> dict[str, list[Cost]]:
     """Importing a stage's module and nothing else; ``""`` is Python itself."""
     modules = {"": "pass", **{stage: f"import stages.{stage}" for stage in STAGES}}
     found: dict[str, list[Cost]] = {stage: [] for stage in modules}
-    for _ in range(runs):
+    for _ in quiet_rounds(runs, patience_s):
         for stage, code in modules.items():
             found[stage].append(measure([sys.executable, "-c", code], cwd=clone, env=environment(clone)))
     return found
 
 
-def measure_whole(clone: Path, runs: int) -> list[Cost]:
+def measure_whole(clone: Path, runs: int, patience_s: float = 0.0) -> list[Cost]:
     """`make repro` on a built environment with nothing in the cache, both datasets.
 
     ``-o setup`` tells make that the environment is up to date: it is the one that runs this.
     """
     costs = []
-    for _ in range(runs):
+    for _ in quiet_rounds(runs, patience_s):
         empty_outputs(clone)
         costs.append(measure(["make", "repro", "-o", "setup"], cwd=clone, env=environment(clone)))
     return costs
 
 
-def measure_idle(clone: Path, runs: int) -> tuple[list[Cost], list[Cost]]:
+def measure_idle(clone: Path, runs: int, patience_s: float = 0.0) -> tuple[list[Cost], list[Cost]]:
     """`dvc repro` with nothing to do and `dvc version`, taking turns, in a clone that is up to date."""
     idle, version = [], []
-    for _ in range(runs):
+    for _ in quiet_rounds(runs, patience_s):
         version.append(measure(["dvc", "version"], cwd=clone, env=environment(clone)))
         idle.append(measure(["dvc", "repro"], cwd=clone, env=environment(clone)))
     return idle, version
@@ -108,13 +108,15 @@ def stage_rows(costs: Costs, imports: Mapping[str, Sequence[Cost]]) -> list[tupl
     return rows
 
 
-def main(runs: int = 5, overrides: Sequence[str] = (), datasets: Sequence[str] = DATASETS) -> str:
+def main(
+    runs: int = 5, overrides: Sequence[str] = (), datasets: Sequence[str] = DATASETS, patience_s: float = 0.0
+) -> str:
     """Measure and return the block for RESULTS.md."""
     with cloned(overrides) as clone:
-        costs = measure_stages(clone, max(1, runs // 2), datasets)
-        imports = measure_imports(clone, runs)
-        whole = measure_whole(clone, max(1, runs // 2))
-        idle, version = measure_idle(clone, runs)
+        costs = measure_stages(clone, max(1, runs // 2), datasets, patience_s=patience_s)
+        imports = measure_imports(clone, runs, patience_s=patience_s)
+        whole = measure_whole(clone, max(1, runs // 2), patience_s=patience_s)
+        idle, version = measure_idle(clone, runs, patience_s=patience_s)
     figures = [
         Figure("`make repro`, built environment, empty cache, both datasets", [c.wall_s for c in whole], "s",
                PREDICTED["repro_s"], at_most=REPRO_AT_MOST_S),

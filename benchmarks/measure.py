@@ -22,6 +22,8 @@ MIB = 1 << 20
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
 SAMPLE_EVERY_S = 0.1
+QUIET_CORES = 0.15
+LOOK_S = 2.0
 PROC = Path("/proc")
 
 
@@ -80,6 +82,21 @@ def whole_text(stream: IO[bytes]) -> str:
     """Everything that was written to a temporary file."""
     stream.seek(0)
     return stream.read().decode(errors="replace")
+
+
+def quiet_rounds(rounds: int, patience_s: float) -> Iterator[int]:
+    """Count 0 … rounds - 1, each when others leave the machine alone; waiting takes at most ``patience_s`` in all."""
+    for number in range(rounds):
+        while patience_s > 0 and others_cores() > QUIET_CORES:
+            patience_s -= LOOK_S
+        yield number
+
+
+def others_cores() -> float:
+    """Cores that are busy while this process waits a moment."""
+    before = busy_s()
+    time.sleep(LOOK_S)
+    return (busy_s() - before) / LOOK_S
 
 
 @contextmanager

@@ -12,9 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
+from benchmarks.measure import QUIET_CORES
+
 RESULTS = Path(__file__).parent / "RESULTS.md"
 PACKAGES = ("dvc", "polars", "numpy", "xgboost", "dask", "pandera", "scikit-learn")
-QUIET_CORES = 0.15
 HEADER = ("", "predicted", "median", "min – max", "runs", "bar", "verdict")
 
 

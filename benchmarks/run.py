@@ -1,7 +1,6 @@
 """Measure and write the figures into RESULTS.md: ``python -m benchmarks.run [line] [bootstrap] [stages]``."""
 
 import argparse
-import os
 import time
 from collections.abc import Callable
 
@@ -13,15 +12,6 @@ BENCHMARKS: dict[str, Callable[..., str]] = {
     "bootstrap": bench_bootstrap.main,
     "stages": bench_stages.main,
 }
-QUIET_LOAD = 0.5
-PAUSE_S = 5.0
-
-
-def wait_for_quiet(patience_s: float) -> None:
-    """Wait until the machine has had little to do for a minute, or patience ends."""
-    deadline = time.monotonic() + patience_s
-    while os.getloadavg()[0] > QUIET_LOAD and time.monotonic() < deadline:
-        time.sleep(PAUSE_S)
 
 
 def main() -> None:
@@ -29,15 +19,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)}; all when none is named")
     parser.add_argument("--runs", type=int, default=5, help="rounds of each (5)")
-    parser.add_argument("--patience", type=float, default=300.0, help="seconds to wait for a quiet machine (300)")
+    parser.add_argument("--patience", type=float, default=600.0, help="seconds to wait for a quiet machine (600)")
     options = parser.parse_args()
     if unknown := set(options.names) - set(BENCHMARKS):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     for name in options.names or BENCHMARKS:
-        wait_for_quiet(options.patience)
-        print(f"benchmark {name}: {options.runs} runs, load {os.getloadavg()[0]:.2f}", flush=True)
+        print(f"benchmark {name}: {options.runs} runs", flush=True)
         started = time.monotonic()
-        text = BENCHMARKS[name](runs=options.runs)
+        text = BENCHMARKS[name](runs=options.runs, patience_s=options.patience)
         write_block(name, text)
         print(f"{text}\n\nbenchmark {name}: {time.monotonic() - started:.0f} s", flush=True)
 

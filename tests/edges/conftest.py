@@ -204,7 +204,7 @@ def serving_s3(folder: Path, *options: str) -> Iterator[SimpleNamespace]:
     """``rclone serve s3`` over a folder whose subfolders are buckets; stopped by its own process."""
     (folder / "bucket").mkdir()
     command = [str(RCLONE), "serve", "s3", str(folder), "--addr", "127.0.0.1:0", *options]
-    command += ["--config", "/dev/null", "--dir-cache-time", "0s"]  # tests put objects straight into the folder
+    command += ["--config", "/dev/null", "--dir-cache-time", "20ms"]  # tests put objects in the folder; 0s would spin
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert server.stderr is not None
     try:
@@ -217,7 +217,7 @@ def serving_s3(folder: Path, *options: str) -> Iterator[SimpleNamespace]:
         server.wait(10)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     with serving_s3(tmp_path_factory.mktemp("s3"), "--auth-key", ",".join(KEYS)) as server:
         yield server
