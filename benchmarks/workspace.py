@@ -29,6 +29,7 @@ def environment(clone: Path) -> dict[str, str]:
     return {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "DVC_SITE_CACHE_DIR": str(clone.parent / "site"),
+        "PLUMBLINE_CACHE": "off",
     }
 
 

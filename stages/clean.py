@@ -14,9 +14,8 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import date, timedelta
-from functools import partial
+from dataclasses import asdict
+from datetime import date
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -27,16 +26,19 @@ from pydantic import Field
 
 from stages.datasets.contract import Dataset, Table, load_dataset
 from stages.edges import layout
-from stages.edges.cluster import map_partitions
 from stages.edges.errors import UserError, run_stage
-from stages.edges.files import read_manifest, start_folder, write_json, write_manifest, write_parquet
+from stages.edges.files import MANIFEST, read_manifest, start_folder, write_json, write_manifest, write_parquet
+from stages.edges.jobs import Job, run_jobs
 from stages.edges.log import log, start_log
-from stages.edges.settings import Settings, read_cluster, read_seed, read_settings
+from stages.edges.settings import Settings, read_cluster, read_scale, read_seed, read_settings
+from stages.edges.simulated import is_simulated
+from stages.methods.judged import Judged, add_up, as_json_value, missing_days, of_table, summarize
 from stages.methods.seeds import child_seed
-from stages.methods.validation import find_failures, split_rows
 
 # what damaged bytes end in, found by flipping single bits; RuntimeError: an unknown compression, an encrypted member
 UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, pl.exceptions.PolarsError)
+MEMORY_PER_BYTE = {".parquet": 60, ".zip": 16, ".gz": 16}  # of a published file; measured on half a million flights
+MEMORY_PER_BYTE_OF_TEXT = 10
 
 
 class CleanSettings(Settings):
@@ -45,26 +47,6 @@ class CleanSettings(Settings):
     sample: float = Field(gt=0, le=1, description="share of the published records that are read")
     max_quarantined_share: float = Field(ge=0, le=1, description="the run stops when more rows fail")
     max_missing_days: int = Field(ge=0, description="the run stops when the calendar has more gaps")
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Mergeable facts about one cleaned partition."""
-
-    table: str
-    partition: str
-    published: int
-    clean: int
-    quarantined: int
-    failures: Counter[str]
-    key_range: tuple[Any, Any] | None
-    days: frozenset[date] = frozenset()
-    unlabelled: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def rows_in(self) -> int:
-        """Rows that were read: every one is either clean or quarantined."""
-        return self.clean + self.quarantined
 
 
 def main(name: str) -> None:
@@ -77,33 +59,83 @@ def main(name: str) -> None:
         start_folder(folder)
 
     work = [
-        (table, partition) for table in (dataset.records, *dataset.references) for partition in _partitions(table, raw)
+        describe_job(dataset, table, partition, sample=settings.sample, seed=seed)
+        for table in (dataset.records, *dataset.references)
+        for partition in _partitions(table, raw)
     ]
-    judge = partial(clean_partition, dataset=dataset, raw=raw, sample=settings.sample, seed=seed)
-    judged = map_partitions(judge, work, cluster=cluster, label=f"{name}: clean")
+    judged = [
+        Judged(**facts)
+        for facts in run_jobs(
+            clean_partition,
+            work,
+            uses=functions_of(dataset),
+            cluster=cluster,
+            label=f"{name}: clean",
+            memory_bytes=memory_of,
+            limit_bytes=read_scale().memory_limit_bytes,
+        )
+    ]
 
-    records = [part for part in judged if part.table == dataset.records.name]
-    days = sorted(frozenset().union(*(part.days for part in records)))
-    missing = missing_days(days)
+    records = of_table(judged, dataset.records.name)
+    days = sorted({date.fromisoformat(day) for part in records for day in part.days})
+    missing = missing_days(days, dataset.records.calendar)
     write_manifest(layout.quarantine(name), _quarantine_manifest(name, judged))
-    write_json(layout.metrics(name) / "clean.json", summarize(dataset, judged, days, missing))
+    references = [table.name for table in dataset.references]
+    write_json(layout.metrics(name) / "clean.json", summarize(judged, dataset.records.name, references, missing))
     refuse(name, settings, judged, missing)
-    refuse_shared_keys(dataset, judged)
-    write_manifest(layout.clean(name), _clean_manifest(dataset, judged))
+    refuse_shared_keys(dataset, records)
+    write_manifest(layout.clean(name), _clean_manifest(dataset, judged, settings.sample))
+    if any(part.simulated for part in judged):
+        log.warning("%s: SIMULATED rows: they measure cost and tell nothing about the world", name)
     total, bad = sum(part.rows_in for part in judged), sum(part.quarantined for part in judged)
     log.info("%s: %s rows in, %s clean, %s quarantined", name, f"{total:,}", f"{total - bad:,}", f"{bad:,}")
 
 
-def clean_partition(
-    item: tuple[Table, str], *, dataset: Dataset, raw: Path, sample: float = 1.0, seed: int = 0
-) -> Judged:
-    """Read, parse, judge and write one partition of one table; returns its facts."""
-    table, partition = item
-    is_record = table is dataset.records
-    rows = read_partition(table, raw, partition)
+def functions_of(dataset: Dataset) -> list[Any]:
+    """What cleaning calls of the dataset: an edit of anything else of it leaves cached partitions valid."""
+    tables = (dataset.records, *dataset.references)
+    return [*(part for table in tables for part in (table.read, table.parse, table.schema)), dataset.unlabelled]
+
+
+def describe_job(dataset: Dataset, table: Table, partition: str, *, sample: float, seed: int) -> Job:
+    """The cleaning of one partition as a value."""
+    raw = layout.raw(dataset.name)
+    if table.files is None:
+        files = sorted(path.name for path in raw.iterdir() if path.is_file() and path.name != MANIFEST)
+    else:
+        files = list(table.files(raw, partition))
+    quarantined = layout.quarantine(dataset.name) / table.name / f"{partition}.parquet"
+    return Job(
+        name=partition if table is dataset.records else table.name,
+        inputs=tuple(raw / file for file in files),
+        outputs=(_clean_path(dataset, table, partition), quarantined),
+        arguments={
+            "dataset": dataset.name,
+            "table": table.name,
+            "partition": partition,
+            "sample": sample if table is dataset.records else 1.0,
+            "seed": seed if table is dataset.records and sample < 1 else 0,
+        },
+    )
+
+
+def memory_of(job: Job) -> int:
+    """An upper estimate of what cleaning one partition takes."""
+    sizes = {path: path.stat().st_size for path in job.inputs if path.exists()}
+    return sum(size * MEMORY_PER_BYTE.get(path.suffix, MEMORY_PER_BYTE_OF_TEXT) for path, size in sizes.items())
+
+
+def clean_partition(job: Job, root: Path) -> dict[str, Any]:
+    """Read, parse, judge and write one partition of one table; returns its facts, see `Judged`."""
+    from stages.methods.validation import find_failures, split_rows  # Pandera takes a second to import
+
+    dataset = load_dataset(job.arguments["dataset"])
+    table = next(t for t in (dataset.records, *dataset.references) if t.name == job.arguments["table"])
+    partition, sample, is_record = job.arguments["partition"], job.arguments["sample"], table is dataset.records
+    rows = read_partition(table, root / layout.raw(dataset.name), partition)
     published = len(rows)
-    if is_record and sample < 1:
-        draw = np.random.default_rng(child_seed(seed, "sample", dataset.name, partition))
+    if sample < 1:
+        draw = np.random.default_rng(child_seed(job.arguments["seed"], "sample", dataset.name, partition))
         rows = rows.filter(pl.Series(draw.random(published) < sample))
     try:
         tidy = table.parse(rows)
@@ -113,20 +145,24 @@ def clean_partition(
     passed, quarantined = split_rows(rows, tidy, failures)
     if len(rows) != len(passed) + len(quarantined):
         raise AssertionError(f"{table.name} {partition}: a row was lost between {len(rows)} in and those out")
-    write_parquet(_clean_path(dataset, table, partition), passed)
-    write_parquet(layout.quarantine(dataset.name) / table.name / f"{partition}.parquet", quarantined)
+    for path, frame in zip(job.outputs, (passed, quarantined), strict=True):
+        write_parquet(root / path, frame)
     first = passed[table.key[0]]
-    return Judged(
+    judged = Judged(
         table=table.name,
         partition=partition,
         published=published,
         clean=len(passed),
         quarantined=len(quarantined),
-        failures=Counter(f"{table.name}: {column or 'row'} {check}" for _, column, check, _ in failures.iter_rows()),
-        key_range=(first.min(), first.max()) if len(first) else None,
-        days=frozenset(passed[table.day].unique().to_list()) if is_record and table.day else frozenset(),
-        unlabelled=Counter(dataset.unlabelled(passed).drop_nulls().to_list()) if is_record else Counter(),
+        failures=dict(
+            Counter(f"{table.name}: {column or 'row'} {check}" for _, column, check, _ in failures.iter_rows())
+        ),
+        key_range=[as_json_value(first.min()), as_json_value(first.max())] if len(first) else None,
+        days=passed[table.day].unique().sort().cast(pl.String).to_list() if is_record and table.day else [],
+        unlabelled=dict(Counter(dataset.unlabelled(passed).drop_nulls().to_list())) if is_record else {},
+        simulated=any(is_simulated(root / path) for path in job.inputs),
     )
+    return asdict(judged)
 
 
 def read_partition(table: Table, raw: Path, partition: str) -> pl.DataFrame:
@@ -172,23 +208,15 @@ def _not_as_declared(table: Table, partition: str, found: str) -> UserError:
     )
 
 
-def missing_days(days: list[date]) -> list[date]:
-    """Days without a row between the first and the last."""
-    if not days:
-        return []
-    present = set(days)
-    return [day for n in range((days[-1] - days[0]).days) if (day := days[0] + timedelta(days=n)) not in present]
-
-
 def refuse(name: str, settings: CleanSettings, judged: list[Judged], missing: list[date]) -> None:
     """Stop the run when nothing is left, too many rows failed, or the calendar has gaps."""
     for table in dict.fromkeys(part.table for part in judged):
-        parts = [part for part in judged if part.table == table]
+        parts = of_table(judged, table)
         rows, bad = sum(part.rows_in for part in parts), sum(part.quarantined for part in parts)
         if rows == bad:
             raise UserError(f"rows of {table} to work with", f"{rows} rows in, {bad} quarantined", _look(name))
         if bad / rows > settings.max_quarantined_share:
-            worst = sum((part.failures for part in parts), Counter()).most_common(3)
+            worst = add_up([part.failures for part in parts]).most_common(3)
             raise UserError(
                 f"at most {settings.max_quarantined_share:.2%} of {table} in quarantine",
                 f"{bad:,} of {rows:,} rows ({bad / rows:.2%}), most by " + "; ".join(f"{c} ({n:,})" for c, n in worst),
@@ -203,11 +231,10 @@ def refuse(name: str, settings: CleanSettings, judged: list[Judged], missing: li
         )
 
 
-def refuse_shared_keys(dataset: Dataset, judged: list[Judged]) -> None:
+def refuse_shared_keys(dataset: Dataset, records: list[Judged]) -> None:
     """Stop when two partitions hold the same key; only those whose ranges of the first key column overlap can."""
     table = dataset.records
-    parts = [part for part in judged if part.table == table.name and part.key_range is not None]
-    for one, other in combinations(parts, 2):
+    for one, other in combinations([part for part in records if part.key_range is not None], 2):
         (low, high), (other_low, other_high) = one.key_range, other.key_range  # type: ignore[misc]
         if high < other_low or other_high < low:
             continue
@@ -221,29 +248,6 @@ def refuse_shared_keys(dataset: Dataset, judged: list[Judged]) -> None:
             )
 
 
-def summarize(dataset: Dataset, judged: list[Judged], days: list[date], missing: list[date]) -> dict[str, Any]:
-    """The contents of ``metrics/<dataset>/clean.json``."""
-    tables = {}
-    for table in (dataset.records, *dataset.references):
-        parts = [part for part in judged if part.table == table.name]
-        tables[table.name] = {
-            "rows_published": sum(part.published for part in parts),
-            "rows_in": sum(part.rows_in for part in parts),
-            "rows_clean": sum(part.clean for part in parts),
-            "rows_quarantined": sum(part.quarantined for part in parts),
-        }
-    records = [part for part in judged if part.table == dataset.records.name]
-    unlabelled = sum((part.unlabelled for part in records), Counter[str]())
-    clean = sum(part.clean for part in records)
-    return {
-        "records": {**tables[dataset.records.name], "labelled": clean - sum(unlabelled.values())},
-        "unlabelled": dict(sorted(unlabelled.items())),
-        "calendar": {"days": len(days), "missing_days": len(missing)} if days else {},
-        "references": {table.name: tables[table.name] for table in dataset.references},
-        "failures": dict(sorted(sum((part.failures for part in judged), Counter[str]()).items())),
-    }
-
-
 def _clean_path(dataset: Dataset, table: Table, partition: str) -> Path:
     folder = layout.clean(dataset.name)
     if table is dataset.records:
@@ -251,14 +255,16 @@ def _clean_path(dataset: Dataset, table: Table, partition: str) -> Path:
     return folder / "references" / f"{table.name}.parquet"
 
 
-def _clean_manifest(dataset: Dataset, judged: list[Judged]) -> dict[str, Any]:
-    records = [part for part in judged if part.table == dataset.records.name]
+def _clean_manifest(dataset: Dataset, judged: list[Judged], sample: float) -> dict[str, Any]:
     others = [part for part in judged if part.table != dataset.records.name]
     return {
         "dataset": dataset.name,
+        **({"sample": sample} if sample < 1 else {}),
         "records": {
             "table": dataset.records.name,
-            "partitions": [{"name": part.partition, "rows": part.clean} for part in records],
+            "partitions": [
+                {"name": part.partition, "rows": part.clean} for part in of_table(judged, dataset.records.name)
+            ],
         },
         "references": [{"table": part.table, "rows": part.clean} for part in others],
     }
@@ -272,7 +278,7 @@ def _quarantine_manifest(name: str, judged: list[Judged]) -> dict[str, Any]:
                 "table": part.table,
                 "partition": part.partition,
                 "rows": part.quarantined,
-                "failures": dict(part.failures),
+                "failures": part.failures,
             }
             for part in judged
         ],

@@ -5,69 +5,140 @@ Writes  data/features/<dataset>   partitions; manifest.json: task, kinds of colu
                                   sketches.json: every feature over the training rows
 Params  datasets.<dataset>.featurize, seed
 
-Two passes: a small summary of every partition, added up to what a row may know beyond its own partition (past days,
-joined tables); then the features of every partition.
+Two passes: a small summary of every partition; then the features of every partition, which may know the summaries of
+the partitions in its reach (past days) and the joined tables, and nothing else.  A changed partition therefore touches
+those alone that reach it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import Field
 
 from stages.datasets.contract import PARTS, Dataset, load_dataset
 from stages.edges import layout
-from stages.edges.cluster import map_partitions
 from stages.edges.errors import UserError, run_stage
 from stages.edges.features import SKETCHES
 from stages.edges.files import read_manifest, start_folder, write_json, write_manifest, write_parquet
+from stages.edges.jobs import Job, run_jobs
 from stages.edges.log import log, start_log
-from stages.edges.settings import Settings, read_cluster, read_seed, read_settings
+from stages.edges.settings import Settings, read_cluster, read_scale, read_seed, read_settings
 from stages.methods.seeds import child_seed
-from stages.methods.sketch import CategorySketch, Sketch, merge_sketches, sketch_frame, sketch_to_json
+from stages.methods.sketch import (
+    CategorySketch,
+    Sketch,
+    merge_sketches,
+    sketch_frame,
+    sketch_from_json,
+    sketch_to_json,
+)
+
+SUMMARIES = "summaries"  # a folder beside the features for as long as the stage runs
+MEMORY_PER_BYTE = 60  # of a clean partition; measured on half a million flights
+MERGED_AT_ONCE = 16  # sketches of partitions held before they are added up
 
 
 class FeaturizeSettings(Settings):
     """``datasets.<dataset>.featurize``."""
 
-    split: Mapping[str, str | float]
+    split: Mapping[str, str | float | None]
     """Read by the dataset's own split; see its module."""
+    complete: bool = Field(True, description="whether the partitions hold every record, as counts of them need")
 
 
 @dataclass(frozen=True)
-class Featurized:
-    """Mergeable facts about one partition of features."""
+class Whole:
+    """What all partitions of features add up to."""
 
-    partition: str
-    rows: int
-    parts: dict[str, int]
-    unlabelled: int
+    partitions: list[dict[str, Any]]
     sketches: dict[str, Sketch]
+
+    def rows(self, part: str) -> int:
+        """Labelled rows of one part."""
+        return sum(partition["parts"][part] for partition in self.partitions)
 
 
 def main(name: str) -> None:
     """Featurize every partition of the dataset ``name``."""
     settings = read_settings(FeaturizeSettings, name, "featurize")
-    dataset, cluster, seed = load_dataset(name), read_cluster(), read_seed()
-    partitions = [part["name"] for part in read_manifest(layout.clean(name))["records"]["partitions"]]
+    manifest = read_manifest(layout.clean(name))
+    partitions = [part["name"] for part in manifest["records"]["partitions"]]
+    dataset = choose_features(load_dataset(name), complete=settings.complete and "sample" not in manifest)
     start_folder(layout.features(name))
 
-    summarize = partial(summarize_partition, dataset=dataset)
-    summaries = map_partitions(summarize, partitions, cluster=cluster, label=f"{name}: summarize")
-    context = dataset.context(summaries, read_references(dataset))
-    work = partial(featurize_partition, dataset=dataset, context=context, split=settings.split, seed=seed)
-    done = map_partitions(work, partitions, cluster=cluster, label=f"{name}: featurize")
+    run: dict[str, Any] = {
+        "cluster": read_cluster(),
+        "limit_bytes": read_scale().memory_limit_bytes,
+        "memory_bytes": memory_of,
+    }
+    summarize = [summary_job(dataset, partition) for partition in partitions]
+    for _ in run_jobs(summarize_partition, summarize, uses=[dataset.summarize], label=f"{name}: summarize", **run):
+        pass
+    arguments = {"split": dict(settings.split), "seed": read_seed(), "features": [f.name for f in dataset.features]}
+    jobs = [features_job(dataset, partition, partitions, arguments) for partition in partitions]
+    uses = [dataset.context, dataset.featurize, dataset.split]
+    done = run_jobs(featurize_partition, jobs, uses=uses, label=f"{name}: featurize", **run)
+    whole = add_up(done)
+    shutil.rmtree(layout.features(name) / SUMMARIES, ignore_errors=True)
 
-    sketches = merge_sketches([part.sketches for part in done])
-    write_json(
-        layout.features(name) / SKETCHES, {column: sketch_to_json(sketch) for column, sketch in sketches.items()}
-    )
-    write_manifest(layout.features(name), describe(dataset, done, sketches))
-    counted = ", ".join(f"{sum(part.parts[p] for part in done):,} {p}" for p in PARTS)
+    content = {column: sketch_to_json(sketch) for column, sketch in whole.sketches.items()}
+    write_json(layout.features(name) / SKETCHES, content)
+    write_manifest(layout.features(name), describe(dataset, whole))
+    counted = ", ".join(f"{whole.rows(part):,} {part}" for part in PARTS)
     log.info("%s: %d features; rows: %s", name, len(dataset.features), counted)
+
+
+def choose_features(dataset: Dataset, *, complete: bool) -> Dataset:
+    """The dataset without the features that are wrong where partitions are samples."""
+    left_out = [feature.name for feature in dataset.features if feature.needs_complete]
+    if complete or not left_out:
+        return dataset
+    log.info("%s: left out, because they need every record of a partition: %s", dataset.name, ", ".join(left_out))
+    return replace(dataset, features=tuple(feature for feature in dataset.features if not feature.needs_complete))
+
+
+def summary_job(dataset: Dataset, partition: str) -> Job:
+    """The summary of one partition as a value."""
+    return Job(
+        name=partition,
+        inputs=(layout.clean(dataset.name) / f"{partition}.parquet",),
+        outputs=(_summary_path(dataset, partition),),
+        arguments={"dataset": dataset.name},
+    )
+
+
+def features_job(dataset: Dataset, partition: str, partitions: Sequence[str], arguments: Mapping[str, Any]) -> Job:
+    """The features of one partition as a value: its rows, the summaries in its reach, the joined tables."""
+    return Job(
+        name=partition,
+        inputs=(
+            layout.clean(dataset.name) / f"{partition}.parquet",
+            *(_summary_path(dataset, other) for other in dataset.reach(partition, partitions)),
+            *(layout.clean(dataset.name) / "references" / f"{table.name}.parquet" for table in dataset.references),
+        ),
+        outputs=(layout.features(dataset.name) / f"{partition}.parquet",),
+        arguments={"dataset": dataset.name, **arguments},
+    )
+
+
+def memory_of(job: Job) -> int:
+    """An upper estimate of what one partition takes."""
+    return MEMORY_PER_BYTE * job.inputs[0].stat().st_size if job.inputs[0].exists() else 0
+
+
+def summarize_partition(job: Job, root: Path) -> dict[str, Any]:
+    """Write the dataset's own mergeable summary of one clean partition."""
+    dataset = load_dataset(job.arguments["dataset"])
+    summary = dataset.summarize(read_rows(root / job.inputs[0]))
+    write_parquet(root / job.outputs[0], summary)
+    return {"rows": len(summary)}
 
 
 def read_references(dataset: Dataset) -> dict[str, pl.DataFrame]:
@@ -75,14 +146,13 @@ def read_references(dataset: Dataset) -> dict[str, pl.DataFrame]:
     return {table.name: read_clean(dataset.name, f"references/{table.name}") for table in dataset.references}
 
 
-def summarize_partition(partition: str, *, dataset: Dataset) -> pl.DataFrame:
-    """The dataset's own mergeable summary of one clean partition."""
-    return dataset.summarize(read_clean(dataset.name, partition))
-
-
 def read_clean(name: str, partition: str) -> pl.DataFrame:
-    """One clean partition, whole; one that is missing or damaged is a `UserError`."""
-    path = layout.clean(name) / f"{partition}.parquet"
+    """One clean partition, whole."""
+    return read_rows(layout.clean(name) / f"{partition}.parquet")
+
+
+def read_rows(path: Path) -> pl.DataFrame:
+    """A whole file; one that is missing or damaged is a `UserError`."""
     try:
         return pl.read_parquet(path)
     except (FileNotFoundError, pl.exceptions.PolarsError) as error:
@@ -90,38 +160,66 @@ def read_clean(name: str, partition: str) -> pl.DataFrame:
         raise UserError(f"the clean rows in {path}", str(error).splitlines()[0], again) from error
 
 
-def featurize_partition(
-    partition: str, *, dataset: Dataset, context: Any, split: Mapping[str, Any], seed: int
-) -> Featurized:
-    """Compute, check and write the features of one partition; returns its facts."""
-    tidy = read_clean(dataset.name, partition)
+def featurize_partition(job: Job, root: Path) -> dict[str, Any]:
+    """Compute, check and write the features of one partition; returns its line of the manifest and its sketches."""
+    dataset, names = load_dataset(job.arguments["dataset"]), job.arguments["features"]
+    rows, *beyond = (root / path for path in job.inputs)
+    complete = len(names) == len(dataset.features)
+    tidy = read_rows(rows)
+    context = build_context(dataset.name, complete, tuple((path, path.stat().st_mtime_ns) for path in beyond))
     frame = dataset.featurize(tidy, context)
     if len(frame) != len(tidy):
-        raise AssertionError(f"{dataset.name} {partition}: {len(tidy)} rows in, {len(frame)} featurized")
+        raise AssertionError(f"{dataset.name} {job.name}: {len(tidy)} rows in, {len(frame)} featurized")
+    frame = frame.with_columns(split_partition(job, dataset, frame).cast(pl.String).alias("part"))
+    leading = [*dataset.identity, *([dataset.cluster] if dataset.cluster else []), "part", dataset.target]
+    frame = frame.select(list(dict.fromkeys([*leading, *names])))
+    write_parquet(root / job.outputs[0], frame)
+
+    labelled = frame.filter(pl.col(dataset.target).is_not_null())
+    counts = dict(labelled["part"].value_counts().iter_rows())
+    sketches = sketch_frame(labelled.filter(pl.col("part") == "train"), names)
+    parts = {name: counts.get(name, 0) for name in PARTS}
+    return {
+        "partition": {"name": job.name, "rows": len(frame), "parts": parts, "unlabelled": len(frame) - len(labelled)},
+        "sketches": {name: sketch_to_json(sketch) for name, sketch in sketches.items()},
+    }
+
+
+@lru_cache(maxsize=2)
+def build_context(name: str, complete: bool, files: tuple[tuple[Path, int], ...]) -> Any:
+    """What the rows of a partition may know beyond it; the next partition often knows the same."""
+    dataset = load_dataset(name)
+    frames = {path: read_rows(path) for path, _ in files}
+    summaries = [frame for path, frame in frames.items() if path.parent.name == SUMMARIES]
+    references = {path.stem: frame for path, frame in frames.items() if path.parent.name == "references"}
+    if any(feature.needs_complete for feature in dataset.features):
+        return dataset.context(summaries, references, complete=complete)
+    return dataset.context(summaries, references)
+
+
+def split_partition(job: Job, dataset: Dataset, frame: pl.DataFrame) -> pl.Series:
+    """The part of every row; settings that make no sense are a `UserError`."""
+    seed = child_seed(job.arguments["seed"], "split", dataset.name, job.name)
     try:
-        part = dataset.split(frame, split, child_seed(seed, "split", dataset.name, partition))
+        return dataset.split(frame, job.arguments["split"], seed)
     except ValueError as error:
         path = f"datasets.{dataset.name}.featurize.split"
         correct = f"correct it in params/dataset/{dataset.name}.yaml and run `make params`"
         raise UserError(f"a valid {path}", str(error), correct) from error
-    frame = frame.with_columns(part.cast(pl.String).alias("part"))
-    names = [feature.name for feature in dataset.features]
-    leading = [*dataset.identity, *([dataset.cluster] if dataset.cluster else []), "part", dataset.target]
-    frame = frame.select(list(dict.fromkeys([*leading, *names])))
-    write_parquet(layout.features(dataset.name) / f"{partition}.parquet", frame)
-
-    labelled = frame.filter(pl.col(dataset.target).is_not_null())
-    counts = dict(labelled["part"].value_counts().iter_rows())
-    return Featurized(
-        partition=partition,
-        rows=len(frame),
-        parts={name: counts.get(name, 0) for name in PARTS},
-        unlabelled=len(frame) - len(labelled),
-        sketches=sketch_frame(labelled.filter(pl.col("part") == "train"), names),
-    )
 
 
-def describe(dataset: Dataset, done: list[Featurized], sketches: Mapping[str, Sketch]) -> dict[str, Any]:
+def add_up(done: Iterable[Mapping[str, Any]]) -> Whole:
+    """Fold the facts of partitions in canonical order, a few at a time, so that memory does not grow with them."""
+    partitions, waiting = [], []
+    for facts in done:
+        partitions.append(facts["partition"])
+        waiting.append({name: sketch_from_json(sketch) for name, sketch in facts["sketches"].items()})
+        if len(waiting) >= MERGED_AT_ONCE:
+            waiting = [merge_sketches(waiting)]
+    return Whole(partitions, merge_sketches(waiting))
+
+
+def describe(dataset: Dataset, whole: Whole) -> dict[str, Any]:
     """The manifest: all that later stages may know of the dataset."""
     columns = []
     for feature in dataset.features:
@@ -131,7 +229,7 @@ def describe(dataset: Dataset, done: list[Featurized], sketches: Mapping[str, Sk
             "about": feature.about,
             "unit": feature.unit,
         }
-        sketch = sketches[feature.name]
+        sketch = whole.sketches[feature.name]
         if isinstance(sketch, CategorySketch):
             columns.append({**column, "categories": sorted(sketch.counts)})
         else:
@@ -144,11 +242,12 @@ def describe(dataset: Dataset, done: list[Featurized], sketches: Mapping[str, Sk
         "classes": list(dataset.classes),
         "cluster": dataset.cluster,
         "columns": columns,
-        "partitions": [
-            {"name": part.partition, "rows": part.rows, "parts": part.parts, "unlabelled": part.unlabelled}
-            for part in done
-        ],
+        "partitions": whole.partitions,
     }
+
+
+def _summary_path(dataset: Dataset, partition: str) -> Path:
+    return layout.features(dataset.name) / SUMMARIES / f"{partition}.parquet"
 
 
 if __name__ == "__main__":

@@ -75,6 +75,7 @@ def reproduce(clone: Path, environment: Mapping[str, str]) -> None:
         **inherited,
         "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
         "DVC_SITE_CACHE_DIR": str(clone.parent / "site"),
+        "PLUMBLINE_CACHE": "off",  # results of an earlier run must not answer either
         **environment,
     }
     done = subprocess.run([binaries / "dvc", "repro"], cwd=clone, env=variables, stdin=subprocess.DEVNULL)

@@ -46,7 +46,11 @@ class Table:
     parsed_from: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     null_texts: tuple[str, ...] = ("", "NA")
     day: str | None = None
-    """Tidy date column that must run without a gap over the whole table."""
+    """Tidy date column that must run without a gap."""
+    calendar: Literal["run", "months"] = "run"
+    """Where a gap counts: anywhere between the first and the last day, or within the calendar months that occur."""
+    files: Callable[[Path, str], Sequence[str]] | None = None
+    """Names of the published files that a partition is read from; None stands for all of them."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class Feature:
     kind: Kind
     about: str
     unit: str = ""
+    needs_complete: bool = False
+    """Whether it is only right where a partition holds every record: counts do, shares of a random sample do not."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,8 @@ class Dataset:
 
     ``summarize(tidy)`` reduces one partition to a small table; ``context(summaries, references)`` adds them up, in
     canonical order, into whatever `featurize` may know beyond its own partition (past days, joined tables).
+    ``reach(partition, partitions)`` names, in canonical order, the partitions whose summaries that may be: what a
+    change of one partition can touch, and no other.
     ``featurize(tidy, context)`` returns, same rows, same order, the columns of ``identity``, the ``cluster`` column,
     the target (null where there is no label) and every feature.  ``split(frame, settings, seed)`` names each row's
     part.  Columns in ``forbidden`` are known only after the moment of prediction: no feature may depend on them for
@@ -83,13 +91,15 @@ class Dataset:
     features: tuple[Feature, ...]
     forbidden: frozenset[str]
     summarize: Callable[[pl.DataFrame], pl.DataFrame]
-    context: Callable[[Sequence[pl.DataFrame], Mapping[str, pl.DataFrame]], Any]
+    context: Callable[..., Any]
+    """``context(summaries, references)``; where a feature needs complete partitions, with ``complete=`` besides."""
     featurize: Callable[[pl.DataFrame, Any], pl.DataFrame]
     split: Callable[[pl.DataFrame, Mapping[str, Any], int], pl.Series]
     unlabelled: Callable[[pl.DataFrame], pl.Series]
     """Why a tidy row has no label ("cancelled", …); null where it has one."""
     cluster: str | None = None
     """Column of rows that share their luck (a day); None when rows are independent."""
+    reach: Callable[[str, Sequence[str]], Sequence[str]] = field(default=lambda _partition, partitions: partitions)
 
 
 def split_values(settings: Mapping[str, Any], *names: str) -> tuple[Any, ...]:

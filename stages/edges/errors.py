@@ -5,6 +5,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -17,10 +18,14 @@ class UserError(Exception):
         super().__init__(f"wanted  {wanted}\nfound   {found}\nnext    {next_step}")
         self.wanted, self.found, self.next_step = wanted, found, next_step
 
+    def __reduce__(self) -> tuple[type["UserError"], tuple[str, str, str]]:
+        return type(self), (self.wanted, self.found, self.next_step)  # on its way from a worker
+
 
 def run_stage(main: Callable[..., Any], arguments: list[str] | None = None) -> None:
     """Call ``main(*arguments)``; wrong arguments, a `UserError` or a full disk end in plain words and exit status 1."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    main = importable(main)
     signature = inspect.signature(main)
     try:
         signature.bind(*arguments)
@@ -35,6 +40,15 @@ def run_stage(main: Callable[..., Any], arguments: list[str] | None = None) -> N
         if error.errno not in DISK_FULL:
             raise
         sys.exit(f"error: the disk is full\n{disk_full(error)}")
+
+
+def importable(main: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function of the module that is run, imported by its name: other processes then find what it sends."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if main.__module__ != "__main__" or spec is None:
+        return main
+    found: Callable[..., Any] = getattr(import_module(spec.name), main.__name__, main)
+    return found
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import polars as pl
 
@@ -25,7 +26,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     A full disk is an `OSError` with the ``errno`` of it and the name ``path``, however the writer told of it.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    aside = path.with_name(f".{path.name}.{uuid4().hex}.part")  # two machines may be at the same file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield aside
@@ -83,7 +84,9 @@ def write_csv(path: Path, frame: pl.DataFrame) -> None:
 
 
 def write_manifest(folder: Path, content: dict[str, Any]) -> None:
-    """Declare ``folder`` complete."""
+    """Declare ``folder`` complete; what a killed worker left half-written goes."""
+    for leftover in folder.rglob(".*.part"):
+        leftover.unlink(missing_ok=True)
     write_json(folder / MANIFEST, content)
 
 

@@ -7,7 +7,7 @@ import difflib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -29,8 +29,35 @@ class Settings(BaseModel):
 class ClusterSettings(Settings):
     """How work is scheduled; results never depend on it, so no DVC stage lists it as a parameter."""
 
-    workers: int = Field(ge=1, description="partitions worked on at the same time")
+    kind: Literal["threads", "processes", "scheduler"] = Field("threads", description="who works on the partitions")
+    workers: int = Field(ge=1, description="partitions worked on at the same time by this machine")
     training_threads: int = Field(ge=0, description="XGBoost threads; 0 takes every core")
+    address: str | None = Field(None, min_length=1, description="of a running Dask scheduler, such as tcp://host:8786")
+    exchange: str | None = Field(
+        None,
+        min_length=1,
+        description="fsspec URL through which workers that do not see this folder get and give files",
+    )
+    memory_gib: float | None = Field(
+        None, gt=0, description="of all worker processes of this machine together; null sets no limit"
+    )
+    cache_gib: float = Field(0.0, ge=0, description="partition results kept for later runs; 0 keeps none")
+    cache_folder: str | None = Field(None, min_length=1, description="where; null takes the user's cache folder")
+
+
+class ScaleSettings(Settings):
+    """How much of everything; the other sections refer to most of it by interpolation."""
+
+    sample: float = Field(gt=0, le=1, description="share of the published records that are read")
+    max_rounds: int = Field(ge=1, description="boosting rounds before early stopping ends them anyway")
+    replicates: int = Field(ge=1, description="bootstrap replicates behind every interval")
+    resamples: int = Field(ge=1, description="resamples behind the stability of the selection")
+    memory_limit_gib: float = Field(gt=0, description="memory that a stage may take")
+
+    @property
+    def memory_limit_bytes(self) -> int:
+        """The limit in bytes."""
+        return int(self.memory_limit_gib * 2**30)
 
 
 AnySettings = TypeVar("AnySettings", bound=BaseModel)
@@ -65,8 +92,14 @@ def read_seed(params: Path = PARAMS) -> int:
 
 
 def read_cluster(params: Path = PARAMS) -> ClusterSettings:
-    """The ``cluster`` section; ``PLUMBLINE_WORKERS`` and ``PLUMBLINE_THREADS`` override it for one command."""
+    """The ``cluster`` section; environment variables override it for one command.
+
+    ``PLUMBLINE_WORKERS`` and ``PLUMBLINE_THREADS`` are numbers; ``PLUMBLINE_SCHEDULER`` is the address of a running
+    Dask scheduler, whose workers then do the work.
+    """
     section = dict(_mapping(read_params(params), "cluster", "cluster"))
+    if address := os.environ.get("PLUMBLINE_SCHEDULER"):
+        section |= {"kind": "scheduler", "address": address}
     for variable, key in (("PLUMBLINE_WORKERS", "workers"), ("PLUMBLINE_THREADS", "training_threads")):
         least = 1 if key == "workers" else 0
         if text := os.environ.get(variable):
@@ -74,6 +107,11 @@ def read_cluster(params: Path = PARAMS) -> ClusterSettings:
                 raise UserError(f"{variable}: a whole number, {least} or more", f"{text!r}", "set it so, or unset it")
             section[key] = int(text)
     return validate_section(ClusterSettings, section, path="cluster")
+
+
+def read_scale(params: Path = PARAMS) -> ScaleSettings:
+    """The ``scale`` section."""
+    return validate_section(ScaleSettings, _mapping(read_params(params), "scale", "scale"), path="scale")
 
 
 def read_params(params: Path = PARAMS) -> dict[str, Any]:

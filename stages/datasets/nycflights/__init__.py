@@ -15,7 +15,7 @@ import polars as pl
 
 from stages.datasets.contract import PARTS, Dataset, split_values
 from stages.datasets.nycflights.features import FEATURES, build_context, featurize
-from stages.datasets.nycflights.flights import FLIGHTS
+from stages.datasets.nycflights.flights import FLIGHTS, why_unlabelled
 from stages.datasets.nycflights.history import summarize
 from stages.datasets.nycflights.references import AIRPORTS, PLANES, WEATHER
 
@@ -33,11 +33,6 @@ def split_by_day(frame: pl.DataFrame, settings: Mapping[str, Any], _seed: int) -
         raise ValueError(f"wanted train_until before valid_until; found {train_until} and {valid_until}")
     part = pl.when(pl.col("day") <= train_until).then(0).when(pl.col("day") <= valid_until).then(1).otherwise(2)
     return frame.select(part.replace_strict([0, 1, 2], PARTS, return_dtype=pl.String).alias("part"))["part"]
-
-
-def why_unlabelled(flights: pl.DataFrame) -> pl.Series:
-    """Cancelled and diverted flights never arrive, so they are neither late nor on time."""
-    return flights.select(pl.when(pl.col("status") != "flown").then(pl.col("status")).alias("why"))["why"]
 
 
 DATASET = Dataset(

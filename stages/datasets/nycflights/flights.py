@@ -162,6 +162,11 @@ def flight_schema(partition: str) -> pa.DataFrameSchema:
     )
 
 
+def why_unlabelled(flights: pl.DataFrame) -> pl.Series:
+    """Cancelled and diverted flights never arrive, so they are neither late nor on time."""
+    return flights.select(pl.when(pl.col("status") != "flown").then(pl.col("status")).alias("why"))["why"]
+
+
 FLIGHTS = Table(
     name="flights",
     columns=FLIGHT_COLUMNS,
