@@ -1,19 +1,57 @@
 """Fetch the published files of one dataset, untouched.
 
-Reads   the dataset's sources: installed packages, folders, http(s), s3
+Reads   the dataset's sources: installed packages, folders, http(s), s3; the lock file that `download.lock` names
 Writes  data/raw/<dataset>/       the files as published; manifest.json: name, location, bytes, sha256 of each
+        the lock file             size and sha256 of what was fetched for the first time: to be committed
 Params  datasets.<dataset>.download, cluster
 """
 
 import time
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from stages.edges import layout
+from stages.edges.certificates import read_certificates
 from stages.edges.errors import run_stage
+from stages.edges.locations import Client, check_mirror
 from stages.edges.log import log, start_log
+from stages.edges.partition_cache import open_cache
+from stages.edges.series import check_pattern, expand_months
 from stages.edges.settings import Settings, read_cluster, read_settings
-from stages.edges.sources import fetch_sources, gathering_folder, name_source, place_files
+from stages.edges.source_lock import open_lock
+from stages.edges.sources import (
+    count_cached,
+    fetch_sources,
+    gathering_folder,
+    name_series,
+    name_source,
+    place_files,
+)
+from stages.edges.transfer import Source
+
+
+def _months(value: Any) -> list[str]:
+    """The months that are asked for, one by one."""
+    if not isinstance(value, str) and not (isinstance(value, list) and all(isinstance(text, str) for text in value)):
+        raise PydanticCustomError("months", "months are written 2008-01, 2004-01..2008-12 or a list of both")
+    try:
+        return expand_months(value)
+    except ValueError as error:
+        raise PydanticCustomError("months", "{reason}", {"reason": str(error)}) from None
+
+
+def _pattern(value: str) -> str:
+    try:
+        check_pattern(value)
+    except ValueError as error:
+        raise PydanticCustomError("pattern", "{reason}", {"reason": str(error)}) from None
+    return value
+
+
+Months = Annotated[list[str], BeforeValidator(_months)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
 
 
 class SourceSettings(Settings):
@@ -26,29 +64,65 @@ class SourceSettings(Settings):
     licence: str | None = None
 
 
+class SeriesSettings(Settings):
+    """A file for each month."""
+
+    location: Pattern = Field(min_length=1, description="with {year} and {month}, or {month:02d}")
+    months: Months = Field(description="2008-01, 1987-10..2026-06, or a list of both")
+    name: Pattern | None = Field(None, description="file names, where the locations do not end in them")
+    licence: str | None = None
+
+
+class CertificateSettings(Settings):
+    """What a server forgets to send of its certificate chain."""
+
+    host: str = Field(pattern="^[a-z0-9.-]+$", description="for which alone it counts")
+    file: str = Field(min_length=1, description="PEM")
+
+
 class DownloadSettings(Settings):
     """Where a dataset comes from and how patiently it is fetched."""
 
     mirror: str | None = Field(min_length=1, description="folder or URL that holds all files under their names")
     attempts: int = Field(ge=1, description="attempts in a row without a new byte before a source has failed")
     timeout_s: float = Field(gt=0, description="longest silence of a server")
-    sources: list[SourceSettings] = Field(min_length=1)
+    series: SeriesSettings | None = None
+    sources: list[SourceSettings] = Field(default_factory=list, validate_default=True)
+    lock: str | None = Field(None, min_length=1, description="committed file that records what was fetched first")
+    accept: list[str] = Field(default_factory=list, description="months or file names taken even if they have changed")
+    certificates: list[CertificateSettings] = Field(default_factory=list)
+
+    @field_validator("sources")
+    @classmethod
+    def _at_least_one(cls, sources: list[SourceSettings], info: ValidationInfo) -> list[SourceSettings]:
+        if not sources and "series" in info.data and info.data["series"] is None:
+            raise PydanticCustomError("nothing", "at least one source, or a `series` of monthly files")
+        return sources
+
+    def name_sources(self) -> list[Source]:
+        """The single files, then those of the series in order of time."""
+        named = [name_source(mirror=self.mirror, **source.model_dump()) for source in self.sources]
+        return named + (name_series(mirror=self.mirror, **self.series.model_dump()) if self.series else [])
 
 
 def main(dataset: str) -> None:
     """Fetch every source of ``dataset`` and lay them down together."""
-    settings = read_settings(DownloadSettings, dataset=dataset, section="download")
-    sources = [name_source(mirror=settings.mirror, **source.model_dump()) for source in settings.sources]
-    started = time.perf_counter()
+    settings, cluster = read_settings(DownloadSettings, dataset=dataset, section="download"), read_cluster()
+    check_mirror(settings.mirror)
+    client = Client(settings.timeout_s, read_certificates([(pair.host, pair.file) for pair in settings.certificates]))
+    lock, started = open_lock(settings.lock), time.perf_counter()
+    sources = lock.pin(settings.name_sources(), accept=settings.accept)
 
     with gathering_folder(dataset) as gathering:
         fetched = fetch_sources(
-            sources, gathering, attempts=settings.attempts, timeout_s=settings.timeout_s, cluster=read_cluster()
+            sources, gathering, attempts=settings.attempts, client=client, cluster=cluster, cache=open_cache(cluster)
         )
+        lock.record(fetched)  # before the files leave the gathering folder: a run killed here goes on from both
         place_files(layout.raw(dataset), fetched)
 
     megabytes, seconds = sum(file.bytes for file in fetched) / 1e6, time.perf_counter() - started
-    log.info("%s: %d files, %.1f MB, %.1f s", dataset, len(fetched), megabytes, seconds)
+    cached = f" ({n} from the cache)" if (n := count_cached(fetched)) else ""
+    log.info("%s: %d files%s, %.1f MB, %.1f s", dataset, len(fetched), cached, megabytes, seconds)
 
 
 if __name__ == "__main__":

@@ -9,34 +9,61 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
+from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
+from urllib3.util.ssl_ import create_urllib3_context
 
+from stages.edges.certificates import Certificates, complete
 from stages.edges.errors import UserError
-from stages.edges.locations import CHUNK_BYTES, CORRECT, Body, Interrupted, shown
+from stages.edges.locations import CHUNK_BYTES, CORRECT, Absent, Body, Client, Interrupted, shown
 
 BUSY = {408, 425, 429}  # and every 5xx: worth another attempt
 LONGEST_WAIT_S = 300.0  # a server that asks for more is taken as a refusal
+TRUST = (
+    "where the server forgets to send its intermediate certificate: `download.certificates` (docs/big-data.md);"
+    "\n        where a proxy signs for it: REQUESTS_CA_BUNDLE, a file with your organisation's certificates;"
+    "\n        or set a mirror; verification is never switched off"
+)
 RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 
 
 @contextmanager
-def open_http(location: str, start: int, tag: str, timeout_s: float) -> Iterator[Body]:
+def open_http(location: str, start: int, tag: str, client: Client) -> Iterator[Body]:
     """Ask for the bytes from ``start`` on; a server that cannot continue the same object is asked for all of it.
 
-    ``timeout_s`` limits the connection and each silence, not the whole transfer.
+    ``client.timeout_s`` limits the connection and each silence, not the whole transfer.
     """
     with _failures(location), requests.Session() as session:
-        response = _ask(session, location, start, tag, timeout_s)
+        if client.certificates:
+            session.mount("https://", _CompletedChains(client.certificates))
+        response = _ask(session, location, start, tag, client.timeout_s)
         if start and not _continues(response, start, tag):
             response.close()
             start = 0
-            response = _ask(session, location, 0, "", timeout_s)
+            response = _ask(session, location, 0, "", client.timeout_s)
         with response:
             _check_status(response, location, start)
             yield _body(response, location)
+
+
+class _CompletedChains(HTTPAdapter):
+    """Verifies as ever, but knows what single hosts leave out; asked for each host that a redirect leads to."""
+
+    def __init__(self, certificates: Certificates) -> None:
+        self._certificates = certificates
+        super().__init__()
+
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
+    ) -> tuple[Any, Any]:
+        host, trust = super().build_connection_pool_key_attributes(request, verify, cert)
+        if file := self._certificates.get(str(host["host"]).lower()):
+            trust["ssl_context"] = complete(create_urllib3_context(), file)  # urllib3 adds this machine's roots to it
+        return host, trust
 
 
 def _ask(session: requests.Session, location: str, start: int, tag: str, timeout_s: float) -> requests.Response:
@@ -106,7 +133,8 @@ def _check_status(response: requests.Response, location: str, start: int) -> Non
         later = f"run the same command again in {wait_s:,.0f} s, or set a mirror"
         raise UserError(shown(location), f"the server answers {answer} and asks to wait", later)
     refused = "the server wants credentials or forbids access: set a mirror that you may read"
-    raise UserError(shown(location), f"the server answers {answer}", refused if status in (401, 403) else CORRECT)
+    kind = Absent if status in (404, 410) else UserError
+    raise kind(shown(location), f"the server answers {answer}", refused if status in (401, 403) else CORRECT)
 
 
 def _phrase(status: int) -> str:
@@ -129,21 +157,22 @@ def _failures(location: str) -> Iterator[None]:
     try:
         yield
     except (requests.RequestException, HTTPError) as error:
-        if _untrusted(error):
-            trust = "set REQUESTS_CA_BUNDLE to a file with your organisation's certificates, or use a mirror"
-            found = "a certificate that this machine does not trust"
-            raise UserError(shown(location), found, f"{trust}; verification is never switched off") from error
+        if (reason := _untrusted(error)) is not None:
+            found = f"a certificate that this machine does not trust: {reason}"
+            raise UserError(shown(location), found, TRUST) from error
         lasting = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.TooManyRedirects)
         if isinstance(error, lasting):
             raise UserError(shown(location), str(error), CORRECT) from error
         raise Interrupted(_reason(error)) from error
 
 
-def _untrusted(error: BaseException) -> bool:
+def _untrusted(error: BaseException) -> str | None:
+    """Why a certificate was refused; None when something else went wrong."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return True
+        return error.verify_message
     inner = [error.__cause__, error.__context__, *error.args, getattr(error, "reason", None)]
-    return any(_untrusted(cause) for cause in inner if isinstance(cause, BaseException))
+    reasons = (_untrusted(cause) for cause in inner if isinstance(cause, BaseException))
+    return next((reason for reason in reasons if reason is not None), None)
 
 
 def _reason(error: BaseException) -> str:

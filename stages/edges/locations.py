@@ -9,10 +9,11 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from stages.edges.certificates import Certificates
 from stages.edges.errors import UserError
 
 CHUNK_BYTES = 1 << 18
@@ -25,6 +26,20 @@ class Interrupted(Exception):
     def __init__(self, reason: str, wait_s: float | None = None) -> None:
         super().__init__(reason)
         self.wait_s = wait_s
+
+
+class Absent(UserError):
+    """Nothing is published, or mirrored, under this location."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """How servers are talked to."""
+
+    timeout_s: float
+    """The longest silence of a server."""
+    certificates: Certificates = field(default_factory=dict)
+    """What single hosts forget to send of their certificate chain."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +59,36 @@ class Body:
     """Whether a wrong answer may be followed by the right one: servers send pages while they are busy."""
 
 
-Opener = Callable[[str, int, str, float], AbstractContextManager[Body]]
+Opener = Callable[[str, int, str, Client], AbstractContextManager[Body]]
 
 
-def open_location(location: str, *, start: int, tag: str, timeout_s: float) -> AbstractContextManager[Body]:
+def open_location(location: str, *, start: int, tag: str, client: Client) -> AbstractContextManager[Body]:
     """Open a source to read on at ``start``, provided that it is still the object called ``tag``."""
     scheme = scheme_of(location)
     if scheme not in OPENERS:
         known = ", ".join(f"{name}://" for name in OPENERS)
         raise UserError(shown(location), f"no way to read {scheme}://; known: {known} or a path", CORRECT)
-    return OPENERS[scheme](location, start, tag, timeout_s)
+    return OPENERS[scheme](location, start, tag, client)
 
 
 def scheme_of(location: str) -> str:
     """The scheme of a location in lower case; a plain path is a ``file``."""
     return location.partition("://")[0].lower() if "://" in location else "file"
+
+
+def path_of(location: str) -> Path:
+    """The path that a plain or ``file://`` location stands for."""
+    return Path(unquote(urlsplit(location).path) if "://" in location else location).expanduser()
+
+
+def check_mirror(mirror: str | None) -> None:
+    """Say once that the folder of a mirror is not there, instead of once for every file in it."""
+    if mirror is None or scheme_of(mirror) != "file" or path_of(mirror).is_dir():
+        return
+    step = "correct `mirror` under params/ and run `make params`"
+    if not path_of(mirror).is_absolute():
+        step = f"give `mirror` an absolute path: queued experiments run elsewhere, this one in {Path.cwd()}"
+    raise UserError(f"a folder or URL as the mirror: {mirror}", "no such folder", step)
 
 
 def shown(location: str) -> str:
@@ -69,7 +99,7 @@ def shown(location: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def _open_package(location: str, start: int, tag: str, timeout_s: float) -> AbstractContextManager[Body]:
+def _open_package(location: str, start: int, tag: str, client: Client) -> AbstractContextManager[Body]:
     """A file of an installed distribution, found without importing any of its code."""
     distribution, _, inside = location.partition("://")[2].partition("/")
     try:
@@ -83,12 +113,12 @@ def _open_package(location: str, start: int, tag: str, timeout_s: float) -> Abst
     return _read_path(path)
 
 
-def _open_path(location: str, start: int, tag: str, timeout_s: float) -> AbstractContextManager[Body]:
-    path = Path(unquote(urlsplit(location).path) if "://" in location else location).expanduser()
+def _open_path(location: str, start: int, tag: str, client: Client) -> AbstractContextManager[Body]:
+    path = path_of(location)
     if path.is_dir():
         raise UserError(location, "a folder", "name the files in it, one source each, or use the folder as the mirror")
     if not path.exists():
-        raise UserError(location, "no such file", CORRECT)
+        raise Absent(location, "no such file", CORRECT)
     return _read_path(path)
 
 
@@ -110,16 +140,16 @@ def _file_chunks(read: Callable[[int], bytes]) -> Iterator[bytes]:
         raise Interrupted(str(error)) from error
 
 
-def _open_http(location: str, start: int, tag: str, timeout_s: float) -> AbstractContextManager[Body]:
+def _open_http(location: str, start: int, tag: str, client: Client) -> AbstractContextManager[Body]:
     from stages.edges.http_source import open_http
 
-    return open_http(location, start, tag, timeout_s)
+    return open_http(location, start, tag, client)
 
 
-def _open_s3(location: str, start: int, tag: str, timeout_s: float) -> AbstractContextManager[Body]:
+def _open_s3(location: str, start: int, tag: str, client: Client) -> AbstractContextManager[Body]:
     from stages.edges.s3_source import open_s3
 
-    return open_s3(location, start, tag, timeout_s)
+    return open_s3(location, start, tag, client.timeout_s)
 
 
 OPENERS: dict[str, Opener] = {

@@ -16,7 +16,7 @@ import botocore.exceptions  # type: ignore[import-untyped]
 import fsspec  # type: ignore[import-untyped]
 
 from stages.edges.errors import UserError
-from stages.edges.locations import CORRECT, Body, Interrupted, shown
+from stages.edges.locations import CORRECT, Absent, Body, Interrupted, shown
 
 RANGE_BYTES = 8 << 20
 PASSING = (
@@ -73,7 +73,7 @@ def _failures(location: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise UserError(shown(location), "no such bucket or object", CORRECT) from None
+        raise Absent(shown(location), "no such bucket or object", CORRECT) from None
     except PermissionError as error:
         keys = "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE and AWS_ENDPOINT_URL"
         raise UserError(shown(location), f"the server refuses access: {error}", keys) from error

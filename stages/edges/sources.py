@@ -11,30 +11,26 @@ import fcntl
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock
 from urllib.parse import quote, unquote, urlsplit
 
-from stages.edges.cluster import map_partitions
+from stages.edges.cluster import map_partitions, on_this_machine
 from stages.edges.errors import UserError
+from stages.edges.failed_sources import report_failures
 from stages.edges.files import MANIFEST, whole_file, write_manifest
-from stages.edges.locations import scheme_of, shown
+from stages.edges.locations import Absent, Client, scheme_of, shown
 from stages.edges.log import log, progress
+from stages.edges.partition_cache import PartitionCache
+from stages.edges.series import fill_pattern
 from stages.edges.settings import ClusterSettings
-from stages.edges.transfer import Meter, Source, Unwritable, part_path, size_of, transfer, writing
+from stages.edges.transfer import Fetched, Meter, Source, Unwritable, part_path, size_of, transfer, writing
 
 GATHERING = Path(".dvc/tmp/downloads")
 
 
-@dataclass(frozen=True)
-class Fetched:
-    """A source that has arrived, whole and checked, in ``part``."""
-
-    source: Source
-    part: Path
-    bytes: int
-    sha256: str
+REMOTE = ("http", "https", "s3")
+CACHED = ".cached"  # the end of a part that came from the cache: shared with others, never written to
 
 
 def name_source(
@@ -45,6 +41,7 @@ def name_source(
     bytes: int | None = None,
     sha256: str | None = None,
     licence: str | None = None,
+    month: str | None = None,
 ) -> Source:
     """A source under its file name (by default the end of its location), read from the mirror if there is one."""
     is_url = location.lower().startswith(("http://", "https://", "file://"))  # these alone are percent-encoded
@@ -54,7 +51,23 @@ def name_source(
     address = location
     if mirror is not None:
         address = mirror.rstrip("/") + "/" + (quote(name) if scheme_of(mirror) in ("http", "https") else name)
-    return Source(name, location, address, bytes, sha256, licence)
+    return Source(name, location, address, bytes, sha256, licence, month)
+
+
+def name_series(
+    location: str, months: Sequence[str], *, mirror: str | None, name: str | None = None, licence: str | None = None
+) -> list[Source]:
+    """One source for each of ``months``; ``location`` and ``name`` are patterns with ``{year}`` and ``{month}``."""
+    return [
+        name_source(
+            fill_pattern(location, month),
+            mirror=mirror,
+            name=name and fill_pattern(name, month),
+            licence=licence,
+            month=month,
+        )
+        for month in months
+    ]
 
 
 @contextmanager
@@ -75,11 +88,19 @@ def gathering_folder(dataset: str) -> Iterator[Path]:
 
 
 def fetch_sources(
-    sources: Sequence[Source], gathering: Path, *, attempts: int, timeout_s: float, cluster: ClusterSettings
+    sources: Sequence[Source],
+    gathering: Path,
+    *,
+    attempts: int,
+    client: Client,
+    cluster: ClusterSettings,
+    cache: PartitionCache | None = None,
 ) -> list[Fetched]:
     """Every source, whole and checked, in the folder ``gathering``; all that fail are reported at once.
 
-    What has arrived, in whole or in part, stays there for the next run.
+    What has arrived, in whole or in part, stays there for the next run.  A remote file whose checksum is known is
+    taken from ``cache`` where it is there, without asking anybody.  Always on threads of this machine: a transfer
+    waits for the network, not for a processor.
     """
     _refuse_namesakes(sources)
     stop, lock = Event(), Lock()
@@ -87,22 +108,26 @@ def fetch_sources(
 
         def fetch(source: Source) -> Fetched | UserError:
             part, meter = part_path(gathering, source), Meter(counter, lock)
+            if kept := _take(cache, source, part):
+                meter.at(kept.bytes)
+                return kept
             try:
-                sha256 = transfer(source, part, attempts=attempts, timeout_s=timeout_s, meter=meter, stop=stop)
+                sha256 = transfer(source, part, attempts=attempts, client=client, meter=meter, stop=stop)
             except Unwritable:
                 raise
             except UserError as error:
-                log.warning("%s: failed: %s", source.name, error.found)
+                if not (source.month and isinstance(error, Absent)):  # absent months are told of together
+                    log.warning("%s: failed: %s", source.name, error.found)
                 return error
-            return Fetched(source, part, size_of(part), sha256)
+            return _keep(cache, Fetched(source, part, size_of(part), sha256))
 
         try:
-            outcomes = map_partitions(fetch, sources, cluster=cluster, label=None)
+            outcomes = map_partitions(fetch, sources, cluster=on_this_machine(cluster), label=None)
         finally:
             stop.set()  # an interrupted run must not wait for the transfers that are still under way
-    failures = [outcome for outcome in outcomes if isinstance(outcome, UserError)]
-    if failures:
-        raise _together(failures, len(sources))
+    outcomes_of = zip(sources, outcomes, strict=True)
+    if failures := [(source, outcome) for source, outcome in outcomes_of if isinstance(outcome, UserError)]:
+        raise report_failures(failures, sources)
     return [outcome for outcome in outcomes if isinstance(outcome, Fetched)]
 
 
@@ -117,6 +142,35 @@ def place_files(folder: Path, fetched: Sequence[Fetched]) -> None:
         for file in fetched:
             _move(file.part, folder / file.source.name)
         write_manifest(folder, {"files": [_entry(file) for file in fetched]})
+
+
+def count_cached(fetched: Sequence[Fetched]) -> int:
+    """How many of the files came from the cache."""
+    return sum(file.part.name.endswith(CACHED) for file in fetched)
+
+
+def _take(cache: PartitionCache | None, source: Source, part: Path) -> Fetched | None:
+    """A remote file that some run of this machine has fetched before, if its checksum is known."""
+    if cache is None or source.sha256 is None or not _is_remote(source):
+        return None
+    target = part.with_name(part.name + CACHED)
+    found = cache.fetch(_cache_key(source.sha256), [target])
+    return None if found is None else Fetched(source, target, size_of(target), source.sha256)
+
+
+def _keep(cache: PartitionCache | None, file: Fetched) -> Fetched:
+    is_asked_for_again = file.source.sha256 is not None or file.source.recorded_in is not None  # by its checksum
+    if cache is not None and is_asked_for_again and _is_remote(file.source):
+        cache.store(_cache_key(file.sha256), [file.part], {"bytes": file.bytes})
+    return file
+
+
+def _is_remote(source: Source) -> bool:
+    return scheme_of(source.address) in REMOTE
+
+
+def _cache_key(sha256: str) -> str:
+    return f"raw-{sha256}"
 
 
 def _entry(file: Fetched) -> dict[str, str | int]:
@@ -147,19 +201,3 @@ def _refuse_namesakes(sources: Sequence[Source]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UserError("a file name of its own for every source", f"twice: {', '.join(twice)}", "give them a `name:`")
-
-
-def _together(failures: Sequence[UserError], n_sources: int) -> UserError:
-    if len(failures) == 1:
-        error = failures[0]
-        return UserError(error.wanted, error.found, error.next_step + _kept(n_sources - 1))
-    lines = [f"{error.wanted}: {error.found}" for error in failures]
-    steps = list(dict.fromkeys(error.next_step for error in failures))
-    indent = "\n        "
-    found = f"{len(failures)} failed" + "".join(indent + line for line in lines)
-    return UserError(f"{n_sources} sources", found, indent.join(steps) + _kept(n_sources - len(failures)))
-
-
-def _kept(n_good: int) -> str:
-    files = "file that arrived is" if n_good == 1 else "files that arrived are"
-    return f"\n        ({n_good} {files} kept for the next run)" if n_good else ""

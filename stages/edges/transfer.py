@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,9 +19,9 @@ from threading import Event, Lock
 import tenacity
 
 from stages.edges.errors import UserError, disk_full
-from stages.edges.files import write_json
+from stages.edges.files import whole_file, write_json
 from stages.edges.integrity import HEAD_BYTES, find_damage, find_page, sha256_of
-from stages.edges.locations import Body, Interrupted, open_location, shown
+from stages.edges.locations import Body, Client, Interrupted, open_location, shown
 from stages.edges.log import Progress, log
 
 BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 60.0  # the wait before attempt n is drawn from 0 … BACKOFF_S · 2ⁿ
@@ -29,6 +30,10 @@ FULL = (28, 122, 27)  # ENOSPC, EDQUOT, EFBIG
 
 class Unwritable(UserError):
     """The disk refuses a write: no fault of a source, so the whole stage ends."""
+
+
+class Changed(UserError):
+    """The publisher has replaced a file since it was recorded."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,20 @@ class Source:
     bytes: int | None = None
     sha256: str | None = None
     licence: str | None = None
+    month: str | None = None
+    """``YYYY-MM`` of a file in a series."""
+    recorded_in: str | None = None
+    """The lock file that keeps size and checksum, or will, where the parameters do not state them."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A source that has arrived, whole and checked, in ``part``."""
+
+    source: Source
+    part: Path
+    bytes: int
+    sha256: str
 
 
 class Meter:
@@ -58,11 +77,12 @@ class Meter:
 
 def part_path(folder: Path, source: Source) -> Path:
     """Where the bytes of ``source`` gather until it is complete."""
-    key = hashlib.sha256(f"{source.address}\n{source.sha256}".encode()).hexdigest()[:16]
+    pin = None if source.recorded_in else source.sha256  # a part outlives the run that records its checksum
+    key = hashlib.sha256(f"{source.address}\n{pin}".encode()).hexdigest()[:16]
     return folder / f"{source.name}-{key}.part"
 
 
-def transfer(source: Source, part: Path, *, attempts: int, timeout_s: float, meter: Meter, stop: Event) -> str:
+def transfer(source: Source, part: Path, *, attempts: int, client: Client, meter: Meter, stop: Event) -> str:
     """Fill ``part`` with the whole source and return its SHA-256.
 
     Gives up after ``attempts`` attempts in a row that brought no byte beyond the furthest reached so far.
@@ -78,7 +98,7 @@ def transfer(source: Source, part: Path, *, attempts: int, timeout_s: float, met
     )
     while True:
         try:
-            return retrying(_attempt, source, part, timeout_s, meter, stop)
+            return retrying(_attempt, source, part, client, meter, stop)
         except Interrupted as error:
             if size_of(part) <= reached or stop.is_set():
                 again = "run the same command again: it goes on where this one ended; or set a mirror"
@@ -104,7 +124,7 @@ def writing(path: Path) -> Iterator[None]:
         raise Unwritable(plain.wanted, plain.found, plain.next_step) from error
 
 
-def _attempt(source: Source, part: Path, timeout_s: float, meter: Meter, stop: Event) -> str:
+def _attempt(source: Source, part: Path, client: Client, meter: Meter, stop: Event) -> str:
     """One connection: continue ``part`` or start it anew, then check the whole."""
     if stop.is_set():
         raise Interrupted("the run was ended")
@@ -113,7 +133,7 @@ def _attempt(source: Source, part: Path, timeout_s: float, meter: Meter, stop: E
         meter.at(kept)
         return _check(source, part, continued=True)
     start = kept if tag or source.sha256 else 0
-    with open_location(source.address, start=start, tag=tag, timeout_s=timeout_s) as body:
+    with open_location(source.address, start=start, tag=tag, client=client) as body:
         head, chunks = _read_head(body)
         _check_head(source, body, head)
         if body.start:
@@ -143,14 +163,15 @@ def _check_head(source: Source, body: Body, head: bytes) -> None:
     if page and body.fickle:
         raise Interrupted(f"the server sends {page}" + (f" from {body.origin}" if body.origin else ""))
     if page:
-        raise _changed(source, page)
+        raise _refused(source, page, page)
     if None not in (source.bytes, body.total) and body.total != source.bytes:
-        raise _changed(source, f"{body.total:,} bytes announced")
+        raise _refused(source, f"{body.total:,} bytes announced", size=body.total)
 
 
 def _write(part: Path, body: Body, chunks: Iterator[bytes], meter: Meter, stop: Event) -> None:
     with writing(part):
         part.parent.mkdir(parents=True, exist_ok=True)
+        _own(part, keep=body.start > 0)
         with part.open("r+b" if body.start else "wb") as file:
             if body.start == 0:  # the note must never outlive the bytes that it tells of
                 write_json(_note(part), {"tag": body.tag})
@@ -161,6 +182,16 @@ def _write(part: Path, body: Body, chunks: Iterator[bytes], meter: Meter, stop: 
                 meter.at(size)
                 if stop.is_set():
                     raise Interrupted("the run was ended")
+
+
+def _own(part: Path, *, keep: bool) -> None:
+    """Make ``part`` a file of its own: one that has arrived is known to the cache under a second name."""
+    if part.exists() and part.stat().st_nlink > 1:
+        if keep:
+            with whole_file(part) as aside:
+                shutil.copyfile(part, aside)
+        else:
+            part.unlink()
 
 
 def _check(source: Source, part: Path, *, continued: bool) -> str:
@@ -175,15 +206,22 @@ def _check(source: Source, part: Path, *, continued: bool) -> str:
     discard(part)
     if continued:  # its pieces may belong to two versions of the object
         raise Interrupted(f"{damage or 'a wrong checksum'} after going on with an earlier part")
-    raise _changed(source, ", ".join(filter(None, [damage, f"{size:,} bytes", f"sha256 {sha256}"])))
+    raise _refused(source, ", ".join(filter(None, [damage, f"{size:,} bytes", f"sha256 {sha256}"])), damage, size)
 
 
-def _changed(source: Source, found: str) -> UserError:
+def _refused(source: Source, found: str, damage: str | None = None, size: int | None = None) -> UserError:
+    """Of a source that is not what was promised: ``damage`` in itself, or another one than is pinned."""
     pins = [
         f"{source.bytes:,} bytes" if source.bytes is not None else "",
         f"sha256 {source.sha256}" if source.sha256 else "",
     ]
     wanted = ", ".join(filter(None, [shown(source.address), *pins]))
+    if source.recorded_in and source.sha256 and not damage:
+        shrank = source.bytes - size if source.bytes is not None and size is not None else 0
+        found += f": it shrank by {shrank:,} bytes" if shrank > 0 else ""
+        return Changed(f"{wanted} (recorded in {source.recorded_in})", found, "accept the change, or use a mirror")
+    if source.recorded_in or source.sha256 is None:
+        return UserError(wanted, found, "ask again later, or set a mirror; nothing of it was kept")
     accept = "if the publisher has replaced the file and you accept the new one, correct `bytes` and `sha256` of this"
     return UserError(wanted, found, f"{accept} source under params/ and run `make params`; nothing of it was kept")
 

@@ -18,6 +18,7 @@ import pytest
 
 from stages.edges import transfer
 from stages.edges.errors import UserError
+from stages.edges.locations import Client
 from stages.edges.settings import ClusterSettings
 from stages.edges.sources import Source, fetch_sources, gathering_folder, name_source, place_files
 
@@ -286,7 +287,8 @@ def download(workplace: Path) -> Callable[..., Path]:
     def run(*sources: Source, attempts: int = 3, timeout_s: float = 20.0) -> Path:
         folder, cluster = Path("data/raw/case"), ClusterSettings(workers=2, training_threads=1)
         with gathering_folder("case") as gathering:
-            fetched = fetch_sources(sources, gathering, attempts=attempts, timeout_s=timeout_s, cluster=cluster)
+            client = Client(timeout_s)
+            fetched = fetch_sources(sources, gathering, attempts=attempts, client=client, cluster=cluster)
             place_files(folder, fetched)
         return folder
 

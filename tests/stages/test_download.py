@@ -102,6 +102,10 @@ def test_a_failure_ends_in_plain_words_and_exit_status_1():
         ({"attempts": "5"}, "datasets.digits.download.attempts"),
         ({"timeout_s": -1.0}, "datasets.digits.download.timeout_s"),
         ({"sources": []}, "datasets.digits.download.sources"),
+        ({"series": {"location": "{year}_{month}.zip"}}, "datasets.digits.download.series.months"),
+        ({"certificates": [{"host": "https://a", "file": "a.pem"}]}, "datasets.digits.download.certificates.0.host"),
+        ({"lock": ""}, "datasets.digits.download.lock"),
+        ({"accept": "2008-01"}, "datasets.digits.download.accept"),
         ({"sources": [{"location": "a.csv", "sha": "1"}]}, "datasets.digits.download.sources.0.sha"),
         ({"sources": [{"location": "a.csv", "sha256": "ABC"}]}, "datasets.digits.download.sources.0.sha256"),
         ({"sources": [{"location": "a.csv", "bytes": 1.5}]}, "datasets.digits.download.sources.0.bytes"),
@@ -154,13 +158,20 @@ def test_embedded_sources_load_no_network_client():
 @pytest.mark.skipif(
     not (RECORDS / "MANIFEST.csv").exists(), reason="no folder of monthly BTS zips beside the repository"
 )
-def test_monthly_zips_arrive_from_a_mirror_folder():
+def test_monthly_zips_arrive_from_a_mirror_folder_as_published():
     with (RECORDS / "MANIFEST.csv").open() as listing:
-        rows = [row for row in csv.DictReader(listing) if row["file"].endswith(".zip")][:12]
-    assert len(rows) == 12
-    prefix = "https://transtats.bts.gov/PREZIP/"
-    sources = [{"location": prefix + row["file"], "bytes": int(row["bytes"]), "sha256": row["sha256"]} for row in rows]
-    section = {"mirror": str(RECORDS), "attempts": 1, "timeout_s": 5.0, "sources": sources}
-    write_params(ontime=section)
+        rows = {row["file"]: row for row in csv.DictReader(listing)}
+    prefix = "On_Time_Reporting_Carrier_On_Time_Performance_1987_present_"
+    months = ["1987-10..1987-12", "1997-01..1997-12", "2020-02"]
+    series = {"location": f"https://transtats.bts.gov/PREZIP/{prefix}{{year}}_{{month}}.zip", "months": months}
+    write_params(
+        ontime={"mirror": str(RECORDS), "attempts": 1, "timeout_s": 5.0, "lock": "lock.json", "series": series}
+    )
     download.main("ontime")
-    assert len(contents(Path("data/raw/ontime"))) == 13
+    files = json.loads(Path("data/raw/ontime/manifest.json").read_text())["files"]
+    assert [file["name"] for file in files][3:5] == [f"{prefix}1997_1.zip", f"{prefix}1997_2.zip"]
+    assert len(files) == 16
+    for file in files:
+        row = rows[file["name"]]
+        assert (str(file["bytes"]), file["sha256"]) == (row["bytes"], row["sha256"])
+    assert json.loads(Path("lock.json").read_text()).keys() == {file["name"] for file in files}
