@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandera.polars as pa
 import polars as pl
 
@@ -43,19 +44,20 @@ def _unparsed(
 ) -> pl.DataFrame:
     found = [pl.DataFrame(schema=FAILURES)]
     for column, source in parsed_from.items():
+        empty = tidy[column].is_null().arg_true()  # the texts are looked at only where nothing came of them
+        if not len(empty):
+            continue
         names = [source] if isinstance(source, str) else list(source)
         is_present = pl.col(names).is_not_null() & ~pl.col(names).str.strip_chars().is_in(list(null_texts))
-        present = raw.select(pl.any_horizontal(is_present)).to_series()
-        lost = (present & tidy[column].is_null()).arg_true()
-        if len(lost):
-            found.append(
-                raw[lost].select(
-                    lost.cast(pl.UInt32).alias("row"),
-                    pl.lit(column).alias("column"),
-                    pl.lit(f"parses as {tidy.schema[column]}").alias("check"),
-                    pl.concat_str(names, separator=" ", ignore_nulls=True).alias("value"),
-                )
+        lost = raw.select(names)[empty].with_columns(empty.cast(pl.UInt32).alias("row"))
+        found.append(
+            lost.filter(pl.any_horizontal(is_present)).select(
+                "row",
+                pl.lit(column).alias("column"),
+                pl.lit(f"parses as {tidy.schema[column]}").alias("check"),
+                pl.concat_str(names, separator=" ", ignore_nulls=True).alias("value"),
             )
+        )
     return pl.concat(found)
 
 
@@ -81,7 +83,8 @@ def _judged(tidy: pl.DataFrame, schema: pa.DataFrameSchema) -> pl.DataFrame:
 def split_rows(raw: pl.DataFrame, tidy: pl.DataFrame, failures: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The tidy rows without a failure, and the published rows with one (index and reasons first): none is lost."""
     reasons = failures.group_by("row", maintain_order=True).agg(pl.struct("column", "check", "value").alias("failures"))
-    indexed = raw.with_row_index("row")
-    quarantined = reasons.join(indexed, on="row", how="inner", maintain_order="left").sort("row")
-    passed = tidy.with_row_index("row").join(reasons, on="row", how="anti", maintain_order="left").drop("row")
-    return passed, quarantined
+    rows = reasons["row"]
+    quarantined = reasons.hstack(raw[rows])
+    passes = np.ones(len(tidy), dtype=bool)
+    passes[rows.to_numpy()] = False
+    return tidy.filter(pl.Series(passes)) if len(rows) else tidy, quarantined

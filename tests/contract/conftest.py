@@ -15,16 +15,26 @@ from stages import clean, featurize
 from stages.datasets.contract import Dataset, load_dataset
 from stages.edges import layout
 from stages.edges.files import read_json, write_manifest
+from tools.params import compose_params
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests" / "data"
 
 
-def listed_datasets() -> list[str]:
-    """The datasets in the table of contents, params/config.yaml."""
+def known_datasets() -> list[str]:
+    """The datasets of the default run, and those that an override switches on."""
+    return sorted(path.stem for path in (ROOT / "params" / "dataset").glob("*.yaml"))
+
+
+def compose_all() -> dict[str, Any]:
+    """The parameters with every dataset switched on."""
     lines = yaml.safe_load((ROOT / "params" / "config.yaml").read_text())["defaults"]
-    keys = [key for line in lines if isinstance(line, dict) for key in line if "@datasets." in key]
-    return [key.rpartition(".")[2] for key in keys]
+    listed = {key.rpartition(".")[2] for line in lines if isinstance(line, dict) for key in line if "@datasets." in key}
+    others = [name for name in known_datasets() if name not in listed]
+    composed: dict[str, Any] = yaml.safe_load(
+        compose_params(ROOT, [f"+dataset@datasets.{name}={name}" for name in others])
+    )
+    return composed
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,7 @@ class Walked:
     manifest: dict[str, Any]
 
 
-@pytest.fixture(scope="session", params=listed_datasets())
+@pytest.fixture(scope="session", params=known_datasets())
 def name(request: pytest.FixtureRequest) -> str:
     """The name of one dataset."""
     return request.param
@@ -53,7 +63,7 @@ def walked(name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk
     """The sample of one dataset after `clean` and `featurize`."""
     workspace = tmp_path_factory.mktemp(name)
     expected = yaml.safe_load((SAMPLES / name / "expected.yaml").read_text())
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params = compose_all()
     sections = params["datasets"][name]
     sections["clean"] |= {"sample": 1.0, "max_quarantined_share": 1.0}
     sections["featurize"]["split"] = expected["split"]

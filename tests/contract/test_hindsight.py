@@ -1,7 +1,8 @@
 """No feature knows what happened after the moment of its row: changing it, or taking it away, changes nothing.
 
-The moment is the column that the sample's expected.yaml names; rows without one know nothing of each other's outcome.
-The summaries of all partitions are made anew each time, so that hindsight by way of past days would show as well.
+The moment is the column that the sample's expected.yaml names, or a day and a minute of it; rows without one know
+nothing of each other's outcome.  The summaries of all partitions are made anew each time, so that hindsight by way of
+past days would show as well.
 """
 
 from collections.abc import Callable
@@ -44,6 +45,11 @@ def numbered(tidy: Rows) -> Rows:
     return {partition: rows.with_row_index("_row") for partition, rows in tidy.items()}
 
 
+def local_moment(day: str, minute: str) -> pl.Expr:
+    """The moment of a row whose clock is local: a day and a minute of it."""
+    return pl.col(day).cast(pl.Datetime("us")) + pl.duration(minutes=pl.col(minute))
+
+
 def known_by(features: pl.DataFrame, tidy: Rows, is_known: pl.Expr) -> pl.DataFrame:
     """The features of those rows alone."""
     keys = [
@@ -76,6 +82,10 @@ def truth(walked) -> tuple[Dataset, Rows, Rows, str, pl.DataFrame]:
     """The dataset, its rows, its references, the column of the moment, the features."""
     tidy = numbered(walked.tidy)
     moment = walked.expected.get("moment", "")
+    if isinstance(moment, list):
+        day, minute = moment
+        tidy = {name: rows.with_columns(_moment=local_moment(day, minute)) for name, rows in tidy.items()}
+        moment = "_moment"
     return walked.dataset, tidy, walked.references, moment, features_of(walked.dataset, tidy, walked.references)
 
 

@@ -1,0 +1,78 @@
+"""ontime: will a flight within the US arrive 15 minutes late or more, judged at its scheduled departure?
+
+The Reporting Carrier On-Time Performance of the US Bureau of Transportation Statistics (a US government work, collected
+under 14 CFR Part 234): every scheduled domestic flight of the larger carriers since October 1987, about half a million
+a month.  One partition per month.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import polars as pl
+
+from stages.datasets.contract import PARTS, Dataset, split_values
+from stages.datasets.ontime.features import FEATURES, build_context, featurize
+from stages.datasets.ontime.flights import FLIGHTS, KEY
+from stages.datasets.ontime.history import summarize
+
+
+def reach(partition: str, partitions: Sequence[str]) -> list[str]:
+    """The month before, if it is there, and the month itself: no window of past days is longer."""
+    before = (date.fromisoformat(f"{partition}-01") - timedelta(days=1)).strftime("%Y-%m")
+    return [name for name in partitions if name in (before, partition)]
+
+
+def split_by_day(frame: pl.DataFrame, settings: Mapping[str, Any], _seed: int) -> pl.Series:
+    """Train until one day, validate until another, test until a third, which may be null: the future judges the past.
+
+    Flights after the third day have no part, and no later stage sees them.
+    """
+    names = ("train_until", "valid_until", "test_until")
+    train_until, valid_until, test_until = _days(split_values(settings, *names), names)
+    if train_until is None or valid_until is None:
+        raise ValueError(f"wanted the days train_until and valid_until; found {train_until} and {valid_until}")
+    if not train_until < valid_until or (test_until is not None and not valid_until < test_until):
+        raise ValueError(
+            f"wanted train_until before valid_until before test_until; found {train_until}, {valid_until}, {test_until}"
+        )
+    day = pl.col("day")
+    part = pl.when(day <= train_until).then(pl.lit(PARTS[0])).when(day <= valid_until).then(pl.lit(PARTS[1]))
+    last = part.when(day <= test_until).then(pl.lit(PARTS[2])) if test_until else part.otherwise(pl.lit(PARTS[2]))
+    return frame.select(last.alias("part"))["part"]
+
+
+def _days(texts: Sequence[Any], names: Sequence[str]) -> list[date | None]:
+    try:
+        return [None if text is None else date.fromisoformat(text) for text in texts]
+    except (ValueError, TypeError):
+        found = ", ".join(f"{name} {text!r}" for name, text in zip(names, texts, strict=True))
+        raise ValueError(f"wanted days such as 2008-06-30; found {found}") from None
+
+
+def why_unlabelled(flights: pl.DataFrame) -> pl.Series:
+    """Cancelled and diverted flights never arrive, so they are neither late nor on time."""
+    return flights.select(pl.when(pl.col("status") != "flown").then(pl.col("status")).alias("why"))["why"]
+
+
+DATASET = Dataset(
+    name="ontime",
+    question="At its scheduled departure, will a flight within the US arrive 15 minutes late or more?",
+    task="binary",
+    target="late",
+    classes=("on time", "late"),
+    records=FLIGHTS,
+    references=(),
+    identity=KEY,
+    features=FEATURES,
+    forbidden=frozenset({"dep_min", "arr_min", "dep_delay_min", "arr_delay_min", "status", "late"}),
+    summarize=summarize,
+    context=build_context,
+    featurize=featurize,
+    split=split_by_day,
+    unlabelled=why_unlabelled,
+    cluster="day",
+    reach=reach,
+)
