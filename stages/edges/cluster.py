@@ -1,18 +1,23 @@
-"""Schedule one function over the partitions of a dataset: Dask schedules, kernels compute."""
+"""Apply one function to the partitions of a dataset, several at a time, results in canonical order.
 
+Who works is a parameter: threads of this process, worker processes on this machine, or the workers of a running Dask
+scheduler.  Results never depend on it.
+"""
+
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from dask.base import compute
-from dask.callbacks import Callback
-from dask.delayed import delayed
-
-from stages.edges.log import Progress, progress
+from stages.edges.log import progress
 from stages.edges.settings import ClusterSettings
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+READY = 2  # tasks submitted and not yet collected: this many times those that are worked on
+PATIENCE_S = 5.0  # how often a wait for workers is looked after
 
 
 def map_partitions(
@@ -23,34 +28,102 @@ def map_partitions(
     label: str | None,
     unit: str = "partitions",
 ) -> list[Result]:
-    """Apply ``function`` to every item, at most ``cluster.workers`` at a time; results in the order of ``items``.
+    """All the results of `each_partition`, in the order of ``items``."""
+    return list(each_partition(function, items, cluster=cluster, label=label, unit=unit))
 
-    The kernels (Polars, Arrow) release the interpreter lock, so threads are enough on one machine.  The first
-    exception of a task is raised here as it was.  Without a ``label`` the tasks tell of their progress themselves.
+
+def each_partition(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    cluster: ClusterSettings,
+    label: str | None,
+    unit: str = "partitions",
+    at_once: int | None = None,
+) -> Iterator[Result]:
+    """Yield ``function(item)`` in the order of ``items``, as they get ready.
+
+    At most ``cluster.workers`` items (all threads of the workers that a scheduler has), and never more than
+    ``at_once``, are worked on at the same time; few results wait for slower ones before them.  So neither tasks nor
+    results pile up however many items there are.  The first exception of a task is raised here as it was, and nothing
+    more is started.  Without a ``label`` the tasks tell of their progress themselves, so they stay in this process.
+
+    The kernels (Polars, Arrow) release the interpreter lock, so threads are enough on one machine; one thread is the
+    caller's own.  Elsewhere, ``function``, ``items`` and results travel: closures over locks and open files cannot.
     """
-    task = delayed(function, pure=False, traverse=False)
-    with _counted(label, len(items), unit):
-        scheduler = "threads" if cluster.workers > 1 else "sync"
-        tasks = [task(item) for item in items]
-        results: tuple[Result, ...] = compute(  # type: ignore[no-untyped-call]
-            *tasks, scheduler=scheduler, num_workers=cluster.workers, optimize_graph=False
-        )
-    return list(results)
+    with _counted(label, len(items), unit) as advance:
+        for result in _results(function, items, cluster, label, at_once):
+            advance()
+            yield result
+
+
+def is_apart(cluster: ClusterSettings) -> bool:
+    """Whether the workers see no file of this workspace, so that only jobs that name their files can travel."""
+    return cluster.kind == "scheduler" and cluster.exchange is not None
+
+
+def on_this_machine(cluster: ClusterSettings, workers: int | None = None) -> ClusterSettings:
+    """As many threads of this process, for work that cannot travel or would wait for the network anyway."""
+    return cluster.model_copy(update={"kind": "threads", "workers": workers or cluster.workers})
+
+
+def _results(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    cluster: ClusterSettings,
+    label: str | None,
+    at_once: int | None,
+) -> Iterator[Result]:
+    workers = min(cluster.workers, at_once or cluster.workers)
+    if not items:
+        return
+    if cluster.kind == "threads" or label is None or is_apart(cluster):
+        yield from map(function, items) if workers == 1 else _in_threads(function, items, workers)
+    else:
+        from stages.edges.dask_client import Workers  # Dask takes a second to import
+
+        with Workers(cluster, function, label, at_once) as crew:
+            yield from collect_in_order(crew.submit, items, crew.window, crew.look_after)
+
+
+def _in_threads(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="partition")
+    try:
+        yield from collect_in_order(lambda item: pool.submit(function, item), items, lambda: READY * workers)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # whoever stops a run must not wait for what is under way
+
+
+def collect_in_order(
+    submit: Callable[[Item], "Future[Result]"],
+    items: Sequence[Item],
+    window: Callable[[], int],
+    look_after: Callable[[], None] = lambda: None,
+) -> Iterator[Result]:
+    """A sliding window: at most ``window()`` items are submitted and not yet yielded.
+
+    While nothing gets ready, ``look_after`` is called every few seconds; it may raise.
+    """
+    waiting, submitted = iter(items), deque[Future[Result]]()
+    while True:
+        room = max(window(), 1) - len(submitted)
+        submitted.extend(submit(item) for _, item in zip(range(room), waiting, strict=False))
+        if not submitted:
+            return
+        while not submitted[0].done():
+            for task in submitted:
+                if task.done():
+                    task.result()  # raises what it raised, before slower ones have ended
+            done, _ = wait([task for task in submitted if not task.done()], PATIENCE_S, FIRST_COMPLETED)
+            if not done:
+                look_after()
+        yield submitted.popleft().result()
 
 
 @contextmanager
-def _counted(label: str | None, total: int, unit: str) -> Iterator[None]:
+def _counted(label: str | None, total: int, unit: str) -> Iterator[Callable[[], None]]:
     if label is None:
-        yield
+        yield lambda: None
         return
-    with progress(label, total, unit) as counter, _Ticks(counter):
-        yield
-
-
-class _Ticks(Callback):
-    def __init__(self, counter: Progress) -> None:
-        super().__init__(posttask=self._tick)  # type: ignore[no-untyped-call]
-        self.counter = counter
-
-    def _tick(self, *_: Any) -> None:
-        self.counter.advance()
+    with progress(label, total, unit) as counter:
+        yield counter.advance

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.edges.cluster import map_partitions
+from stages.edges.cluster import each_partition, map_partitions
 from stages.edges.errors import UserError
 from stages.edges.log import Progress, progress
 from stages.edges.settings import ClusterSettings
@@ -60,6 +60,65 @@ def test_the_exception_of_a_task_is_raised_as_it_was(n):
     with pytest.raises(UserError) as caught:
         map_partitions(work, [1, 2, 3], cluster=workers(n), label="fail")
     assert caught.value is error
+
+
+def test_an_error_is_raised_before_slower_tasks_have_ended():
+    never = threading.Event()
+
+    def work(item: int) -> None:
+        if item == 0:
+            never.wait(60)
+        raise UserError("rows", "none", "fetch some")
+
+    with pytest.raises(UserError):
+        map_partitions(work, [0, 1], cluster=workers(2), label="fail")
+    never.set()
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_results_are_handed_over_one_by_one_and_no_work_is_begun_far_ahead(n):
+    begun: list[int] = []
+
+    def work(item: int) -> int:
+        begun.append(item)
+        return item
+
+    results = each_partition(work, list(range(50)), cluster=workers(n), label="some")
+    assert begun == []
+    assert [next(results) for _ in range(5)] == list(range(5))
+    assert len(begun) <= 5 + 2 * n
+    results.close()
+    assert len(begun) <= 5 + 2 * n
+
+
+def test_a_slow_task_does_not_keep_the_others_waiting():
+    last = threading.Event()
+
+    def work(item: int) -> int:
+        if item == 0:
+            assert last.wait(60)  # until a task is done that was begun long after it
+        if item == 3:
+            last.set()
+        return item
+
+    assert map_partitions(work, list(range(8)), cluster=workers(2), label="uneven") == list(range(8))
+
+
+def test_fewer_at_once_than_there_are_workers():
+    together, lock, most = 0, threading.Lock(), 0
+
+    def work(item: int) -> int:
+        nonlocal together, most
+        with lock:
+            together += 1
+            most = max(most, together)
+        threading.Event().wait(0.01)
+        with lock:
+            together -= 1
+        return item
+
+    results = each_partition(work, list(range(9)), cluster=workers(5), label="few", at_once=2)
+    assert (list(results), most) == (list(range(9)), 2)
 
 
 @pytest.mark.parametrize("item", [("flights", "2013-01"), ["a", ["b"]], {"x": 1}, Path("a"), None, "2013-01"])
