@@ -1,6 +1,6 @@
 """Show what the line has found: one row per dataset and metric, never a bare number.
 
-Reads   metrics/<dataset>/test.json; params.yaml for the order of the datasets
+Reads   metrics/<dataset>/test.json and clean.json; params.yaml for the order of the datasets
 Writes  with --readme, the block between the two markers in README.md; with --check it only says whether that is stale
 
 The first metrics of each file are shown, in the order in which `evaluate` wrote them.
@@ -32,6 +32,12 @@ def read_results() -> dict[str, dict[str, Any]]:
     if not found:
         raise UserError("metrics/<dataset>/test.json of at least one dataset", "none", "run `make repro`")
     return found
+
+
+def simulated(results: Mapping[str, Any]) -> list[str]:
+    """The datasets whose rows were, at least in part, simulated."""
+    files = {name: layout.metrics(name) / "clean.json" for name in results}
+    return [name for name, file in files.items() if file.exists() and read_json(file).get("simulated")]
 
 
 def rows(results: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
@@ -103,8 +109,14 @@ def main(*arguments: str) -> None:
     choice.add_argument("--check", action="store_true", help="fail when README.md shows other results")
     options = parser.parse_args(arguments)
     results = read_results()
+    made_up = ", ".join(simulated(results))
     if not options.check:
-        print(terminal_text(results))
+        print(
+            terminal_text(results)
+            + (f"\nSIMULATED rows, which tell nothing about the world: {made_up}" if made_up else "")
+        )
+    if made_up and (options.readme or options.check):
+        raise UserError("results of real rows", f"simulated ones: {made_up}", "run the line on published files")
     if options.readme or options.check:
         found = README.read_text(encoding="utf-8")
         wanted = with_block(found, readme_block(results))

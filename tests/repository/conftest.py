@@ -4,9 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Mapping
+from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -163,3 +166,84 @@ def line(tmp_path: Path, run, write_files) -> Path:
     run("git", "add", "--all", cwd=repository)
     run("git", "commit", "--quiet", "-m", "a run", cwd=repository)
     return repository
+
+
+# ── a month of flights as the publisher has it ───────────────────────────────────────────────────────────────────────
+PLACE = ("AirportID", "AirportSeqID", "CityMarketID", "", "CityName", "State", "StateFips", "StateName", "Wac")
+STOP = ("Airport", "AirportID", "AirportSeqID", "WheelsOn", "TotalGTime", "LongestGTime", "WheelsOff", "TailNum")
+COLUMNS = (
+    "Year Quarter Month DayofMonth DayOfWeek FlightDate Reporting_Airline DOT_ID_Reporting_Airline "
+    "IATA_CODE_Reporting_Airline Tail_Number Flight_Number_Reporting_Airline "
+    + " ".join(f"{end}{what}" for end in ("Origin", "Dest") for what in PLACE)
+    + " CRSDepTime DepTime DepDelay DepDelayMinutes DepDel15 DepartureDelayGroups DepTimeBlk TaxiOut WheelsOff "
+    "WheelsOn TaxiIn CRSArrTime ArrTime ArrDelay ArrDelayMinutes ArrDel15 ArrivalDelayGroups ArrTimeBlk Cancelled "
+    "CancellationCode Diverted CRSElapsedTime ActualElapsedTime AirTime Flights Distance DistanceGroup CarrierDelay "
+    "WeatherDelay NASDelay SecurityDelay LateAircraftDelay FirstDepTime TotalAddGTime LongestAddGTime "
+    "DivAirportLandings DivReachedDest DivActualElapsedTime DivArrDelay DivDistance "
+    + " ".join(f"Div{stop}{what}" for stop in range(1, 6) for what in STOP)
+).split()
+TEXTS = ("Reporting_Airline", "IATA_CODE_Reporting_Airline", "Tail_Number", "Flight_Number_Reporting_Airline", "Origin",
+         "Dest", "OriginCityName", "CRSDepTime", "DepTime", "CRSArrTime", "ArrTime", "DepTimeBlk",
+         "CancellationCode")  # fmt: skip
+CAUSES = ("CarrierDelay", "WeatherDelay", "NASDelay", "SecurityDelay", "LateAircraftDelay")
+BLOCKS = ["0001-0559"] * 6 + [f"{hour:02d}00-{hour:02d}59" for hour in range(6, 24)]
+PUBLISHED = "On_Time_Reporting_Carrier_On_Time_Performance"
+
+
+def hhmm(minute: int) -> str:
+    minute = (minute - 1) % 1440 + 1
+    return f"{minute // 60:02d}{minute % 60:02d}"
+
+
+def flight(n: int, day: date, draw: np.random.Generator) -> dict[str, str]:
+    """One flight in the publisher's words: one in twenty cancelled, about one in four late."""
+    carrier, planned, lasts = ("AA", "UA", "WN")[n % 3], int(draw.integers(1, 1440)), int(draw.integers(40, 300))
+    left = int(draw.exponential(15)) - 5
+    came = left + int(draw.integers(-9, 12))
+    words = {
+        "Year": str(day.year), "Quarter": str((day.month + 2) // 3), "Month": str(day.month),
+        "DayofMonth": str(day.day), "DayOfWeek": str(day.isoweekday()), "FlightDate": str(day),
+        "Reporting_Airline": carrier, "IATA_CODE_Reporting_Airline": carrier,
+        "Tail_Number": f"N{100 + n % 40}{carrier}",
+        "Flight_Number_Reporting_Airline": str(100 + n % 250), "Origin": ("ATL", "ORD", "DFW", "SEA")[n % 4],
+        "OriginCityName": "Atlanta, GA", "Dest": ("BOS", "MIA")[n % 2], "CRSDepTime": hhmm(planned),
+        "DepTimeBlk": BLOCKS[planned // 60], "CRSArrTime": hhmm(planned + lasts),
+        "Cancelled": "0.00", "Diverted": "0.00", "CRSElapsedTime": f"{lasts}.00", "Flights": "1.00",
+        "Distance": f"{lasts * 7}.00",
+    }  # fmt: skip
+    if n % 20 == 0:
+        return {**words, "Cancelled": "1.00", "CancellationCode": "B"}
+    for name, delay, at in (("Dep", left, planned + left), ("Arr", came, planned + lasts + came)):
+        words |= {
+            f"{name}Time": hhmm(at), f"{name}Delay": f"{delay}.00", f"{name}DelayMinutes": f"{max(delay, 0)}.00",
+            f"{name}Del15": f"{int(delay >= 15)}.00",
+        }  # fmt: skip
+    words |= {"DepartureDelayGroups": str(min(max(left // 15, -2), 12)), "AirTime": f"{lasts - 20}.00"}
+    words |= {"ArrivalDelayGroups": str(min(max(came // 15, -2), 12)), "ActualElapsedTime": f"{lasts + came - left}.00"}
+    if came >= 15:
+        words |= dict.fromkeys(CAUSES, "0.00") | {"NASDelay": f"{came - 4}.00", "WeatherDelay": "4.00"}
+    return words
+
+
+def write_month(folder: Path, year: int, month: int, rows: int = 600) -> bytes:
+    """The published zip of a month with made-up flights, and the bytes of its CSV; spelled out here, by hand."""
+    draw = np.random.default_rng([year, month])
+    last = 28 if month == 2 else 30
+    flights = [flight(n, date(year, month, 1 + n * last // rows), draw) for n in range(rows)]
+    lines = ["".join(f'"{name}",' for name in COLUMNS)]
+    for words in flights:
+        lines.append(
+            "".join((f'"{words[c]}",' if c in TEXTS else f"{words[c]},") if c in words else "," for c in COLUMNS)
+        )
+    text = ("\n".join(lines) + "\n").encode()
+    folder.mkdir(exist_ok=True)
+    with zipfile.ZipFile(folder / f"{PUBLISHED}_1987_present_{year}_{month}.zip", "w") as archive:
+        archive.writestr(f"{PUBLISHED}_(1987_present)_{year}_{month}.csv", text)
+        archive.writestr("readme.html", "<html></html>")
+    return text
+
+
+@pytest.fixture(scope="session")
+def publish_month() -> Callable[..., bytes]:
+    """Write the published zip of a month with made-up flights; returns the bytes of its CSV."""
+    return write_month

@@ -85,3 +85,22 @@ def test_readme_without_markers_is_said_in_words(evaluated: Path) -> None:
 def test_the_readme_of_this_repository_shows_its_committed_metrics(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(root)
     results.main("--check")
+
+
+@pytest.mark.parametrize("option", ["--readme", "--check"])
+def test_results_of_simulated_rows_are_named_and_never_kept(evaluated: Path, capsys, option: str) -> None:
+    Path("metrics/pears/clean.json").write_text(json.dumps({"records": {}}), encoding="utf-8")
+    Path("metrics/apples/clean.json").write_text(json.dumps({"simulated": True, "records": {}}), encoding="utf-8")
+    results.main()
+    assert capsys.readouterr().out.rstrip().endswith("world: apples")
+    before = Path("README.md").read_text(encoding="utf-8")
+    with pytest.raises(UserError, match="simulated ones: apples"):
+        results.main(option)
+    assert Path("README.md").read_text(encoding="utf-8") == before
+
+
+def test_no_committed_metrics_are_those_of_simulated_rows() -> None:
+    root = Path(__file__).parents[2]
+    files = sorted(root.glob("metrics/*/clean.json"))
+    assert files
+    assert not [file.parent.name for file in files if json.loads(file.read_text(encoding="utf-8")).get("simulated")]
