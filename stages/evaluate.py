@@ -8,12 +8,15 @@ Writes  metrics/<dataset>/test.json      every metric: value, low, high, level, 
         plots/<dataset>/                 roc, precision_recall, calibration, confusion, intervals, per_class (.csv)
 Params  datasets.<dataset>.evaluate, seed, cluster
 
-The intervals are drawn from the resampling table alone; the values are computed on the scores themselves.
+The intervals are drawn from the resampling table alone; the values are computed on the scores themselves.  What grows
+with the test rows are therefore a label and two scores a row (9 bytes for a yes-or-no question, 16 while they are
+ranked), and with its days the cells of the table (up to 50 kB a day).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from math import ceil
 from typing import Any, Literal
@@ -24,14 +27,15 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from stages.edges import layout
-from stages.edges.cluster import map_partitions
+from stages.edges.cluster import each_partition
 from stages.edges.errors import UserError, plain_words, run_stage
 from stages.edges.evaluations import write_evaluation
 from stages.edges.features import FeatureTable, open_features, read_selection
 from stages.edges.files import read_json, write_csv, write_json
 from stages.edges.log import log, start_log
+from stages.edges.memory import fit_in_memory
 from stages.edges.models import predict, read_booster
-from stages.edges.settings import ClusterSettings, Settings, read_cluster, read_seed, read_settings
+from stages.edges.settings import ClusterSettings, Settings, read_cluster, read_scale, read_seed, read_settings
 from stages.methods import binary_scores, multiclass_scores, regression_scores
 from stages.methods.baseline import OneRule, predict_one_rule, rule_from_json
 from stages.methods.binary_scores import BinaryTask
@@ -40,8 +44,8 @@ from stages.methods.evaluation_plots import draw_plots
 from stages.methods.metrics import System, compare_systems, round_figures
 from stages.methods.multiclass_scores import MulticlassTask
 from stages.methods.regression_scores import RegressionTask
-from stages.methods.resampling import deal_rows, fingerprint, merge_cells, number_units, unit_names
-from stages.methods.score_codes import Grid, code_probabilities
+from stages.methods.resampling import deal_rows, fingerprint, gather_cells, merge_cells, number_units, unit_names
+from stages.methods.score_codes import N_CODES, Grid, code_probabilities
 from stages.methods.seeds import child_seed
 from stages.methods.thresholds import choose_threshold, count_codes
 
@@ -52,6 +56,7 @@ METRICS = {
     "multiclass": multiclass_scores.METRICS,
     "regression": regression_scores.METRICS,
 }
+BYTES_PER_VALUE = 20  # of a partition in work; measured: about 13 for each feature of each row
 FEW_UNITS = 20
 MIN_BEYOND = 2
 """Replicates that must lie beyond each end of an interval: fewer, and the end is a single draw."""
@@ -75,7 +80,7 @@ class EvaluateSettings(Settings):
 
 @dataclass(frozen=True)
 class Scored:
-    """One partition of the test part: its labels, and every system's scores and cells."""
+    """One partition of the test part, or all of it: labels in order, and every system's scores and cells."""
 
     labels: NDArray[Any]
     scores: dict[str, NDArray[np.float32]]
@@ -86,12 +91,12 @@ def main(name: str) -> None:
     """Evaluate the model of one dataset."""
     settings = read_settings(EvaluateSettings, dataset=name, section="evaluate")
     refuse_few_replicates(name, settings)
-    cluster, seed = read_cluster(), child_seed(read_seed(), "evaluate", name)
-
-    table = open_features(name, columns=read_selection(name))
+    seed, table = child_seed(read_seed(), "evaluate", name), open_features(name, columns=read_selection(name))
+    cluster = choose_workers(table, read_cluster(), read_scale().memory_limit_bytes)
     with plain_words():
         rule = rule_from_json(read_json(layout.models(name) / "baseline.json"))
-    booster = read_booster(layout.models(name), threads=cluster.training_threads)
+    # partitions side by side get a thread each: teams of threads would wait for one another's cores
+    booster = read_booster(layout.models(name), threads=1 if cluster.workers > 1 else cluster.training_threads)
     scorers: dict[str, Scorer] = {
         "model": lambda frame: predict(booster, frame, table.names),
         "baseline": lambda frame: predict_one_rule(rule, frame),
@@ -99,11 +104,14 @@ def main(name: str) -> None:
     with plain_words():
         tasks = choose_tasks(table, scorers, rule, settings, cluster)
         scored = score_test(table, scorers, tasks, settings, cluster)
-        cells = {system: merge_cells([part.cells[system] for part in scored]) for system in scorers}
+        cells = scored.cells
         units = unit_names(cells["model"])
         words = unit_words(table, settings, len(units))
         weights = draw_weights(len(units), settings.replicates, seed, words["block"])
-        systems = {system: measured(system, tasks[system], cells[system], units, scored) for system in scorers}
+        systems = {
+            system: System(task.table(cells[system], units), task.exact(scored.labels, scored.scores[system]))
+            for system, task in tasks.items()
+        }
         results = compare_systems(
             systems["model"], systems["baseline"], METRICS[table.task], weights,
             level=settings.level, method=settings.method, n=table.rows("test"), block=words["block"],
@@ -118,6 +126,14 @@ def main(name: str) -> None:
         write_csv(layout.plots(name) / f"{plot}.csv", round_columns(frame))
     write_json(layout.metrics(name) / "test.json", with_thresholds(round_figures(results), tasks))
     report(name, results, table, words)
+
+
+def choose_workers(table: FeatureTable, cluster: ClusterSettings, limit_bytes: int) -> ClusterSettings:
+    """No more partitions at a time than fit in memory."""
+    value = BYTES_PER_VALUE * (len(table.names) + 3)  # beside the features: part, target and cluster
+    read = {*table.partition_names("valid"), *table.partition_names("test")}
+    estimates = {part["name"]: value * part["rows"] for part in table.partitions if part["name"] in read}
+    return fit_in_memory(cluster, estimates, limit_bytes, f"{table.dataset}: evaluate")
 
 
 def choose_tasks(
@@ -139,9 +155,11 @@ def choose_tasks(
         return {name: count_codes(labels, code_probabilities(score(frame))) for name, score in scorers.items()}
 
     refuse_no_rows(table, "valid")
-    counted = map_partitions(count, table.partition_names("valid"), cluster=cluster, label="score valid part")
+    totals = {name: np.zeros((2, N_CODES)) for name in scorers}
+    for counted in each_partition(count, table.partition_names("valid"), cluster=cluster, label="score valid part"):
+        for name, counts in counted.items():
+            totals[name] += counts
     costs = {"cost_of_miss": settings.cost_of_miss, "cost_of_false_alarm": settings.cost_of_false_alarm}
-    totals = {name: np.sum([part[name] for part in counted], axis=0) for name in scorers}
     return {name: BinaryTask(choose_threshold(totals[name], **costs), **costs) for name in scorers}
 
 
@@ -151,7 +169,7 @@ def score_test(
     tasks: Mapping[str, Task],
     settings: EvaluateSettings,
     cluster: ClusterSettings,
-) -> list[Scored]:
+) -> Scored:
     """Score and tabulate the test part, one partition at a time."""
     refuse_no_rows(table, "test")
     rows = {partition["name"]: partition["parts"]["test"] for partition in table.partitions}
@@ -172,16 +190,26 @@ def score_test(
         cells = {name: tasks[name].tabulate(units, unit_labels, labels, scores[name]) for name in scorers}
         return Scored(labels, scores, cells)
 
-    scored = map_partitions(score, names, cluster=cluster, label="score test part")
-    refuse_one_class(table, scored)
-    return scored
+    return gather(table, each_partition(score, names, cluster=cluster, label="score test part"))
 
 
-def measured(system: str, task: Task, cells: pl.DataFrame, units: list[str], scored: list[Scored]) -> System:
-    """A system's resampling table, and its metrics on the scores themselves."""
-    labels = np.concatenate([part.labels for part in scored])
-    scores = np.concatenate([part.scores[system] for part in scored])
-    return System(task.table(cells, units), task.exact(labels, scores))
+def gather(table: FeatureTable, parts: Iterable[Scored]) -> Scored:
+    """All of the test part, every row at its place, labels as small as they can be."""
+    n, at = table.rows("test"), 0
+    labels = np.empty(n, np.float64 if table.task == "regression" else np.min_scalar_type(len(table.classes)))
+    scores: dict[str, NDArray[np.float32]] = {}
+    cells: dict[str, list[pl.DataFrame]] = {}
+    found: Counter[int] = Counter()
+    for part in parts:
+        rows = slice(at, at := at + len(part.labels))
+        labels[rows] = part.labels
+        if table.task != "regression":
+            found.update(dict(zip(*(x.tolist() for x in np.unique(part.labels, return_counts=True)), strict=True)))
+        for system, values in part.scores.items():
+            scores.setdefault(system, np.empty((n, *values.shape[1:]), np.float32))[rows] = values
+            cells[system] = gather_cells(cells.get(system, []), part.cells[system])
+    refuse_one_class(table, found)
+    return Scored(labels, scores, {system: merge_cells(cells.pop(system)) for system in scores})
 
 
 def finite(scores: NDArray[np.float32], system: str, partition: str) -> NDArray[np.float32]:
@@ -219,19 +247,15 @@ def refuse_no_rows(table: FeatureTable, part: str) -> None:
         )
 
 
-def refuse_one_class(table: FeatureTable, scored: list[Scored]) -> None:
+def refuse_one_class(table: FeatureTable, found: Mapping[int, int]) -> None:
     """Stop when the test part cannot tell a good model from a bad one, or holds labels without a class."""
     if table.task == "regression":
         return
-    values, counts = np.unique(np.concatenate([part.labels for part in scored]), return_counts=True)
-    found = ", ".join(
-        f"{table.classes[v] if 0 <= v < len(table.classes) else v}: {n:,} rows"
-        for v, n in zip(values, counts, strict=True)
-    )
-    if len(values) < 2 or values[0] < 0 or values[-1] >= len(table.classes):
+    known = range(len(table.classes))
+    if len(found) < 2 or not all(value in known for value in found):
         raise UserError(
             f"two or more of the classes {', '.join(table.classes)}, and no other, in the test part of {table.dataset}",
-            found,
+            ", ".join(f"{table.classes[v] if v in known else v}: {n:,} rows" for v, n in sorted(found.items())),
             f"take more records into the test part (scale, datasets.{table.dataset}.featurize) and run `dvc repro`",
         )
 

@@ -11,6 +11,7 @@ Owes    the same bytes for any number of workers, any working directory and any 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,17 +20,19 @@ import polars as pl
 
 from stages.datasets.contract import Dataset, load_dataset
 from stages.edges import layout
-from stages.edges.cluster import map_partitions
+from stages.edges.cluster import each_partition
 from stages.edges.errors import UserError, run_stage
 from stages.edges.files import read_json, read_manifest, whole_file, write_json
 from stages.edges.log import log, start_log
+from stages.edges.memory import fit_in_memory
 from stages.edges.notebook import execute_notebook, notebook_page
-from stages.edges.settings import read_cluster
+from stages.edges.settings import ClusterSettings, read_cluster, read_scale
 from stages.methods.exploration import Summary, summarize_rows
 from stages.methods.findings import Topic, describe
 
 NOTEBOOK = Path("notebooks/explore.ipynb")
 TEMPLATE = Path("notebooks/page")
+BYTES_PER_VALUE = 25  # of a partition in work; measured: about 12 for each column of each row
 
 
 def main(name: str) -> None:
@@ -50,11 +53,11 @@ def explore(dataset: Dataset) -> dict[str, Any]:
     """The tables of the report, from one pass over the clean partitions."""
     folder = layout.clean(dataset.name)
     manifest = read_manifest(folder)
-    names = [partition["name"] for partition in manifest["records"]["partitions"]]
-    if not names:
+    rows = {partition["name"]: partition["rows"] for partition in manifest["records"]["partitions"]}
+    if not rows:
         raise UserError(f"at least one partition in {folder}", "none", "run `dvc repro` from the clean stage on")
-    look = partial(summarize_partition, dataset=dataset)
-    summaries = map_partitions(look, names, cluster=read_cluster(), label=f"{dataset.name}: explore", unit="partitions")
+    look, names, label = partial(summarize_partition, dataset=dataset), list(rows), f"{dataset.name}: explore"
+    summaries = each_partition(look, names, cluster=choose_workers(folder, rows, label), label=label)
     topic = Topic(
         dataset=dataset.name,
         question=dataset.question,
@@ -64,11 +67,18 @@ def explore(dataset: Dataset) -> dict[str, Any]:
         known_afterwards=dataset.forbidden - {dataset.target},
         day=dataset.records.day,
     )
-    return describe(topic, dict(zip(names, summaries, strict=True))) | {
+    return describe(topic, zip(names, summaries, strict=True)) | {
         "table": manifest["records"]["table"],
         "references": [_reference(folder, reference) for reference in manifest["references"]],
         "quality": read_quality(read_json(layout.metrics(dataset.name) / "clean.json"), manifest["records"]["table"]),
     }
+
+
+def choose_workers(folder: Path, rows: Mapping[str, int], label: str) -> ClusterSettings:
+    """No more partitions at a time than fit in memory."""
+    width = len(pl.read_parquet_schema(folder / f"{next(iter(rows))}.parquet"))
+    estimates = {name: BYTES_PER_VALUE * width * n for name, n in rows.items()}
+    return fit_in_memory(read_cluster(), estimates, read_scale().memory_limit_bytes, label)
 
 
 def summarize_partition(partition: str, *, dataset: Dataset) -> Summary:

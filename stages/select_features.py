@@ -6,25 +6,25 @@ Writes  data/selection/<dataset>.json    the selected names in canonical order, 
 Params  datasets.<dataset>.select_features, seed, cluster
 
 One pass over the partitions, after a look at the cluster column alone.  No result depends on the number of workers.
+Counts are added up as partitions get ready: memory does not grow with their number, nor with the rows.
 """
 
 from __future__ import annotations
-
-from functools import reduce
 
 import numpy as np
 import polars as pl
 from pydantic import Field
 
 from stages.edges import layout
-from stages.edges.cluster import map_partitions
+from stages.edges.cluster import each_partition
 from stages.edges.errors import UserError, run_stage
 from stages.edges.features import FeatureTable, open_features, read_sketches
 from stages.edges.files import write_csv, write_json
 from stages.edges.log import log, start_log
-from stages.edges.settings import ClusterSettings, Settings, read_cluster, read_seed, read_settings
+from stages.edges.memory import fit_in_memory
+from stages.edges.settings import ClusterSettings, Settings, read_cluster, read_scale, read_seed, read_settings
 from stages.methods.binning import Coding, bin_column, group_clusters
-from stages.methods.contingency import Tally, merge_tallies, tally_frame
+from stages.methods.contingency import Tally, empty_tally, merge_tallies, tally_frame
 from stages.methods.seeds import child_seed
 from stages.methods.selection import Choice, Rule, choose
 from stages.methods.selection_words import bars, describe, summary
@@ -33,7 +33,7 @@ from stages.methods.sketch import NumberSketch, Sketch, merge_sketches, sketch_f
 LEVEL = 0.95  # of the intervals of the relevance
 MAX_GROUPS = 512  # what a bootstrap draws; their standard errors are then good to about 3 %
 BLOCKS = 256  # random blocks of rows, where there is no cluster column
-MAX_TASKS = 16  # tallies held at the same time before they are added up
+BYTES_PER_VALUE = 20  # of a partition in work; measured: about 9 for each feature of each row
 
 
 class SelectSettings(Settings):
@@ -50,10 +50,9 @@ class SelectSettings(Settings):
 def main(name: str) -> None:
     """Select the features of one dataset."""
     settings = read_settings(SelectSettings, dataset=name, section="select_features")
-    cluster, seed = read_cluster(), read_seed()
-
-    table = open_features(name)
+    seed, table = read_seed(), open_features(name)
     refuse_nothing(table)
+    cluster = choose_workers(table, read_cluster(), read_scale().memory_limit_bytes)
     coding = plan_coding(table, read_sketches(name), bins=settings.bins, cluster=cluster)
     tally = tally_partitions(table, coding, pair_rows=settings.pair_rows, seed=seed, cluster=cluster)
     refuse_one_class(table, tally)
@@ -99,37 +98,47 @@ def plan_coding(table: FeatureTable, sketches: dict[str, Sketch], *, bins: int, 
     )
 
 
+def choose_workers(table: FeatureTable, cluster: ClusterSettings, limit_bytes: int) -> ClusterSettings:
+    """No more partitions at a time than fit in memory."""
+    value = BYTES_PER_VALUE * (len(table.names) + 3)  # beside the features: part, target and cluster
+    estimates = {partition["name"]: value * partition["rows"] for partition in table.partitions}
+    return fit_in_memory(cluster, estimates, limit_bytes, f"{table.dataset}: select_features")
+
+
 def survey(table: FeatureTable, cluster: ClusterSettings) -> tuple[NumberSketch, pl.Series]:
     """A sketch of the target and the distinct clusters, from these two columns of the training rows."""
-    bare, key = table.with_columns([]), table.cluster or table.target
+    bare, extra = table.with_columns([]), [table.cluster] if table.cluster else []
 
     def look(partition: str) -> tuple[dict[str, Sketch], pl.Series]:
-        frame = bare.read(partition, "train", extra=[key])
-        return sketch_frame(frame, [table.target]), frame[key].unique()
+        frame = bare.read(partition, "train", extra)
+        return sketch_frame(frame, [table.target]), frame[table.cluster].unique() if table.cluster else pl.Series()
 
-    label = f"survey {table.dataset}"
-    looks = map_partitions(look, table.partition_names("train"), cluster=cluster, label=label)
-    target = merge_sketches([sketch for sketch, _ in looks])[table.target]
+    names, label = table.partition_names("train"), f"survey {table.dataset}"
+    looks = each_partition(look, names, cluster=cluster, label=label)
+    sketches, clusters = next(looks)
+    for more, others in looks:
+        sketches = merge_sketches([sketches, more])
+        clusters = pl.concat([clusters, others]).unique()
+    target = sketches[table.target]
     assert isinstance(target, NumberSketch)
-    return target, pl.concat([keys for _, keys in looks]).unique()
+    return target, clusters
 
 
 def tally_partitions(
     table: FeatureTable, coding: Coding, *, pair_rows: int, seed: int, cluster: ClusterSettings
 ) -> Tally:
-    """Count every training row, a run of partitions to a task, so that memory does not grow with their number."""
-    names = table.partition_names("train")
-    runs = [run.tolist() for run in np.array_split(names, min(MAX_TASKS, len(names)))]
+    """Count every training row, and add the counts up as they come."""
 
     def count(partition: str) -> Tally:
         frame = table.read(partition, "train", extra=[table.cluster] if table.cluster else [])
         rng = np.random.default_rng(child_seed(seed, "select_features", table.dataset, "blocks", partition))
         return tally_frame(frame, coding, pair_rows=pair_rows, rng=rng)
 
-    def count_run(run: list[str]) -> Tally:
-        return reduce(lambda total, tally: merge_tallies([total, tally]), map(count, run))
-
-    return merge_tallies(map_partitions(count_run, runs, cluster=cluster, label=f"select_features {table.dataset}"))
+    names, label = table.partition_names("train"), f"select_features {table.dataset}"
+    total = empty_tally(coding.levels, coding.classes, coding.width)
+    for tally in each_partition(count, names, cluster=cluster, label=label):
+        total = merge_tallies([total, tally])
+    return total
 
 
 def refuse_nothing(table: FeatureTable) -> None:

@@ -5,13 +5,16 @@ Reads   data/features/<dataset>         rows in canonical order; manifest: task,
 Writes  models/<dataset>/               model.ubj, training.json, baseline.json
         plots/<dataset>/learning_curve.csv
 Params  datasets.<dataset>.model, seed
+
+Beyond ``scale.memory_limit_gib`` the bins go to disk and the model stays the same.  With ``distributed: true`` the rows
+are shared out among the workers of the cluster; the model then depends on their number, which training.json tells.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import Literal, cast
 
 import polars as pl
 from pydantic import Field
@@ -22,11 +25,13 @@ from stages.edges.features import FeatureTable, open_features, read_selection, r
 from stages.edges.files import read_json, write_csv, write_json
 from stages.edges.log import Progress, log, progress, start_log
 from stages.edges.models import write_booster
-from stages.edges.settings import Settings, read_cluster, read_seed, read_settings
+from stages.edges.settings import Settings, read_cluster, read_scale, read_seed, read_settings
+from stages.edges.training_rows import Share, describe_rows, fit_share, goes_to_disk, refuse_without_room
 from stages.methods.baseline import OneRule, Task, fit_one_rule, most_relevant, rule_to_json
 from stages.methods.binning import bin_column
-from stages.methods.boosting import Fit, fit_booster
+from stages.methods.boosting import Fit, has_device
 from stages.methods.seeds import child_seed
+from stages.methods.sketch import Sketch
 
 BASELINE_BINS = 32
 
@@ -43,36 +48,78 @@ class ModelSettings(Settings):
     max_bin: int = Field(ge=2, le=65_536)
     max_rounds: int = Field(ge=1)
     early_stopping_rounds: int = Field(ge=1)
+    device: Literal["cpu", "cuda"] = Field("cpu", description="who grows the trees")
+    distributed: bool = Field(False, description="share the rows out among the workers of the cluster")
+
+    def for_booster(self) -> dict[str, object]:
+        """The arguments of `fit_booster` that users choose."""
+        return self.model_dump(exclude={"distributed"})
 
 
 def main(name: str) -> None:
     """Train on the dataset ``name``."""
     settings = read_settings(ModelSettings, name, "model")
+    check_device(settings, name)
     features = open_features(name, columns=read_selection(name))
     check_parts(features)
+    sketches = read_sketches(name)
 
-    rule = fit_baseline(features)
+    rule = fit_baseline(features, sketches)
     started = time.monotonic()
     with progress(f"{name}: train", settings.max_rounds, "rounds") as counter:
-        fit = fit_booster(
-            _opener(features, "train"),
-            _opener(features, "valid"),
-            features=features.names,
-            target=features.target,
-            task=features.task,
-            classes=len(features.classes),
-            **settings.model_dump(),
-            threads=read_cluster().training_threads,
-            seed=child_seed(read_seed(), "train", name),
-            each_round=_ticker(counter),
-        )
+        fit, workers = boost(features, sketches, settings, _ticker(counter))
     seconds = time.monotonic() - started
 
     write_booster(layout.models(name), fit.booster)
     write_json(layout.models(name) / "baseline.json", rule_to_json(rule))
-    write_json(layout.models(name) / "training.json", describe(fit, features))
+    write_json(layout.models(name) / "training.json", describe(fit, features, workers))
     write_csv(layout.plots(name) / "learning_curve.csv", learning_curve(fit))
     log.info("%s: best %s %.4f at round %d, %.1f s", name, fit.metric, fit.best, fit.best_round, seconds)
+
+
+def boost(
+    features: FeatureTable,
+    sketches: Mapping[str, Sketch],
+    settings: ModelSettings,
+    each_round: Callable[[int, float, float], None],
+) -> tuple[Fit, int]:
+    """The fitted booster, and how many workers it was fitted on: 0 for this process alone."""
+    cluster, seed = read_cluster(), child_seed(read_seed(), "train", features.dataset)
+    limit = read_scale().memory_limit_bytes
+    whole = Share(features, features)
+    if settings.distributed:
+        from stages.edges.distributed_training import fit_on_workers  # Dask takes a second to import
+
+        return fit_on_workers(
+            whole, sketches, settings=settings.for_booster(), cluster=cluster, seed=seed, limit_bytes=limit,
+            each_round=each_round,
+        )  # fmt: skip
+    rows = describe_rows(whole, sketches, settings.max_bin)
+    from_disk = settings.device == "cpu" and goes_to_disk(rows, limit, features.dataset)
+    if from_disk:
+        refuse_without_room(rows)
+    fit = fit_share(
+        whole, settings=settings.for_booster(), threads=cluster.training_threads, seed=seed, from_disk=from_disk,
+        each_round=each_round,
+    )  # fmt: skip
+    return fit, 0
+
+
+def check_device(settings: ModelSettings, name: str) -> None:
+    """Refuse a GPU that is not there, and one on many machines, which nobody has tried."""
+    path = f"datasets.{name}.model"
+    if settings.device == "cuda" and settings.distributed:
+        raise UserError(
+            f"{path}.device: cpu with {path}.distributed: true",
+            "device: cuda; distributed training on GPUs needs NCCL, which this environment leaves out",
+            f"set one of the two: `-S {path}.device=cpu` or `-S {path}.distributed=false`",
+        )
+    if settings.device != "cpu" and not has_device(settings.device):
+        raise UserError(
+            f"an NVIDIA GPU that XGBoost can use, for {path}.device: {settings.device}",
+            "none on this machine",
+            f"train on the processor: `-S {path}.device=cpu`; or look at what `nvidia-smi` says",
+        )
 
 
 def check_parts(features: FeatureTable) -> None:
@@ -107,18 +154,17 @@ def check_classes(features: FeatureTable, part: str) -> None:
         )
 
 
-def fit_baseline(features: FeatureTable) -> OneRule:
+def fit_baseline(features: FeatureTable, sketches: Mapping[str, Sketch]) -> OneRule:
     """The one-rule baseline on the most relevant selected feature."""
     best = most_relevant(read_json(layout.selection(features.dataset))["features"])
-    sketch = read_sketches(features.dataset)[best]
     column = features.with_columns([best])
-    bins = bin_column(best, sketch, column.columns[0].categories, BASELINE_BINS)
+    bins = bin_column(best, sketches[best], column.columns[0].categories, BASELINE_BINS)
     task = cast("Task", features.task)  # the dataset contract knows no other
     return fit_one_rule(column.frames("train"), bins=bins, target=features.target, task=task, classes=features.classes)
 
 
-def describe(fit: Fit, features: FeatureTable) -> dict[str, object]:
-    """What is worth knowing of the fit, without a clock reading."""
+def describe(fit: Fit, features: FeatureTable, workers: int = 0) -> dict[str, object]:
+    """What is worth knowing of the fit, without a clock reading; ``workers`` of distributed training, else 0."""
     return {
         "task": features.task,
         "features": len(features.names),
@@ -128,6 +174,7 @@ def describe(fit: Fit, features: FeatureTable) -> dict[str, object]:
         "best_round": fit.best_round,
         "train_loss": round(fit.train_losses[fit.best_round], 6),
         "valid_loss": round(fit.best, 6),
+        **({"workers": workers} if workers else {}),
     }
 
 
@@ -139,10 +186,6 @@ def learning_curve(fit: Fit) -> pl.DataFrame:
         for part, losses in (("train", fit.train_losses), ("valid", fit.valid_losses))
     ]
     return pl.concat(curve)
-
-
-def _opener(features: FeatureTable, part: str) -> Callable[[], Iterator[pl.DataFrame]]:
-    return lambda: features.frames(part)
 
 
 def _ticker(counter: Progress) -> Callable[[int, float, float], None]:

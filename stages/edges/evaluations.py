@@ -21,7 +21,10 @@ HEADER = "plumbline"
 
 def write_evaluation(path: Path, cells: Mapping[str, pl.DataFrame], header: dict[str, Any]) -> None:
     """Write the cells of all systems, one below the other, and their header."""
-    stacked = pl.concat([frame.select(pl.lit(name).alias("system"), pl.all()) for name, frame in cells.items()])
+    names = pl.col("unit", "view").cast(pl.String)
+    stacked = pl.concat(
+        [frame.select(pl.lit(name).alias("system"), pl.all()).with_columns(names) for name, frame in cells.items()]
+    )
     metadata = {HEADER: json.dumps(header, ensure_ascii=False, allow_nan=False)}
     with whole_file(path) as aside:
         stacked.write_parquet(aside, compression="zstd", compression_level=9, statistics=False, metadata=metadata)

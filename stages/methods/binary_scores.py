@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from stages.methods.calibration import calibration_error, exact_calibration_error
 from stages.methods.metrics import Metric
 from stages.methods.resampling import count_cells, unit_counts
+from stages.methods.row_blocks import row_blocks
 from stages.methods.score_codes import clip_probabilities, code_probabilities, probability_of_code, threshold_of_code
 
 Float = NDArray[np.float64]
@@ -36,7 +37,6 @@ METRICS = {
     "expected_cost": Metric("lower"),
 }
 AT_THRESHOLD = ("accuracy", "precision", "recall", "f1", "expected_cost")
-_ROWS_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,8 @@ class BinaryTable:
     @property
     def confusion(self) -> Float:
         """Rows by unit, actual and predicted class, shape (units, 2, 2)."""
-        yes = self.scores.counts[:, :, self.flagged].sum(axis=2)
-        no = self.scores.counts[:, :, ~self.flagged].sum(axis=2)
-        return np.stack([no, yes], axis=2)
+        decided = np.stack([~self.flagged, self.flagged], axis=1).astype(np.float64)
+        return np.asarray(self.scores.counts @ decided)
 
     def _confusion(self, negatives: Float, positives: Float) -> tuple[Float, Float, Float, Float]:
         false_alarms, hits = negatives[:, self.flagged].sum(axis=1), positives[:, self.flagged].sum(axis=1)
@@ -190,28 +189,31 @@ def decision_scores(
 
 def exact_ranking(labels: NDArray[Any], scores: NDArray[np.float32]) -> dict[str, float]:
     """ROC-AUC and average precision of rows, ties as scikit-learn counts them; NaN without both classes."""
-    negatives, positives = np.sort(scores[labels == 0]), np.sort(scores[labels == 1])
+    negatives, positives = scores[labels == 0], scores[labels == 1]
     if len(negatives) == 0 or len(positives) == 0:
         return {"roc_auc": float("nan"), "average_precision": float("nan")}
-    below = np.searchsorted(negatives, positives, side="left")
-    upto = np.searchsorted(negatives, positives, side="right")
-    auc = (int(below.sum()) + int(upto.sum())) / (2 * len(positives) * len(negatives))
-    firsts = np.flatnonzero(np.concatenate([[True], positives[1:] != positives[:-1]]))
-    hits = len(positives) - firsts
-    false_alarms = len(negatives) - below[firsts]
-    gained = -np.diff(np.append(hits, 0))
+    negatives.sort()
+    positives.sort()
+    firsts = np.flatnonzero(np.concatenate([[True], positives[1:] != positives[:-1], [True]]))  # of equals, and the end
+    twice_below, precision = 0, 0.0
+    for block in row_blocks(len(firsts) - 1):
+        first, gained = firsts[block], np.diff(firsts[block.start : block.stop + 1])
+        below = np.searchsorted(negatives, positives[first], side="left")
+        upto = np.searchsorted(negatives, positives[first], side="right")
+        twice_below += int((gained * (below + upto)).sum())
+        hits, false_alarms = len(positives) - first, len(negatives) - below
+        precision += float((gained * (hits / (hits + false_alarms))).sum())
     return {
-        "roc_auc": auc,
-        "average_precision": float((gained * (hits / (hits + false_alarms))).sum() / len(positives)),
+        "roc_auc": twice_below / (2 * len(positives) * len(negatives)),
+        "average_precision": precision / len(positives),
     }
 
 
 def exact_probability_scores(labels: NDArray[Any], scores: NDArray[np.float32]) -> dict[str, float]:
-    """Log-loss and Brier score of rows, a million rows at a time."""
+    """Log-loss and Brier score of rows."""
     loss = squares = 0.0
-    for start in range(0, len(labels), _ROWS_AT_ONCE):
-        happened = labels[start : start + _ROWS_AT_ONCE] == 1
-        chosen = scores[start : start + _ROWS_AT_ONCE]
+    for rows in row_blocks(len(labels)):
+        happened, chosen = labels[rows] == 1, scores[rows]
         clipped = clip_probabilities(chosen)
         loss -= float(np.where(happened, np.log(clipped), np.log1p(-clipped)).sum())
         squares += float(((chosen.astype(np.float64) - happened) ** 2).sum())

@@ -2,12 +2,14 @@
 
 XGBoost's `hist` method needs each feature value once, as one byte: the index of its bin.  `QuantileDMatrix` makes
 those from an iterator over partitions, so the rows are never all in memory as floats (Chen & Guestrin, "XGBoost",
-KDD 2016).  The same rows in the same order give the same model to the byte, for any number of threads and wherever the
-rows are cut into partitions: measured, and a test holds it.
+KDD 2016).  Beyond memory, `ExtMemQuantileDMatrix` keeps the same bins in pages on disk.  The same rows in the same
+order give the same model to the byte, for any number of threads, wherever the rows are cut into partitions, and from
+memory as from disk: measured, and a test holds it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,15 +43,24 @@ class Fit:
 
 
 class Partitions(xgb.DataIter):
-    """Feeds XGBoost one partition at a time; ``open_frames`` starts a fresh pass over them."""
+    """Feeds XGBoost one partition at a time; ``open_frames`` starts a fresh pass over them.
 
-    def __init__(self, open_frames: Callable[[], Iterable[pl.DataFrame]], features: Sequence[str], target: str) -> None:
-        super().__init__(release_data=True)
+    ``pages`` begins the names of the files in which `ExtMemQuantileDMatrix` keeps its bins; one page a partition.
+    """
+
+    def __init__(
+        self,
+        open_frames: Callable[[], Iterable[pl.DataFrame]],
+        features: Sequence[str],
+        target: str,
+        pages: str | None = None,
+    ) -> None:
+        super().__init__(cache_prefix=pages, release_data=True)
         self.open_frames, self.features, self.target = open_frames, list(features), target
         self.remaining = iter(open_frames())
 
     def reset(self) -> None:
-        """Start over: XGBoost passes twice, for the quantiles and for the bins."""
+        """Start over: XGBoost passes four times, for the shape, the quantiles, the bins by row and by column."""
         self.remaining = iter(self.open_frames())
 
     def next(self, input_data: Callable[..., Any]) -> bool:
@@ -82,11 +93,14 @@ def fit_booster(
     threads: int,
     seed: int,
     each_round: Callable[[int, float, float], None],
+    device: str = "cpu",
+    pages: str | None = None,
 ) -> Fit:
     """Boost until the valid part has not improved for ``early_stopping_rounds`` rounds, or ``max_rounds`` are done.
 
     ``train`` and ``valid`` open a pass over frames that hold ``features`` (categoricals as enums) and ``target``;
-    ``each_round`` is told the round and both losses.
+    ``each_round`` is told the round and both losses.  With ``pages``, the beginning of file names, the bins are kept
+    on disk instead of in memory; XGBoost removes the files when it is done with them.
     """
     objective, metric = OBJECTIVES[task]
     parameters = {
@@ -101,12 +115,14 @@ def fit_booster(
         "reg_lambda": reg_lambda,
         "max_bin": max_bin,
         "nthread": threads,
+        "device": device,
         "seed": seed % 2**31,
         **({"num_class": classes} if task == "multiclass" else {}),
     }
     shared = {"enable_categorical": True, "max_bin": max_bin, "nthread": threads or None}
-    train_rows = xgb.QuantileDMatrix(Partitions(train, features, target), **shared)
-    valid_rows = xgb.QuantileDMatrix(Partitions(valid, features, target), ref=train_rows, **shared)
+    matrix = xgb.QuantileDMatrix if pages is None else xgb.ExtMemQuantileDMatrix
+    train_rows = matrix(Partitions(train, features, target, pages and f"{pages}train"), **shared)
+    valid_rows = matrix(Partitions(valid, features, target, pages and f"{pages}valid"), ref=train_rows, **shared)
     losses: dict[str, dict[str, list[float]]] = {}
     booster = xgb.train(
         parameters,
@@ -122,8 +138,8 @@ def fit_booster(
         booster=booster,
         metric=metric,
         best_round=int(booster.best_iteration),
-        train_losses=tuple(losses["train"][metric]),
-        valid_losses=tuple(losses["valid"][metric]),
+        train_losses=tuple(map(float, losses["train"][metric])),
+        valid_losses=tuple(map(float, losses["valid"][metric])),
     )
 
 
@@ -133,5 +149,21 @@ class _Rounds(xgb.callback.TrainingCallback):
         self.each_round, self.metric = each_round, metric
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-        self.each_round(epoch, evals_log["train"][self.metric][-1], evals_log["valid"][self.metric][-1])
+        train_loss, valid_loss = (float(evals_log[part][self.metric][-1]) for part in ("train", "valid"))
+        self.each_round(epoch, train_loss, valid_loss)
         return False
+
+
+def has_device(device: str) -> bool:
+    """Whether XGBoost computes on ``device`` here: asked for one that it does not find, it takes the processor.
+
+    A build without CUDA refuses; one with it, on a machine without a GPU, falls back with a warning.
+    """
+    rows = xgb.QuantileDMatrix(np.zeros((2, 1), np.float32), label=np.arange(2, dtype=np.float32))
+    try:
+        with xgb.config_context(verbosity=0):
+            tried = xgb.train({"device": device, "tree_method": "hist", "verbosity": 0}, rows, num_boost_round=1)
+    except xgb.core.XGBoostError:
+        return False
+    taken = json.loads(tried.save_config())["learner"]["generic_param"]["device"]
+    return str(taken).partition(":")[0] == device

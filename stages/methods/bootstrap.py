@@ -66,10 +66,14 @@ def draw_weights(n_units: int, replicates: int, seed: int, block: int = 1) -> Fl
     if block == 1:
         return generator.multinomial(n_units, np.full(n_units, 1.0 / n_units), size=replicates).astype(np.float64)
     starts = generator.integers(n_units, size=(replicates, -(-n_units // block), 1))
-    drawn = ((starts + np.arange(block)) % n_units).reshape(replicates, -1)[:, :n_units]
-    places = drawn + n_units * np.arange(replicates)[:, None]
-    counts = np.bincount(places.ravel(), minlength=replicates * n_units)
-    return counts.reshape(replicates, n_units).astype(np.float64)
+    weights = np.empty((replicates, n_units))
+    for chunk in range(0, replicates, _CHUNK):
+        drawn = (starts[chunk : chunk + _CHUNK] + np.arange(block)) % n_units
+        drawn = drawn.reshape(len(drawn), -1)[:, :n_units]
+        places = drawn + n_units * np.arange(len(drawn))[:, None]
+        counts = np.bincount(places.ravel(), minlength=len(drawn) * n_units)
+        weights[chunk : chunk + _CHUNK] = counts.reshape(-1, n_units)
+    return weights
 
 
 def replicate(measure: Measure, weights: Float) -> Scores:

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.methods.row_blocks import row_blocks
+
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 N_GROUPS = 10
@@ -46,6 +48,8 @@ def calibration_error(negatives: Float, positives: Float, probabilities: Float) 
 
 def exact_calibration_error(labels: NDArray[Any], probabilities: NDArray[Any]) -> float:
     """Expected calibration error of rows."""
-    excess = labels - np.asarray(probabilities, dtype=np.float64)
-    gaps = np.bincount(group_of(probabilities), weights=excess, minlength=N_GROUPS)
-    return float(np.abs(gaps).sum() / len(excess))
+    gaps = np.zeros(N_GROUPS)
+    for rows in row_blocks(len(labels)):
+        predicted = np.asarray(probabilities[rows], dtype=np.float64)
+        gaps += np.bincount(group_of(predicted), weights=labels[rows] - predicted, minlength=N_GROUPS)
+    return float(np.abs(gaps).sum() / len(labels))

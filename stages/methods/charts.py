@@ -6,6 +6,7 @@ hold, and the picture says so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from stages.methods.drawing import (
     BLUE,
@@ -35,7 +37,11 @@ from stages.methods.drawing import (
 from stages.methods.numerals import share_text
 
 Explored = Mapping[str, Any]
+Days = NDArray[np.datetime64]
+Float = NDArray[np.float64]
 MOST_LINES = 40
+MANY_PARTITIONS = 40  # from here on years stand below an axis, and a course is a line without dots
+MOST_DAYS = 1500  # more of them are drawn week by week
 MOST_SPREADS = 24
 SPREAD_TICKS = np.asarray([-1000, -100, -30, -10, -5, -3, -1, 0, 1, 3, 5, 10, 30, 100, 1000])
 ANNOTATED = 16  # correlations are written into the squares up to this many columns
@@ -205,10 +211,24 @@ def date_axis(axes: Axes) -> None:
 
 
 def name_partitions(axes: Axes, names: Sequence[str]) -> None:
-    """Partition names below an axis, as many as fit."""
+    """Partition names below an axis, as many as fit; of many that begin with their year, the years."""
     room = 24 if max(map(len, names)) <= 4 else 14
-    step = -(-len(names) // room)
-    axes.set_xticks(range(0, len(names), step), [elided(str(name), 14) for name in names[::step]])
+    places, labels = list(range(len(names))), [elided(str(name), 14) for name in names]
+    if len(names) > MANY_PARTITIONS:
+        room, years = 8, [year[0] if (year := re.match(r"\d{4}(?=-)", name)) else "" for name in names]
+        if all(years):
+            places = [k for k, year in enumerate(years) if k == 0 or year != years[k - 1]]
+            labels, room = years, 12
+    step = -(-len(places) // room)
+    axes.set_xticks(places[::step], [labels[k] for k in places[::step]])
+
+
+def put_weeks_together(days: Days, *sums: Float) -> tuple[Days, list[Float]]:
+    """The first day of every run of seven days that holds any, and the means over its days of each of ``sums``."""
+    week = (days - days[0]).astype(np.int64) // 7
+    starts = np.flatnonzero(np.diff(week, prepend=-1))
+    held = np.diff(starts, append=len(days))
+    return days[starts], [np.add.reduceat(values, starts) / held for values in sums]
 
 
 def most_telling(columns: Sequence[Explored], limit: int) -> list[Explored]:

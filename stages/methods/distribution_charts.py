@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from stages.methods.charts import cut_note, date_axis, most_telling
+from stages.methods.charts import MOST_DAYS, cut_note, date_axis, most_telling, put_weeks_together
 from stages.methods.drawing import (
     BLUE,
     GREY,
@@ -152,9 +152,12 @@ def rows_by_day(explored: Explored) -> Picture:
     shown = [c for c in dated if explored["days"] and c["name"] == explored["days"]["column"]] or dated[:MOST_DATED]
     figure, every = panels(len(shown), across=1, height=1.8)
     for axes, column in zip(every, shown, strict=True):
-        days = np.asarray(column["distribution"]["days"], dtype="datetime64[D]")
-        axes.fill_between(days, column["distribution"]["rows"], color=BLUE, alpha=0.85, lw=0, step="mid")
-        axes.set_title(f"{column['name']}: rows per day")
+        days, rows = np.asarray(column["distribution"]["days"], dtype="datetime64[D]"), column["distribution"]["rows"]
+        weekly = len(days) > MOST_DAYS
+        if weekly:
+            days, (rows,) = put_weeks_together(days, np.asarray(rows, dtype=float))
+        axes.fill_between(days, rows, color=BLUE, alpha=0.85, lw=0, step="mid")
+        axes.set_title(f"{column['name']}: rows per day" + (", mean of each week" if weekly else ""))
         axes.set_ylim(bottom=0)
         axes.margins(x=0.005)
         axes.grid(axis="y")

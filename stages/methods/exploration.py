@@ -1,8 +1,8 @@
 """What is in a clean table?  One mergeable summary per partition: sketches, moments, and the target by column value.
 
-`summarize_rows` looks at each row once; `merge_summaries` adds partitions up in canonical order.  Everything that the
-exploration report shows is derived from the result (see `findings`), so no more than one partition per worker is ever
-in memory and the number of workers changes nothing.
+`summarize_rows` looks at each row once, column after column; `merge_summaries` adds partitions up in canonical order.
+Everything that the exploration report shows is derived from the result (see `findings`), so no more than one partition
+per worker is ever in memory and the number of workers changes nothing.
 """
 
 from __future__ import annotations
@@ -64,8 +64,14 @@ def kind_of(dtype: pl.DataType) -> str:
 def summarize_rows(frame: pl.DataFrame, *, target: str, n_classes: int, reasons: pl.Series | None = None) -> Summary:
     """Summarise one partition; ``reasons`` says why a row has no label, ``n_classes`` is 0 for a regression."""
     kinds = {name: kind_of(dtype) for name, dtype in frame.schema.items()}
-    plain = {name: _as_plain(frame[name], kind) for name, kind in kinds.items() if kind != "other"}
     outcomes = outcome_columns(frame[target], n_classes)
+    sketches, tallies = {}, {}
+    for name, kind in kinds.items():
+        if kind != "other":
+            column = _as_plain(frame[name], kind)
+            sketches[name] = sketch_column(column)
+            if name != target:
+                tallies[name] = tally_outcomes(column, outcomes)
     missing = frame[target].is_null()
     why = (
         reasons.filter(missing).fill_null("no label")
@@ -77,8 +83,8 @@ def summarize_rows(frame: pl.DataFrame, *, target: str, n_classes: int, reasons:
         rows=len(frame),
         dtypes={name: _dtype_text(dtype) for name, dtype in frame.schema.items()},
         kinds=kinds,
-        sketches={name: sketch_column(column) for name, column in plain.items()},
-        tallies={name: tally_outcomes(column, outcomes) for name, column in plain.items() if name != target},
+        sketches=sketches,
+        tallies=tallies,
         moments=measure_moments(frame, numeric),
         outcomes=outcomes.sum(axis=0),
         unlabelled=dict(sorted(why.cast(pl.String).value_counts().iter_rows())),
@@ -96,17 +102,22 @@ def outcome_columns(target: pl.Series, n_classes: int) -> Float:
 
 def tally_outcomes(column: pl.Series, outcomes: Float) -> Tally:
     """Add up the outcomes by value of one column; in row order, so the sums do not depend on threads."""
-    present = column.is_not_null().to_numpy()
-    if column.dtype == pl.String:
-        keys = column.drop_nulls().unique().sort()
-        codes = column.cast(pl.Enum(keys)).drop_nulls().to_physical().to_numpy()
-        names = np.asarray(keys.to_list(), dtype=np.str_)
+    if isinstance(column.dtype, pl.Enum):
+        present = column.is_not_null().to_numpy()
+        codes = column.drop_nulls().to_physical().to_numpy()
+        names = np.asarray(column.dtype.categories.to_list(), dtype=np.str_)
     else:
-        present &= np.isfinite(column.to_numpy())
-        names, codes = np.unique(bucket_key(column.to_numpy()[present]), return_inverse=True)
-    width = len(names)
-    sums = [np.bincount(codes, weights=outcomes[present, k], minlength=width) for k in range(outcomes.shape[1])]
+        present = np.isfinite(column.to_numpy())
+        names, codes = _number_keys(bucket_key(column.to_numpy()[present]))
+    held = outcomes if present.all() else outcomes[present]
+    sums = [np.bincount(codes, weights=outcome, minlength=len(names)) for outcome in held.T]
     return Tally(names, np.column_stack(sums), outcomes[~present].sum(axis=0))
+
+
+def _number_keys(keys: Int) -> tuple[Int, Int]:
+    """The distinct keys, ascending, and the place of each row's key among them."""
+    held = np.bincount(keys) > 0
+    return np.flatnonzero(held), (np.cumsum(held) - 1)[keys]
 
 
 def merge_summaries(parts: Sequence[Summary]) -> Summary:
@@ -138,11 +149,11 @@ def _merge_counts(parts: Sequence[Mapping[str, int]]) -> dict[str, int]:
 
 
 def _as_plain(column: pl.Series, kind: str) -> pl.Series:
-    """Text for categories and days, floats for the rest (hours for a time of day)."""
+    """Enums over the sorted values met for categories and days, floats for the rest (hours for a time of day)."""
     if kind == "date":
-        return column.cast(pl.Date).cast(pl.String)
+        return _as_enum(column.cast(pl.Date))
     if kind in ("category", "flag"):
-        return column.cast(pl.String)
+        return _as_enum(column.cast(pl.String))
     if kind == "time":
         return (
             column.cast(pl.Int64).cast(pl.Float64) / 3.6e12
@@ -150,6 +161,16 @@ def _as_plain(column: pl.Series, kind: str) -> pl.Series:
             else column.dt.total_seconds(fractional=True)
         )
     return column.cast(pl.Float64)
+
+
+def _as_enum(column: pl.Series) -> pl.Series:
+    """The values as text, each text stored once: days in order are texts in order."""
+    distinct = column.drop_nulls().unique().sort()
+    names = distinct.cast(pl.String)
+    known = pl.Enum(names)
+    if column.dtype == pl.String:
+        return column.cast(known)
+    return column.replace_strict(distinct, names.cast(known), default=None, return_dtype=known)
 
 
 def _dtype_text(dtype: pl.DataType) -> str:

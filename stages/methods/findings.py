@@ -6,7 +6,7 @@ Every table is a dict of numbers, texts and lists that JSON can hold; a number t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ Float = NDArray[np.float64]
 GROUPS = 10  # groups of about equal size in which the target is compared
 TOP = 12  # categories shown by name
 LEVEL = 0.95
+MERGED_AT_ONCE = 8  # summaries of partitions held before they are added up
 UNITS = {
     "s": "seconds", "min": "minutes", "h": "hours", "mi": "miles", "km": "km", "m": "metres", "ft": "feet",
     "in": "inches", "mm": "mm", "c": "°C", "f": "°F", "kt": "knots", "mph": "mph", "kmh": "km/h", "deg": "degrees",
@@ -52,26 +53,54 @@ class Topic:
         """Code of the class whose share is followed: the last of two."""
         return len(self.classes) - 1
 
+    @property
+    def codes(self) -> range:
+        """Codes of the classes; 0 stands for the mean of a regression."""
+        return range(max(len(self.classes), 1))
 
-def describe(topic: Topic, partitions: Mapping[str, Summary]) -> dict[str, Any]:
-    """Everything the report shows, from the summaries of partitions in canonical order."""
-    whole = merge_summaries(list(partitions.values()))
-    columns = [_column(topic, whole, partitions, name) for name in whole.kinds]
+
+@dataclass(frozen=True)
+class Part:
+    """What the report tells of one partition; ``course`` has a point for each class, or one for a mean."""
+
+    name: str
+    rows: int
+    nulls: dict[str, int]
+    course: list[dict[str, Any]]
+
+
+def describe(topic: Topic, summaries: Iterable[tuple[str, Summary]]) -> dict[str, Any]:
+    """Everything the report shows, from the summaries of partitions by name, taken one by one in canonical order."""
+    whole, parts = fold(topic, summaries)
+    columns = [_column(topic, whole, parts, name) for name in whole.kinds]
     return {
         "dataset": topic.dataset,
         "question": topic.question,
         "task": topic.task,
         "level": LEVEL,
         "rows": whole.rows,
-        "partitions": list(partitions),
-        "partition_rows": [part.rows for part in partitions.values()],
-        "target": _target(topic, whole, partitions),
+        "partitions": [part.name for part in parts],
+        "partition_rows": [part.rows for part in parts],
+        "target": _target(topic, whole, parts),
         "days": _days(topic, whole),
         "columns": columns,
         "correlations": _correlations(topic, whole),
         "class_means": _class_means(topic, whole),
         "grid": find_grid(list(whole.moments.names)),
     }
+
+
+def fold(topic: Topic, summaries: Iterable[tuple[str, Summary]]) -> tuple[Summary, list[Part]]:
+    """The summary of all rows, and a line on each partition: a few summaries are held, however many there are."""
+    parts, waiting = [], []
+    for name, summary in summaries:
+        nulls = {column: sketch.nulls for column, sketch in summary.sketches.items()}
+        course = [_course_point(topic, summary, code) for code in topic.codes]
+        parts.append(Part(name, summary.rows, nulls, course))
+        waiting.append(summary)
+        if len(waiting) > MERGED_AT_ONCE:
+            waiting = [merge_summaries(waiting)]
+    return merge_summaries(waiting), parts
 
 
 def unit_of(name: str) -> str:
@@ -91,7 +120,7 @@ def find_grid(names: Sequence[str]) -> dict[str, Any] | None:
     return {"names": [[places[row, column] for column in columns] for row in rows]}
 
 
-def _column(topic: Topic, whole: Summary, partitions: Mapping[str, Summary], name: str) -> dict[str, Any]:
+def _column(topic: Topic, whole: Summary, parts: Sequence[Part], name: str) -> dict[str, Any]:
     kind, sketch = whole.kinds[name], whole.sketches.get(name)
     facts: dict[str, Any] = {
         "name": name,
@@ -102,7 +131,7 @@ def _column(topic: Topic, whole: Summary, partitions: Mapping[str, Summary], nam
         else (unit_of(name) if kind == "number" else ""),
         "role": "target" if name == topic.target else ("afterwards" if name in topic.known_afterwards else "column"),
         "nulls": sketch.nulls if sketch else 0,
-        "nulls_by_partition": [_nulls(part, name) for part in partitions.values()],
+        "nulls_by_partition": [part.nulls.get(name, 0) for part in parts],
     }
     if isinstance(sketch, NumberSketch):
         whole_numbers = "Int" in whole.dtypes[name]
@@ -149,10 +178,6 @@ def _number_facts(whole: Summary, name: str, sketch: NumberSketch, whole_numbers
 
 def _is_discrete(facts: Mapping[str, Any]) -> bool:
     return bool(facts.get("distribution")) and facts["distribution"]["form"] == "values"
-
-
-def _nulls(part: Summary, name: str) -> int:
-    return part.sketches[name].nulls if name in part.sketches else 0
 
 
 def _against_target(topic: Topic, tally: Tally, sketch: Any, *, discrete: bool, day: bool) -> dict[str, Any]:
@@ -203,9 +228,8 @@ def _largest(labels: list[dict[str, Any]], table: Float, *, is_regression: bool)
     return [labels[k] for k in order], table[order]
 
 
-def _target(topic: Topic, whole: Summary, partitions: Mapping[str, Summary]) -> dict[str, Any]:
+def _target(topic: Topic, whole: Summary, parts: Sequence[Part]) -> dict[str, Any]:
     """Balance of the target, and its course over partitions."""
-    codes = range(len(topic.classes)) if topic.classes else [0]
     overall = whole.outcomes[None, :-1]
     return {
         "name": topic.target,
@@ -213,8 +237,8 @@ def _target(topic: Topic, whole: Summary, partitions: Mapping[str, Summary]) -> 
         "labelled": int(whole.rows - whole.outcomes[-1]),
         "unlabelled": whole.unlabelled,
         "followed": topic.classes[topic.positive] if len(topic.classes) == 2 else None,
-        "balance": [_estimate(topic, overall, code) for code in codes],
-        "course": [[_course_point(topic, part, code) for part in partitions.values()] for code in codes],
+        "balance": [_estimate(topic, overall, code) for code in topic.codes],
+        "course": [[part.course[code] for part in parts] for code in topic.codes],
         "interval_over_days": topic.day is not None,
     }
 

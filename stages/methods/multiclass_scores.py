@@ -18,6 +18,7 @@ from stages.methods.binary_scores import ScoreTable, average_precision, exact_ra
 from stages.methods.calibration import calibration_error, exact_calibration_error
 from stages.methods.metrics import Metric
 from stages.methods.resampling import count_cells, unit_counts
+from stages.methods.row_blocks import row_blocks
 from stages.methods.score_codes import clip_probabilities, code_probabilities
 
 Float = NDArray[np.float64]
@@ -110,17 +111,20 @@ class MulticlassTask:
 
     def exact(self, labels: Int, scores: NDArray[np.float32]) -> dict[str, float]:
         """Every metric on the rows themselves."""
-        chosen = scores.argmax(axis=1)
+        chosen, loss, squares = np.empty(len(labels), np.int32), 0.0, 0.0
         confusion = np.zeros((1, self.n_classes, self.n_classes))
-        np.add.at(confusion[0], (labels, chosen), 1.0)
+        for rows in row_blocks(len(labels)):
+            label, score = labels[rows].astype(np.int64), scores[rows]
+            chosen[rows] = score.argmax(axis=1)
+            np.add.at(confusion[0], (label, chosen[rows]), 1.0)
+            loss -= float(np.log(clip_probabilities(score[np.arange(len(label)), label])).sum())
+            squares += float(((score - (label[:, None] == np.arange(self.n_classes)).astype(np.float64)) ** 2).sum())
         present = np.unique(labels)
         ranking = [exact_ranking(labels == c, scores[:, c]) for c in present]
-        own = clip_probabilities(scores[np.arange(len(labels)), labels])
-        onehot = (labels[:, None] == np.arange(self.n_classes)).astype(np.float64)
         averaged = average_class_scores(confusion, present)
         return {
-            "log_loss": float(-np.log(own).mean()),
-            "brier": float(((scores - onehot) ** 2).sum() / len(labels)),
+            "log_loss": loss / len(labels),
+            "brier": squares / len(labels),
             "calibration_error": exact_calibration_error(chosen == labels, scores.max(axis=1)),
             "roc_auc_macro": float(np.mean([scores_of["roc_auc"] for scores_of in ranking])),
             "average_precision_macro": float(np.mean([scores_of["average_precision"] for scores_of in ranking])),

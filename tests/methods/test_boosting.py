@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -9,7 +10,7 @@ import pytest
 import xgboost as xgb
 from xgboost._data_utils import TransformedDf
 
-from stages.methods.boosting import Fit, Partitions, fit_booster
+from stages.methods.boosting import Fit, Partitions, fit_booster, has_device
 
 FEATURES = ["x", "c"]
 SETTINGS = {
@@ -48,8 +49,10 @@ def test_no_other_partition_is_alive_when_the_next_one_is_opened() -> None:
 
     valid_rows = cut(rows(seed=1), 600)
     gc.collect()
+    gc.freeze()  # what is there already is no partition, and looking at it again and again takes seconds
     before = sum(isinstance(thing, pl.DataFrame | TransformedDf) for thing in gc.get_objects())
     fit(frames, valid_rows)
+    gc.unfreeze()
     assert len(alive) >= 2 * len(content)  # at least one pass for the quantiles and one for the bins
     assert max(alive) == 0
 
@@ -85,3 +88,28 @@ def test_an_error_while_rows_are_read_is_told_as_it_was(part: str) -> None:
     whole = cut(rows(), 200)
     with pytest.raises(OSError, match="the disk went away"):
         fit(breaks_off if part == "train" else whole, breaks_off if part == "valid" else whole)
+
+
+def test_bins_on_disk_give_the_same_model_and_leave_no_file(tmp_path: Path) -> None:
+    train, valid = cut(rows(20_000), 3000), cut(rows(5000, seed=1), 999)
+    drawn = {"subsample": 0.7, "colsample_bytree": 0.5, "max_depth": 6}
+    in_memory, from_disk = fit(train, valid, **drawn), fit(train, valid, **drawn, pages=f"{tmp_path}/")
+    assert in_memory.booster.save_raw("ubj") == from_disk.booster.save_raw("ubj")
+    assert (in_memory.train_losses, in_memory.valid_losses) == (from_disk.train_losses, from_disk.valid_losses)
+    gc.collect()
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_while_pages_are_written_is_told_as_it_was(tmp_path: Path) -> None:
+    def breaks_off() -> Iterator[pl.DataFrame]:
+        yield rows(100)
+        raise OSError("the disk went away")
+
+    with pytest.raises(OSError, match="the disk went away"):
+        fit(breaks_off, cut(rows(), 200), pages=f"{tmp_path}/")
+
+
+def test_the_processor_is_always_there_and_a_device_that_is_not_is_noticed() -> None:
+    assert has_device("cpu")
+    assert not has_device("no such device")
+    assert has_device("cuda") == (bool(xgb.build_info()["USE_CUDA"]) and any(Path("/dev").glob("nvidia[0-9]*")))

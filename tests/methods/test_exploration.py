@@ -91,7 +91,7 @@ def explore(frames: list[pl.DataFrame], **topic: object) -> dict:
     } | topic
     about = Topic(**asked)  # type: ignore[arg-type]
     parts = [summarize_rows(frame, target=about.target, n_classes=len(about.classes)) for frame in frames]
-    found = describe(about, {f"part-{k}": part for k, part in enumerate(parts)})
+    found = describe(about, ((f"part-{k}", part) for k, part in enumerate(parts)))
     return found | {"table": "trips", "references": [], "quality": NO_QUALITY}
 
 

@@ -50,11 +50,14 @@ def workspace(tmp_path, monkeypatch) -> Path:
     write_params()
     return tmp_path
 
+SCALE = {"sample": 1.0, "max_rounds": 1, "replicates": 20, "resamples": 1, "memory_limit_gib": 1.0}
+
 
 def write_params(workers: int = 2, **changes) -> None:
     params = {
         "seed": 7,
         "cluster": {"workers": workers, "training_threads": 1},
+        "scale": SCALE,
         "datasets": {DATASET: {"evaluate": {**SETTINGS, **changes}}},
     }
     Path("params.yaml").write_text(yaml.safe_dump(params))

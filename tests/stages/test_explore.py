@@ -29,6 +29,10 @@ METRICS = {
     "references": {"stops": {"rows_in": 3, "rows_clean": 2, "rows_quarantined": 1}},
     "failures": {"stops: latitude_deg in_range(-90, 90)": 1, "trips: delay_min in_range(-60, 600)": 2},
 }
+PARAMS = """
+cluster: {workers: 2, training_threads: 0}
+scale: {sample: 1.0, max_rounds: 1, replicates: 20, resamples: 1, memory_limit_gib: 1.0}
+"""
 TOY = """
 from types import SimpleNamespace
 import polars as pl
@@ -73,7 +77,7 @@ def write_clean(root: Path) -> pl.DataFrame:
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (root / "metrics/toy").mkdir(parents=True)
     (root / "metrics/toy/clean.json").write_text(json.dumps(METRICS))
-    (root / "params.yaml").write_text("cluster: {workers: 2, training_threads: 0}\n")
+    (root / "params.yaml").write_text(PARAMS)
     return trips
 
 

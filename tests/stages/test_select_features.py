@@ -42,10 +42,14 @@ def workspace(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def write_params(workers: int = 2, **changes) -> None:
+SCALE = {"sample": 1.0, "max_rounds": 1, "replicates": 20, "resamples": 1}
+
+
+def write_params(workers: int = 2, memory_limit_gib: float = 1.0, **changes) -> None:
     params = {
         "seed": 7,
         "cluster": {"workers": workers, "training_threads": 1},
+        "scale": {**SCALE, "memory_limit_gib": memory_limit_gib},
         "datasets": {"planted": {"select_features": {**SETTINGS, **changes}}},
     }
     Path("params.yaml").write_text(yaml.safe_dump(params))
@@ -213,6 +217,17 @@ def test_workers_never_matter(cluster):
         select()
         results.add(outputs())
     assert len(results) == 1
+
+
+def test_no_more_partitions_at_a_time_than_fit_in_memory_and_the_result_is_the_same(caplog):
+    write_features(split_rows(planted_rows(), 7))
+    select()
+    before = outputs()
+    write_params(workers=4, memory_limit_gib=1e-4)
+    with caplog.at_level("INFO", logger="plumbline"):
+        select()
+    assert outputs() == before
+    assert "1 instead of 4 at a time, to stay within scale.memory_limit_gib" in caplog.text
 
 
 def test_partitions_never_matter_where_rows_are_drawn_by_cluster():

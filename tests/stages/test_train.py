@@ -1,6 +1,9 @@
 """The stage on small feature folders: stable bytes, a true learning curve, an honest baseline, refusals in words."""
 
 import json
+import os
+import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,12 +12,14 @@ import numpy as np
 import polars as pl
 import pytest
 import xgboost as xgb
+import yaml
 from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_squared_error
 
 from stages.edges.errors import UserError
 from stages.edges.features import open_features, read_selection
 from stages.edges.models import predict, read_booster
 from stages.methods.baseline import predict_one_rule, rule_from_json
+from stages.methods.boosting import has_device
 from stages.train import main
 
 MODEL, CURVE = Path("models/trial"), Path("plots/trial/learning_curve.csv")
@@ -223,3 +228,74 @@ def test_a_damaged_partition_ends_the_stage_and_leaves_no_model(planted: SimpleN
     with pytest.raises(Exception, match="parquet"):
         main("trial")
     assert not MODEL.exists()
+
+
+def set_memory_limit(gib: float) -> None:
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["scale"]["memory_limit_gib"] = gib
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_beyond_the_memory_limit_bins_go_to_disk_and_the_model_stays_the_same(
+    planted, task: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "plumbline")
+    planted.write(planted.rows(task), task)
+    main("trial")
+    in_memory = outputs()
+    assert "the bins go to disk" not in caplog.text
+    set_memory_limit(0.01)
+    main("trial")
+    assert "the bins go to disk" in caplog.text and "even so it takes about" in caplog.text
+    assert outputs() == in_memory
+    assert not list(Path(".dvc/tmp/pages").iterdir())
+
+
+def test_pages_that_a_killed_training_left_are_removed(planted) -> None:
+    planted.write(planted.rows(n=300), max_rounds=2)
+    set_memory_limit(0.01)
+    gone, alive = (Path(f".dvc/tmp/pages/{socket.gethostname()}.{process}.x") for process in (2**22 + 1, os.getpid()))
+    gone.mkdir(parents=True)
+    alive.mkdir()
+    main("trial")
+    assert not gone.exists() and alive.exists()
+
+
+def test_a_disk_without_room_for_the_bins_is_refused_beforehand(planted, monkeypatch: pytest.MonkeyPatch) -> None:
+    planted.write(planted.rows(n=300))
+    set_memory_limit(0.01)
+    full = shutil.disk_usage(".")._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    with pytest.raises(UserError, match="GiB of room in"):
+        main("trial")
+    assert not MODEL.exists()
+
+
+@pytest.mark.skipif(has_device("cuda"), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_refused(planted) -> None:
+    planted.write(planted.rows(n=300), device="cuda")
+    with pytest.raises(
+        UserError, match=r"an NVIDIA GPU.*\nfound   none on this machine\nnext .*-S datasets.trial.model"
+    ):
+        main("trial")
+    assert not MODEL.exists()
+
+
+@pytest.mark.skipif(not has_device("cuda"), reason="no GPU on this machine")
+def test_a_gpu_gives_a_model_as_good_as_the_processor_does(planted) -> None:
+    planted.write(planted.rows())
+    main("trial")
+    by_processor = training()["valid_loss"]
+    planted.write(planted.rows(), device="cuda")
+    main("trial")
+    assert training()["valid_loss"] == pytest.approx(by_processor, rel=0.02)
+
+
+def test_distributed_training_on_gpus_and_on_threads_is_refused(planted) -> None:
+    planted.write(planted.rows(n=300), distributed=True)
+    with pytest.raises(UserError, match="worker processes for distributed: true\nfound   cluster"):
+        main("trial")
+    planted.write(planted.rows(n=300), distributed=True, device="cuda")
+    with pytest.raises(UserError, match="set one of the two"):
+        main("trial")
