@@ -1,16 +1,17 @@
-"""Measure and write the figures into RESULTS.md: ``python -m benchmarks.run [line] [bootstrap] [stages]``."""
+"""Measure and write the figures into RESULTS.md: ``python -m benchmarks.run [line] [bootstrap] [stages] [train]``."""
 
 import argparse
 import time
 from collections.abc import Callable
 
-from benchmarks import bench_bootstrap, bench_line, bench_stages
+from benchmarks import bench_bootstrap, bench_line, bench_stages, bench_train
 from benchmarks.report import write_block
 
 BENCHMARKS: dict[str, Callable[..., str]] = {
     "line": bench_line.main,
     "bootstrap": bench_bootstrap.main,
     "stages": bench_stages.main,
+    "train": bench_train.main,
 }
 
 
