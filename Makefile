@@ -20,8 +20,8 @@ repro: setup ## Run the whole line with DVC, then show the results
 results: setup ## Show the results, and write them into README.md
 	@$(RUN) python -m tools.results --readme
 
-test: setup ## Run the tests (minutes)
-	@$(RUN) python -m pytest $(ARGS)
+test: setup ## Run the tests (minutes), a file at a time on every core
+	@$(RUN) python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 test-slow: setup ## Run the tests that take long: simulations, whole experiments
 	@$(RUN) python -m pytest -m slow $(ARGS)

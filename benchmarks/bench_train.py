@@ -159,7 +159,8 @@ def block(contests: Sequence[Contest], runs: int, trees: int, device: str) -> st
         f"from the moment their arrays are in memory. All tell the losses of both parts after every tree.{absent}",
         conditions(seen),
         table([figure for found in contests for figure in figures(found)]),
-        "Scores on 100,000 test rows; average precision has to be no lower than plain XGBoost's:",
+        "Scores on 100,000 test rows (the stage keeps its trees up to the best round on the valid part, the peers keep "
+        "all); average precision has to be no lower than plain XGBoost's:",
         text_table(("rows", "", "AUC", "average precision"), scored, left=(1,)),
         "Published for the real airline rows by GBM-perf (github.com/szilard/GBM-perf), 2 cores, other hardware:",
         text_table(("", "1 M rows: time, AUC", "10 M rows: time, AUC"), PUBLISHED),

@@ -1,10 +1,10 @@
-"""Measure and write the figures into RESULTS.md: ``python -m benchmarks.run [line] [bootstrap] [stages] [train]``."""
+"""Measure and write the figures into RESULTS.md: ``python -m benchmarks.run [NAME …]``, all without a name."""
 
 import argparse
 import time
 from collections.abc import Callable
 
-from benchmarks import bench_bootstrap, bench_line, bench_stages, bench_train
+from benchmarks import bench_bootstrap, bench_line, bench_peers, bench_stages, bench_train
 from benchmarks.report import write_block
 
 BENCHMARKS: dict[str, Callable[..., str]] = {
@@ -12,6 +12,7 @@ BENCHMARKS: dict[str, Callable[..., str]] = {
     "bootstrap": bench_bootstrap.main,
     "stages": bench_stages.main,
     "train": bench_train.main,
+    "peers": bench_peers.main,
 }
 
 

@@ -6,9 +6,13 @@ scheduler.  Results never depend on it.
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from dask.base import compute
+from dask.callbacks import Callback
+from dask.delayed import delayed
 
 from stages.edges.log import progress
 from stages.edges.settings import ClusterSettings
@@ -16,6 +20,7 @@ from stages.edges.settings import ClusterSettings
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+BATCH = 8  # partitions for each thread that are handed to Dask's local scheduler at a time
 READY = 2  # tasks submitted and not yet collected: this many times those that are worked on
 PATIENCE_S = 5.0  # how often a wait for workers is looked after
 
@@ -52,9 +57,7 @@ def each_partition(
     caller's own.  Elsewhere, ``function``, ``items`` and results travel: closures over locks and open files cannot.
     """
     with _counted(label, len(items), unit) as advance:
-        for result in _results(function, items, cluster, label, at_once):
-            advance()
-            yield result
+        yield from _results(function, items, cluster, label, at_once, advance)
 
 
 def is_apart(cluster: ClusterSettings) -> bool:
@@ -73,25 +76,45 @@ def _results(
     cluster: ClusterSettings,
     label: str | None,
     at_once: int | None,
+    advance: Callable[[], None],
 ) -> Iterator[Result]:
     workers = min(cluster.workers, at_once or cluster.workers)
     if not items:
         return
     if cluster.kind == "threads" or label is None or is_apart(cluster):
-        yield from map(function, items) if workers == 1 else _in_threads(function, items, workers)
-    else:
-        from stages.edges.dask_client import Workers  # Dask takes a second to import
+        yield from _in_threads(function, items, workers, advance)
+        return
+    from stages.edges.dask_client import Workers  # the distributed scheduler takes a second to import
 
-        with Workers(cluster, function, label, at_once) as crew:
-            yield from collect_in_order(crew.submit, items, crew.window, crew.look_after)
+    with Workers(cluster, function, label, at_once) as crew:
+        for result in collect_in_order(crew.submit, items, crew.window, crew.look_after):
+            advance()
+            yield result
 
 
-def _in_threads(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="partition")
-    try:
-        yield from collect_in_order(lambda item: pool.submit(function, item), items, lambda: READY * workers)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # whoever stops a run must not wait for what is under way
+def _in_threads(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int, advance: Callable[[], None]
+) -> Iterator[Result]:
+    """Dask's local scheduler, some items at a time, so that results do not pile up; a single thread is this one."""
+    task = delayed(function, pure=False, traverse=False)
+    scheduler = "threads" if workers > 1 else "sync"
+    batch = BATCH * workers if workers > 1 else 1
+    for start in range(0, len(items), batch):
+        tasks = [task(item) for item in items[start : start + batch]]
+        with _Ticks(advance):
+            results: tuple[Result, ...] = compute(  # type: ignore[no-untyped-call]
+                *tasks, scheduler=scheduler, num_workers=workers, optimize_graph=False
+            )
+        yield from results
+
+
+class _Ticks(Callback):
+    def __init__(self, advance: Callable[[], None]) -> None:
+        super().__init__(posttask=self._tick)  # type: ignore[no-untyped-call]
+        self.advance = advance
+
+    def _tick(self, *_: Any) -> None:
+        self.advance()
 
 
 def collect_in_order(

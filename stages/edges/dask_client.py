@@ -290,7 +290,7 @@ def _leave_token() -> str:
     host = socket.gethostname()
     for left in TOKENS.iterdir():
         owner, _, pid = left.name.rpartition(".")[0].rpartition(".")
-        if owner == host and not _is_running(int(pid)):
+        if owner == host and pid.isdecimal() and not _is_running(int(pid)):
             left.unlink(missing_ok=True)
     token = f"{host}.{os.getpid()}.{uuid.uuid4().hex}"
     (TOKENS / token).touch()

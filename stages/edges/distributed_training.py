@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
@@ -22,7 +22,7 @@ from typing import Any
 
 import xgboost as xgb
 from distributed import Client, Future, KilledWorker, get_worker, wait
-from distributed.comm import get_address_host
+from distributed.comm.addressing import get_address_host
 from xgboost.dask import CommunicatorContext
 from xgboost.tracker import RabitTracker
 
@@ -102,11 +102,11 @@ def fit_on_workers(
         for rank, share in enumerate(shares)
     ]
     log.info("%s: training on %d workers, %s rows at most on one", name, n_workers, f"{largest.rows():,}")
-    opened.client.subscribe_topic(topic, lambda event: each_round(*event[1]))
+    opened.client.subscribe_topic(topic, lambda event: each_round(*event[1]))  # type: ignore[no-untyped-call]
     try:
         return _fit_patiently(opened.client, orders, cluster, opened.shown), n_workers
     finally:
-        opened.client.unsubscribe_topic(topic)
+        opened.client.unsubscribe_topic(topic)  # type: ignore[no-untyped-call]
 
 
 def refuse_cluster(cluster: ClusterSettings) -> None:
@@ -180,47 +180,49 @@ def _wait_for_workers(client: Client, n_workers: int) -> None:
 
 def _fit_once(client: Client, orders: Sequence[Order], addresses: Sequence[str], shown: Pass) -> Fit:
     """One attempt: the first worker runs the meeting point, all train, the first one's model is everybody's."""
-    meeting = client.submit(open_meeting, len(orders), workers=[addresses[0]], pure=False).result()
+    meeting = client.submit(open_meeting, len(orders), workers=[addresses[0]], pure=False)
+    _wait_for_all(client, [meeting], addresses[:1])
     tasks = [
-        client.submit(fit_as_worker, order, meeting, shown, workers=[address], retries=0, pure=False,
+        client.submit(fit_as_worker, order, meeting.result(), shown, workers=[address], retries=0, pure=False,
                       key=f"train-{order.rank}-{uuid.uuid4().hex}")
         for order, address in zip(orders, addresses, strict=True)
     ]  # fmt: skip
     try:
         _wait_for_all(client, tasks, addresses)
-        raw, fit = tasks[0].result()
-        return replace(fit, booster=_booster(raw))
+        raw, curve = tasks[0].result()
+        return Fit(_booster(raw), **curve)
     finally:
-        client.cancel(tasks, force=True)
+        client.cancel(tasks, force=True)  # type: ignore[no-untyped-call]
 
 
-def _wait_for_all(client: Client, tasks: Sequence[Future], addresses: Sequence[str]) -> None:
+def _wait_for_all(client: Client, tasks: Sequence[Future[Any]], addresses: Sequence[str]) -> None:
     """Return when all have ended well; an error of one ends the wait at once, and so does a worker that is gone."""
     open_tasks = list(tasks)
     while open_tasks:
         with client.as_current(), suppress(TimeoutError):
-            wait(open_tasks, timeout=LOOK_EVERY_S, return_when="FIRST_COMPLETED")
+            wait(open_tasks, timeout=LOOK_EVERY_S, return_when="FIRST_COMPLETED")  # type: ignore[no-untyped-call]
         failed = [task for task in open_tasks if task.status in ("error", "cancelled", "lost")]
         gone = sorted(set(addresses) - set(client.scheduler_info(n_workers=-1)["workers"]))
         if gone:
             raise WorkerLost(f"a worker ended while it trained: {', '.join(gone)}")
         if failed:
             with client.as_current(), suppress(TimeoutError):  # the others learn of it, and one knows the cause
-                wait(open_tasks, timeout=LOOK_EVERY_S)
+                wait(open_tasks, timeout=LOOK_EVERY_S)  # type: ignore[no-untyped-call]
             _raise_cause(open_tasks)
         open_tasks = [task for task in open_tasks if task.status != "finished"]
 
 
-def _raise_cause(tasks: Sequence[Future]) -> None:
+def _raise_cause(tasks: Sequence[Future[Any]]) -> None:
     """Raise what began it: a worker's own error, not that of those who miss it in the communicator."""
-    errors = [error for task in tasks if task.done() and (error := _error(task)) is not None]
+    ended = (task for task in tasks if task.status != "pending")
+    errors = [error for task in ended if (error := _error(task)) is not None]
     own = [error for error in errors if not isinstance(error, xgb.core.XGBoostError)]
     raise (own or errors or [WorkerLost("a worker ended while it trained")])[0]
 
 
-def _error(task: Future) -> BaseException | None:
+def _error(task: Future[Any]) -> BaseException | None:
     try:
-        error: BaseException | None = task.exception()
+        error: BaseException | None = task.exception()  # type: ignore[no-untyped-call]
     except (CancelledError, KilledWorker) as ended:
         return WorkerLost(f"a worker ended while it trained: {ended}")
     return WorkerLost(f"a worker ended while it trained: {error}") if isinstance(error, KilledWorker) else error
@@ -241,12 +243,12 @@ def _until_all_left(tracker: RabitTracker) -> None:
         tracker.wait_for()
 
 
-def fit_as_worker(order: Order, meeting: Meeting, shown: Pass) -> tuple[bytes, Fit]:
-    """Runs on every worker: the model as UBJSON, and its learning curve."""
+def fit_as_worker(order: Order, meeting: Meeting, shown: Pass) -> tuple[bytes, dict[str, Any]]:
+    """Runs on every worker: the model as UBJSON, and the rest of its `Fit`."""
     return work_checked(shown, lambda: _fit(order, meeting))
 
 
-def _fit(order: Order, meeting: Meeting) -> tuple[bytes, Fit]:
+def _fit(order: Order, meeting: Meeting) -> tuple[bytes, dict[str, Any]]:
     worker = get_worker()
 
     def tell(number: int, train_loss: float, valid_loss: float) -> None:
@@ -262,7 +264,8 @@ def _fit(order: Order, meeting: Meeting) -> tuple[bytes, Fit]:
             from_disk=order.from_disk,
             each_round=tell,
         )
-    return bytes(fit.booster.save_raw("ubj")), replace(fit, booster=None)
+    rest = {field.name: getattr(fit, field.name) for field in fields(fit) if field.name != "booster"}
+    return bytes(fit.booster.save_raw("ubj")), rest
 
 
 @contextmanager
@@ -294,4 +297,4 @@ def _booster(raw: bytes) -> xgb.Booster:
 
 
 def _addresses(client: Client, cluster: ClusterSettings) -> list[str]:
-    return sorted(client.nthreads())[: cluster.workers]
+    return sorted(client.nthreads())[: cluster.workers]  # type: ignore[no-untyped-call]

@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stages.edges.cluster import each_partition
+from stages.edges.cluster import each_partition, is_apart
 from stages.edges.code_digest import code_digest, library_versions
-from stages.edges.log import log
+from stages.edges.memory import fit_in_memory
 from stages.edges.partition_cache import open_cache, sha256_file
 from stages.edges.settings import ClusterSettings
 
@@ -52,9 +52,13 @@ def run_jobs(
     that they import, are part of the key.  With ``memory_bytes``, an upper estimate for one job, no more jobs run at
     the same time than fit in ``limit_bytes``.
     """
-    if memory_bytes is not None and jobs:
+    if memory_bytes is not None and jobs and cluster.kind != "scheduler":  # whose workers have limits of their own
         cluster = fit_in_memory(cluster, {job.name: memory_bytes(job) for job in jobs}, limit_bytes, label)
     code = code_digest(work, *uses)
+    if is_apart(cluster):
+        from stages.edges.exchange import through_exchange  # the distributed scheduler takes a second to import
+
+        work, cluster = through_exchange(work, cluster, label)
     yield from each_partition(
         partial(perform, work=work, code=code, cluster=cluster), jobs, cluster=cluster, label=label
     )
@@ -84,20 +88,3 @@ def job_key(job: Job, code: str, root: Path = Path()) -> str:
         "versions": library_versions(),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
-
-
-def fit_in_memory(cluster: ClusterSettings, estimates: dict[str, int], limit_bytes: int, label: str) -> ClusterSettings:
-    """Fewer workers, where the largest partitions at the same time would need more than the limit."""
-    needed = sorted(estimates.values(), reverse=True)
-    workers = cluster.workers
-    while workers > 1 and sum(needed[:workers]) > limit_bytes:
-        workers -= 1
-    if workers < cluster.workers:
-        log.info(
-            "%s: %d instead of %d at a time, to stay within scale.memory_limit_gib", label, workers, cluster.workers
-        )
-    if needed[0] > limit_bytes:
-        worst = max(estimates, key=estimates.__getitem__)
-        gib, limit = needed[0] / 2**30, limit_bytes / 2**30
-        log.warning("%s: %s alone may need %.1f GiB; scale.memory_limit_gib is %.1f", label, worst, gib, limit)
-    return cluster.model_copy(update={"workers": workers})

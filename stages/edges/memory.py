@@ -13,10 +13,11 @@ def fit_in_memory(
 ) -> ClusterSettings:
     """Fewer workers, where the largest partitions at the same time would need more than the limit.
 
-    ``estimates`` holds the bytes that the work on each partition may take, from above, by its name.
+    ``estimates`` holds the bytes that the work on each partition may take, from above, by its name.  The workers of a
+    scheduler have limits of their own; where they do not see the files, the work is done here.
     """
     needed = sorted(estimates.values(), reverse=True)
-    if not needed:
+    if not needed or (cluster.kind == "scheduler" and cluster.exchange is None):
         return cluster
     workers = cluster.workers
     while workers > 1 and sum(needed[:workers]) > limit_bytes:

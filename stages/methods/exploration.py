@@ -102,6 +102,7 @@ def outcome_columns(target: pl.Series, n_classes: int) -> Float:
 
 def tally_outcomes(column: pl.Series, outcomes: Float) -> Tally:
     """Add up the outcomes by value of one column; in row order, so the sums do not depend on threads."""
+    names: NDArray[Any]
     if isinstance(column.dtype, pl.Enum):
         present = column.is_not_null().to_numpy()
         codes = column.drop_nulls().to_physical().to_numpy()

@@ -183,7 +183,7 @@ def unit_counts(cells: pl.DataFrame, view: str, units: Sequence[str], n_labels: 
     keys = chosen["unit"].cast(pl.Enum(units)).to_physical().to_numpy().astype(np.int64)
     keys = (keys * n_labels + chosen["label"].to_numpy()) * len(codes) + place[code - lowest]
     counts = np.bincount(keys, weights=chosen["n"].to_numpy(), minlength=len(units) * n_labels * len(codes))
-    return codes, counts.reshape(len(units), n_labels, len(codes))
+    return codes, counts.astype(np.float64, copy=False).reshape(len(units), n_labels, len(codes))
 
 
 def fingerprint(cells: pl.DataFrame, view: str, what: dict[str, Any], label: str = "label") -> str:

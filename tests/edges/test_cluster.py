@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.edges.cluster import each_partition, map_partitions
+from stages.edges.cluster import BATCH, each_partition, map_partitions
 from stages.edges.errors import UserError
 from stages.edges.log import Progress, progress
 from stages.edges.settings import ClusterSettings
@@ -83,12 +83,13 @@ def test_results_are_handed_over_one_by_one_and_no_work_is_begun_far_ahead(n):
         begun.append(item)
         return item
 
-    results = each_partition(work, list(range(50)), cluster=workers(n), label="some")
+    results = each_partition(work, list(range(500)), cluster=workers(n), label="some")
     assert begun == []
     assert [next(results) for _ in range(5)] == list(range(5))
-    assert len(begun) <= 5 + 2 * n
+    ahead = len(begun)
+    assert ahead <= (5 if n == 1 else BATCH * n)
     results.close()
-    assert len(begun) <= 5 + 2 * n
+    assert len(begun) == ahead
 
 
 def test_a_slow_task_does_not_keep_the_others_waiting():

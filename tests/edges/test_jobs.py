@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stages.edges.jobs import Job, fit_in_memory, job_key, run_jobs
+from stages.edges.jobs import Job, job_key, run_jobs
 from stages.edges.settings import ClusterSettings
 
 CLUSTER = ClusterSettings(workers=2, training_threads=1, cache_gib=1.0)
@@ -112,11 +112,3 @@ def test_a_failure_keeps_what_was_done_before(monkeypatch):
         run(cluster=CLUSTER.model_copy(update={"workers": 1}))
     Path("in/4").write_text("4")
     assert run()[1] == ["p4"]
-
-
-@pytest.mark.parametrize(
-    ("estimates", "limit", "workers"), [((10, 10, 10), 30, 3), ((10, 10, 10), 29, 2), ((1, 19, 9), 28, 2), ((5,), 1, 1)]
-)
-def test_no_more_jobs_at_a_time_than_fit_in_memory(estimates, limit, workers):
-    cluster = CLUSTER.model_copy(update={"workers": 3})
-    assert fit_in_memory(cluster, dict(enumerate(estimates)), limit, "test").workers == workers

@@ -1,4 +1,4 @@
-"""Every installed peer does the line's own work, planted faults included; and what is told of the costs follows from them."""
+"""Every installed peer does the line's own work, planted faults included; what is told of the costs follows from them."""
 
 import importlib
 import sys

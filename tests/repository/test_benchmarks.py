@@ -199,7 +199,7 @@ def test_results_hold_figures_hardware_date_and_versions_of_every_benchmark(name
 
 def test_peers_are_short_enough_to_check_by_eye() -> None:
     for peer in (workspace.ROOT / "benchmarks").glob("peer_*.py"):
-        assert len(peer.read_text(encoding="utf-8").splitlines()) <= 120, peer.name
+        assert len(peer.read_text(encoding="utf-8").splitlines()) <= 160, peer.name
 
 
 def test_scores_of_the_synthetic_rows_are_the_same_every_time() -> None:

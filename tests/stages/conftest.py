@@ -105,7 +105,12 @@ def write_features(
     write_json(Path(f"data/selection/{DATASET}.json"), {"selected": selected, "features": features})
     sections = {"model": {**MODEL, **model}, "evaluate": {**EVALUATE, **(evaluate or {})}}
     scale = {"sample": 1.0, "max_rounds": 30, "replicates": 80, "resamples": 20, "memory_limit_gib": 1.0}
-    params = {"seed": 7, "scale": scale, "cluster": {"workers": 2, "training_threads": threads}, "datasets": {DATASET: sections}}
+    params = {
+        "seed": 7,
+        "scale": scale,
+        "cluster": {"workers": 2, "training_threads": threads},
+        "datasets": {DATASET: sections},
+    }
     Path("params.yaml").write_text(yaml.safe_dump(params))
 
 

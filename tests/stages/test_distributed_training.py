@@ -134,6 +134,7 @@ def test_workers_that_end_again_and_again_are_told_of_in_words(planted) -> None:
     change_params(cluster={"kind": "processes"})
     with pytest.raises(UserError, match="2 workers for as long as training takes"):
         fit("trial", _killer())
+    dask_client.disconnect()  # of these workers some may not come back
 
 
 @pytest.mark.slow

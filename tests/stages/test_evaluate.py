@@ -50,6 +50,7 @@ def workspace(tmp_path, monkeypatch) -> Path:
     write_params()
     return tmp_path
 
+
 SCALE = {"sample": 1.0, "max_rounds": 1, "replicates": 20, "resamples": 1, "memory_limit_gib": 1.0}
 
 
