@@ -13,11 +13,10 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.compare_peers import compare_outputs
-from benchmarks.contenders import KEPT, OURS, PEERS, Peer, Run, by_name, keep
+from benchmarks.contenders import KEPT, OURS, PEERS, Peer, Run, by_name, find_python, keep
 from benchmarks.draw_peers import draw_peers
 from benchmarks.measure import CommandFailed, measure, quiet_rounds
 from benchmarks.ontime_rules import KEY
@@ -92,25 +91,21 @@ def run_ours(arena: Arena) -> Run:
 def run_peer(arena: Arena, peer: Peer, *, compare: bool) -> Run:
     """One peer; a failure is kept as its own result, an unequal output ends everything."""
     out = arena.clone.parent / "peer"
-    command = [
-        sys.executable,
-        "-m",
-        f"benchmarks.{peer.module}",
-        str(arena.published),
-        str(out),
-        *arena.ends,
-        *peer.flags,
-    ]
+    python, version = find_python(peer.package) or (sys.executable, "")
+    script = [python, "-m", f"benchmarks.{peer.module}"]
+    command = [*script, str(arena.published), str(out), *arena.ends, *peer.flags]
     try:
         cost = measure(first_to_go(command), cwd=arena.clone, env=environment(arena.clone))
         if compare:
             for folder in OUTPUTS:
                 compare_outputs(arena.clone / "data" / folder / DATASET, out / folder, arena.months, KEY)
     except CommandFailed as error:
-        return Run(arena.rows, peer.name, failed=str(error).strip().splitlines()[-1][:200])
+        _, _, said = str(error).partition("\n")
+        last = (said.strip().splitlines() or ["ended without a word, as when memory runs out"])[-1]
+        return Run(arena.rows, peer.name, failed=last[:200])
     finally:
         shutil.rmtree(out, ignore_errors=True)
-    return Run(arena.rows, peer.name, [replace(cost, output="")], version=f"{peer.package} {version(peer.package)}")
+    return Run(arena.rows, peer.name, [replace(cost, output="")], version=f"{peer.package} {version}")
 
 
 def first_to_go(command: Sequence[str]) -> list[str]:
@@ -130,11 +125,11 @@ def main(
     with tempfile.TemporaryDirectory(prefix="plumbline-months-") as aside:
         for rows in sizes:
             months = months_from(FIRST, max(3, -(-rows // rows_a_month)))
-            peers = [peer for peer in chosen if peer.is_installed]
+            peers = [peer for peer in chosen if find_python(peer.package)]
             found += measure_size(folder or Path(aside) / "months", real, months, rows_a_month, peers, runs, patience_s)
     whole = keep(found, kept)
     draw_peers({rows: by_name(whole, rows) for rows in sorted({run.rows for run in whole})}, picture)
-    absent = [peer.name for peer in PEERS if not peer.is_installed]
+    absent = [peer.name for peer in PEERS if not find_python(peer.package)]
     return block(whole, [cost.others_cores for run in found for cost in run.costs], absent)
 
 

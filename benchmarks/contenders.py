@@ -1,8 +1,10 @@
 """Who is measured on `ontime`, what each was expected to cost, and what every run of each did cost."""
 
-import importlib.util
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from benchmarks.workspace import ROOT
 from stages.edges.files import read_json, write_json
 
 OURS, MAIN_PEER = "plumbline", "Polars, streaming"
+PEERS_PYTHON = ROOT / ".venv" / "peers" / "bin" / "python"
 KEPT = ROOT / "benchmarks" / "peers.json"
 
 
@@ -26,10 +29,17 @@ class Peer:
     had run on 3 million rows and nothing had been measured."""
     flags: tuple[str, ...] = ()
 
-    @property
-    def is_installed(self) -> bool:
-        """Whether its package can be imported here."""
-        return importlib.util.find_spec(self.package) is not None
+
+@cache
+def find_python(package: str) -> tuple[str, str] | None:
+    """The interpreter that has the package, this one or that of `make peers`, and the package's version."""
+    for python in (Path(sys.executable), PEERS_PYTHON):
+        if python.exists():
+            tell = [str(python), "-c", f"from importlib.metadata import version; print(version({package!r}))"]
+            done = subprocess.run(tell, capture_output=True, text=True)
+            if done.returncode == 0:
+                return str(python), done.stdout.strip()
+    return None
 
 
 OURS_PREDICTED = (2.0, 3.4, 1400.0)
