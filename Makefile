@@ -1,6 +1,6 @@
 # What people and CI type.  `make` alone lists the targets; each line marked ## is its own documentation.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro results test test-slow verify params lint hooks storage lock benchmark simulate clean
+.PHONY: help setup repro results test test-slow verify params lint hooks storage lock benchmark simulate peers clean
 
 # The environment of this folder comes first, so nothing needs to be activated.
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
@@ -44,11 +44,14 @@ storage: setup ## Serve an S3 remote on this machine, in .storage/ (Ctrl-C stops
 lock: ## Resolve pyproject.toml into requirements.lock again (ARGS=--upgrade for newer versions)
 	@tools/lock.sh $(ARGS)
 
-benchmark: setup ## Measure side by side and rewrite benchmarks/RESULTS.md (ARGS=line, bootstrap or stages)
+benchmark: setup ## Measure side by side and rewrite benchmarks/RESULTS.md (ARGS=line, peers, train, …)
 	@$(RUN) python -m benchmarks.run $(ARGS)
 
 simulate: setup ## Blow real months of flights up to true size, to measure scale (ARGS="--from … --to …")
 	@$(RUN) python -m tools.simulate $(ARGS)
+
+peers: setup ## Build .venv/peers: what only benchmarks run (Spark, LightGBM; 800 MB)
+	@tools/peers.sh
 
 clean: ## Remove outputs from the workspace; the DVC cache keeps them (`dvc checkout` brings them back)
 	rm -rf data models bundles reports dvc_plots .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -8,7 +8,6 @@ peer's clock starts when its arrays are there; its memory is that of its whole p
 """
 
 import argparse
-import importlib.util
 import json
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 import polars as pl
 from sklearn import metrics
 
+from benchmarks.contenders import find_python
 from benchmarks.measure import Cost, measure, quiet_rounds
 from benchmarks.report import Figure, conditions, table, text_table, write_block
 from benchmarks.synthetic_airline import DATASET, FEATURES, LEVELS, TARGET, names_of, write_airline, write_params
@@ -85,7 +85,7 @@ def peers(device: str, trees: int) -> dict[str, list[str]]:
     """The commands of the peers that are installed here, without the folder of arrays."""
     plain = ["peer_xgboost.py", "--device", device, "--rounds", str(trees)]
     found = {PLAIN: plain, QUANTILE: [*plain, "--quantile"]}
-    if device == "cpu" and importlib.util.find_spec(NEEDS[LIGHTGBM]):
+    if device == "cpu" and find_python(NEEDS[LIGHTGBM]):
         found[LIGHTGBM] = ["peer_lightgbm.py", "--rounds", str(trees)]
     return found
 
@@ -104,7 +104,13 @@ def contest(rows: int, runs: int, *, device: str = "cpu", trees: int = TREES, pa
                     cost = measure(stage_command("train", DATASET), cwd=folder, env={"PYTHONPATH": str(ROOT)})
                     found.note(stage, cost, cost.wall_s, score_stage(folder))
             for peer, (script, *options) in peers(device, trees).items():
-                command = [sys.executable, str(ROOT / "benchmarks" / script), str(folder / "arrays"), *options]
+                python = find_python(NEEDS[peer]) if peer in NEEDS else None
+                command = [
+                    python[0] if python else sys.executable,
+                    str(ROOT / "benchmarks" / script),
+                    str(folder / "arrays"),
+                    *options,
+                ]
                 cost = measure(command, cwd=folder)
                 said = json.loads(cost.output)
                 found.note(peer, cost, said.pop("seconds"), said)
@@ -150,7 +156,7 @@ def block(contests: Sequence[Contest], runs: int, trees: int, device: str) -> st
         for found in contests
         for name, scores in found.scores.items()
     ]
-    missing = [name for name, module in NEEDS.items() if not importlib.util.find_spec(module)]
+    missing = [name for name, module in NEEDS.items() if not find_python(module)]
     absent = f" Not installed, so not measured: {', '.join(missing)}." if missing else ""
     return "\n\n".join([
         "**Synthetic** rows of the shape of the airline benchmark (`benchmarks/synthetic_airline.py`): 8 features, 6 "

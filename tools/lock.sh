@@ -18,4 +18,13 @@ if grep -nE '://|^--' "$scratch/requirements.lock"; then
     exit 1
 fi
 mv "$scratch/requirements.lock" requirements.lock
+
+"$scratch/venv/bin/uv" pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+    --no-emit-index-url --no-annotate --no-header --generate-hashes -c requirements.lock \
+    --group pyproject.toml:peers -o "$scratch/peers.lock"
+if grep -nE '://|^--' "$scratch/peers.lock"; then
+    printf 'error: the lock of the peers names a host\n' >&2
+    exit 1
+fi
+mv "$scratch/peers.lock" benchmarks/requirements-peers.lock
 echo "lock: $(grep -c '^[a-z]' requirements.lock) packages; run \`make setup\` to install them"
