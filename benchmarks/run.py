@@ -4,7 +4,15 @@ import argparse
 import time
 from collections.abc import Callable
 
-from benchmarks import bench_bootstrap, bench_line, bench_peers, bench_stages, bench_train
+from benchmarks import (
+    bench_bootstrap,
+    bench_growth,
+    bench_line,
+    bench_peers,
+    bench_scale,
+    bench_stages,
+    bench_train,
+)
 from benchmarks.report import write_block
 
 BENCHMARKS: dict[str, Callable[..., str]] = {
@@ -13,6 +21,8 @@ BENCHMARKS: dict[str, Callable[..., str]] = {
     "stages": bench_stages.main,
     "train": bench_train.main,
     "peers": bench_peers.main,
+    "scale": bench_scale.main,
+    "growth": bench_growth.main,
 }
 
 
