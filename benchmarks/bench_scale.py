@@ -34,7 +34,7 @@ STAGES = ("download", "clean", "explore", "featurize", "select_features", "train
 SIZES = (10_000_000, 30_000_000, 100_000_000)
 ROUNDS = 3  # enough to see how boosting grows with the rows; predictions were written for 50
 COST_AT_MOST, MEMORY_AT_MOST, TRAIN_AT_MOST_MIB = 1.15, 1.15, 12 * 1024.0
-GROWS = "train"  # in memory: one byte per feature value, gradients and labels of every training row
+GROWS = "train"  # gradients and labels of every training row; its bins too, where they fit the memory limit
 KEPT, PICTURE = ROOT / "benchmarks" / "scale.json", ROOT / "benchmarks" / "scale.svg"
 # written down before the first run: CPU in microseconds per row and peak memory in MiB at the smallest size, and the
 # CPU per row of the largest size relative to that
@@ -153,8 +153,8 @@ def train_growth(cells: Sequence[Cell]) -> str:
     low, high = (max(cell.cost.tree_mib for cell in found[rows]) for rows in (sizes[0], sizes[-1]))
     grown = (high - low) * 2**20 / (sizes[-1] - sizes[0])
     return (
-        f"`{GROWS}` took {number(grown)} bytes more for each further row: one byte per feature value, gradients and "
-        "labels of the training rows (seven in ten)."
+        f"`{GROWS}` took {number(grown)} bytes more for each further row: label, prediction, gradients and place in "
+        "the tree of the training rows (seven in ten), and 2 to 6 bytes per feature value where bins fit into memory."
     )
 
 

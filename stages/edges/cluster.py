@@ -84,7 +84,7 @@ def _results(
     if cluster.kind == "threads" or label is None or is_apart(cluster):
         yield from _in_threads(function, items, workers, advance)
         return
-    from stages.edges.dask_client import Workers  # the distributed scheduler takes a second to import
+    from stages.edges.dask_workers import Workers  # the distributed scheduler takes a second to import
 
     with Workers(cluster, function, label, at_once) as crew:
         for result in collect_in_order(crew.submit, items, crew.window, crew.look_after):

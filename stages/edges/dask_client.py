@@ -9,38 +9,29 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import socket
 import time
-import uuid
 import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from threading import Lock
-from typing import Any, Generic, Self, TypeVar
+from typing import Any
 
 import dask
 import polars as pl
-from distributed import Client, KilledWorker, LocalCluster
-from distributed.comm.core import CommClosedError
-from distributed.protocol import pickle as travel  # how Dask sends functions; nothing of it is ever kept
+from distributed import Client, LocalCluster
 from distributed.versions import VersionMismatchWarning
 
 from stages.edges import worker_check
-from stages.edges.cluster import READY
 from stages.edges.errors import UserError
+from stages.edges.leftovers import own_name, remove_leftovers
 from stages.edges.log import log
+from stages.edges.packing import on_arrival, pack
 from stages.edges.settings import ClusterSettings
 from stages.edges.worker_check import TOKENS, Pass
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
 CONNECT_S = 10.0
 FIRST_WORKER_S = 60.0  # a scheduler may be up before its workers
-NO_WORKER_S = 300.0  # a cluster may be replacing its machines
 LOOPBACK = "127.0.0.1"
 START_ONE = "start one (docs/cluster.md), correct cluster.address, or work on this machine: `-S cluster=local`"
 PRE_SPAWN = "distributed.nanny.pre-spawn-environ"
@@ -138,90 +129,6 @@ def start_workers(cluster: ClusterSettings) -> LocalCluster:
         os.environ.update(environment)
 
 
-class Workers(Generic[Item, Result]):
-    """Submits one function for one item at a time, and says in plain words how workers fail."""
-
-    def __init__(
-        self, cluster: ClusterSettings, function: Callable[[Item], Result], label: str, at_once: int | None = None
-    ) -> None:
-        self.connection = connection(cluster)
-        own = cluster.workers if cluster.kind == "processes" else None
-        self._at_most = min((n for n in (own, at_once) if n is not None), default=None)
-        self.label = label
-        self._check = _pack(partial(worker_check.work_checked, self.connection.shown))
-        self._function = _pack(function)
-        self._executor = self.connection.client.get_executor(pure=False)  # type: ignore[no-untyped-call]
-        self._alone_since: float | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if error is not None:
-            with suppress(Exception):
-                self._executor.shutdown(wait=False)  # cancels what has not begun
-        if isinstance(error, KilledWorker):
-            raise _deadly(error) from error
-        if isinstance(error, CancelledError | CommClosedError):
-            raise _scheduler_gone(self.connection) from error
-        if isinstance(error, ModuleNotFoundError) and "stages" in str(error):
-            raise UserError(worker_check.ALIKE, f"a worker that says: {error}", worker_check.MEND) from error
-
-    def submit(self, item: Item) -> Future[Result]:
-        """Start one task; its name on the dashboard is that of the item."""
-        key = (self.label, _name_of(item), uuid.uuid4().hex)
-        with warnings.catch_warnings():  # a function that carries tables is meant to
-            warnings.filterwarnings("ignore", "Sending large graph")
-            future: Future[Result] = self._executor.submit(
-                _on_arrival(), self._check, self._function, _pack(item), key=key
-            )
-        return future
-
-    def window(self) -> int:
-        """How many tasks the scheduler may have of us at this moment; workers come and go.
-
-        A few more than the workers have threads, so that none waits for us, unless fewer shall work.
-        """
-        threads = sum(self.connection.client.nthreads().values())  # type: ignore[no-untyped-call]
-        return READY * threads if self._at_most is None or threads <= self._at_most else self._at_most
-
-    def look_after(self) -> None:
-        """Give up a scheduler that is gone, and one that has had no worker for too long."""
-        if self.connection.client.status not in ("running", "connecting"):
-            raise _scheduler_gone(self.connection)
-        if self.connection.client.nthreads():  # type: ignore[no-untyped-call]
-            self._alone_since = None
-            return
-        now = time.monotonic()
-        if self._alone_since is None:
-            log.warning("%s: no worker is left; waiting for one", self.label)
-            self._alone_since = now
-        if now - self._alone_since > NO_WORKER_S:
-            raise UserError("a worker", f"none for {NO_WORKER_S:.0f} s", "start workers and run the same command again")
-
-
-def _pack(value: Any) -> bytes:
-    packed: bytes = travel.dumps(value)  # type: ignore[no-untyped-call]
-    return packed
-
-
-def _on_arrival() -> Callable[..., Any]:
-    """A function that travels as its own code, so that a worker without ours can say so instead of ending at once."""
-
-    def unpack(check: bytes | None, *packed: bytes) -> Any:
-        from distributed.protocol.pickle import loads as load
-
-        loads: Callable[[bytes], Any] = load
-
-        def work() -> Any:
-            function, *arguments = [loads(part) for part in packed]
-            return function(*arguments)
-
-        return work() if check is None else loads(check)(work)
-
-    return unpack
-
-
 def _reach(where: LocalCluster | str) -> Client:
     try:
         with warnings.catch_warnings(), _quiet():  # versions are compared below, all of them, and in our words
@@ -260,8 +167,8 @@ def _checked(client: Client, token: str | None) -> Pass:
     wanted = worker_check.describe(token)
     with _quiet():
         versions: Any = client.get_versions()
-        question = _pack(worker_check.describe), _pack(token)
-        found = client.run(_on_arrival(), None, *question, on_error="return")
+        question = pack(worker_check.describe), pack(token)
+        found = client.run(on_arrival(), None, *question, on_error="return")
     dask_alone = {name: wanted[name] for name in ("dask", "distributed")}
     lines = [
         f"the scheduler: {line}" for line in worker_check.differences(dask_alone, versions["scheduler"]["packages"])
@@ -274,6 +181,15 @@ def _checked(client: Client, token: str | None) -> Pass:
     return Pass(tuple(wanted.items()), token)
 
 
+def _leave_token() -> str:
+    """A file that only workers in this folder see."""
+    TOKENS.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(TOKENS)
+    token = own_name()
+    (TOKENS / token).touch()
+    return token
+
+
 def _wait_for_strays(client: Client, token: str) -> None:
     """A stage that was ended may have left a task at work; it must not write over what this run is about to write."""
     told = False
@@ -282,50 +198,6 @@ def _wait_for_strays(client: Client, token: str) -> None:
             log.info("waiting for %d tasks of an earlier run that still write into this folder", strays)
             told = True
         time.sleep(0.5)
-
-
-def _leave_token() -> str:
-    """A file that only workers in this folder see; those of processes that were killed are removed."""
-    TOKENS.mkdir(parents=True, exist_ok=True)
-    host = socket.gethostname()
-    for left in TOKENS.iterdir():
-        owner, _, pid = left.name.rpartition(".")[0].rpartition(".")
-        if owner == host and pid.isdecimal() and not _is_running(int(pid)):
-            left.unlink(missing_ok=True)
-    token = f"{host}.{os.getpid()}.{uuid.uuid4().hex}"
-    (TOKENS / token).touch()
-    return token
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _deadly(error: KilledWorker) -> UserError:
-    key = error.task
-    name = key[1] if isinstance(key, tuple) and len(key) == 3 else str(key)
-    return UserError(
-        f"{name} to be worked on",
-        f"{error.allowed_failures + 1} workers that ended while they had it, the last {error.last_worker.address}",
-        "most likely it needs more memory than a worker has: fewer workers with more memory each (cluster.workers,\n"
-        "        cluster.memory_gib, or `--memory-limit` of `dask worker`); the log of the workers says more",
-    )
-
-
-def _scheduler_gone(connection: Connection) -> UserError:
-    address = connection.settings.address or "of this machine"
-    again = "start it and run the same command again: finished partitions come from the cache where there is one"
-    return UserError(f"the Dask scheduler {address}", "it is gone, and its tasks with it", again)
-
-
-def _name_of(item: Any) -> str:
-    return str(getattr(item, "name", item))[:80]
 
 
 @contextmanager

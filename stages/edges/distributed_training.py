@@ -297,4 +297,6 @@ def _booster(raw: bytes) -> xgb.Booster:
 
 
 def _addresses(client: Client, cluster: ClusterSettings) -> list[str]:
-    return sorted(client.nthreads())[: cluster.workers]  # type: ignore[no-untyped-call]
+    """Workers to train on: as many of this machine as are asked for, or all that a scheduler elsewhere has."""
+    addresses = sorted(client.nthreads())  # type: ignore[no-untyped-call]
+    return addresses if cluster.kind == "scheduler" else addresses[: cluster.workers]

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 import fsspec  # type: ignore[import-untyped]
 
 from stages.edges.cluster import READY, collect_in_order, on_this_machine
-from stages.edges.dask_client import Workers, connect
+from stages.edges.dask_client import connect
+from stages.edges.dask_workers import Workers
 from stages.edges.errors import DISK_FULL, UserError
 from stages.edges.files import whole_file
 from stages.edges.integrity import sha256_of

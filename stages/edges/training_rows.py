@@ -5,10 +5,7 @@ Pages of bins lie in ``.dvc/tmp/pages`` for as long as the training runs; the mo
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -19,6 +16,7 @@ import polars as pl
 
 from stages.edges.errors import UserError
 from stages.edges.features import FeatureTable
+from stages.edges.leftovers import own_name, remove_leftovers
 from stages.edges.log import log
 from stages.methods.boosting import Fit, fit_booster
 from stages.methods.sketch import Sketch
@@ -126,17 +124,10 @@ def refuse_without_room(rows: TrainingRows) -> None:
 def page_names() -> Iterator[str]:
     """The beginning of the names of page files, in a folder of its own that goes when the block ends."""
     PAGES.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers()
-    folder = Path(tempfile.mkdtemp(dir=PAGES, prefix=f"{socket.gethostname()}.{os.getpid()}."))
+    remove_leftovers(PAGES)
+    folder = PAGES / own_name()
+    folder.mkdir(mode=0o700)
     try:
         yield f"{folder.as_posix()}/"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove_leftovers() -> None:
-    """Pages of processes of this machine that were killed."""
-    for folder in PAGES.iterdir():
-        host, _, process = folder.name.rpartition(".")[0].rpartition(".")
-        if host == socket.gethostname() and not Path(f"/proc/{process}").exists() and Path("/proc/self").exists():
-            shutil.rmtree(folder, ignore_errors=True)

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stages.edges import dask_client, worker_check
+from stages.edges import dask_client, dask_workers, worker_check
 from stages.edges.cluster import each_partition, map_partitions
 from stages.edges.dask_client import connect, disconnect
 from stages.edges.errors import UserError
@@ -444,7 +444,7 @@ def test_a_run_waits_for_a_new_worker_when_the_last_one_is_gone_but_not_for_ever
     results = each_partition(lambda item: time.sleep(0.2), range(20), cluster=own_machines.cluster, label="wait")
     next(results)
     own_machines.stop(own_machines.started[-1])
-    monkeypatch.setattr(dask_client, "NO_WORKER_S", 1.0)
+    monkeypatch.setattr(dask_workers, "NO_WORKER_S", 1.0)
     with pytest.raises(UserError, match="start workers"):
         list(results)
 

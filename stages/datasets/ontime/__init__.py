@@ -15,7 +15,7 @@ import polars as pl
 
 from stages.datasets.contract import PARTS, Dataset, split_values
 from stages.datasets.ontime.features import FEATURES, build_context, featurize
-from stages.datasets.ontime.flights import FLIGHTS, KEY
+from stages.datasets.ontime.flights import FLIGHTS, KEY, why_unlabelled
 from stages.datasets.ontime.history import summarize
 
 
@@ -50,11 +50,6 @@ def _days(texts: Sequence[Any], names: Sequence[str]) -> list[date | None]:
     except (ValueError, TypeError):
         found = ", ".join(f"{name} {text!r}" for name, text in zip(names, texts, strict=True))
         raise ValueError(f"wanted days such as 2008-06-30; found {found}") from None
-
-
-def why_unlabelled(flights: pl.DataFrame) -> pl.Series:
-    """Cancelled and diverted flights never arrive, so they are neither late nor on time."""
-    return flights.select(pl.when(pl.col("status") != "flown").then(pl.col("status")).alias("why"))["why"]
 
 
 DATASET = Dataset(

@@ -173,6 +173,11 @@ def _first_copies(rows: pl.LazyFrame) -> pl.LazyFrame:
     return keys.lazy().select(pl.struct(KEY).is_first_distinct() | pl.any_horizontal(pl.col(KEY).is_null()))
 
 
+def why_unlabelled(flights: pl.DataFrame) -> pl.Series:
+    """Cancelled and diverted flights never arrive, so they are neither late nor on time."""
+    return flights.select(pl.when(pl.col("status") != "flown").then(pl.col("status")).alias("why"))["why"]
+
+
 FLIGHTS = Table(
     name="flights",
     columns=(*COLUMNS, LINE),
