@@ -67,5 +67,5 @@ def disk_full(error: OSError) -> UserError:
     return UserError(
         "room to write " + str(error.filename or "an output"),
         str(error),
-        "free some space (`dvc gc --workspace` drops old cache entries) and run the same command again",
+        "free some space (`dvc gc --workspace --all-tags` drops old cache entries) and run the same command again",
     )

@@ -58,3 +58,23 @@ def plots(dataset: str) -> Path:
 def report(dataset: str) -> Path:
     """The executed exploration notebook as one HTML page."""
     return Path("reports") / dataset / "explore.html"
+
+
+def results_report(dataset: str) -> Path:
+    """The results as one page: what was asked, found and may be concluded."""
+    return Path("reports") / dataset / "results.html"
+
+
+def comparisons(dataset: str) -> Path:
+    """Comparisons of revisions, each a folder; not in git."""
+    return Path("comparisons") / dataset
+
+
+def decisions(dataset: str) -> Path:
+    """Every decision about the champion, with its evidence, one JSON object a line; in git, only ever added to."""
+    return Path("registry") / f"{dataset}.jsonl"
+
+
+def studies(dataset: str) -> Path:
+    """What tuning leaves: its study and its tables; not in git."""
+    return Path("tuning") / dataset

@@ -17,6 +17,7 @@ log = logging.getLogger("plumbline")
 def start_log() -> None:
     """Send one-line messages to standard error; called by a stage's ``__main__``, never at import."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # where keys were found is no news
 
 
 class Progress:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from stages.edges.errors import UserError
 
 PARAMS = Path("params.yaml")
-SECTIONS = ("download", "clean", "featurize", "select_features", "model", "evaluate")
+SECTIONS = ("download", "clean", "featurize", "select_features", "model", "evaluate", "tune", "promote")
 RECOMPOSE = "correct it under params/ and run `make params`, or override it with `dvc exp run -S {path}=…`"
 INDENT = "\n        "  # of the second line onwards in a `UserError`
 

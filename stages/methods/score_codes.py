@@ -22,6 +22,7 @@ STEPS_PER_LOGIT = 64
 LOGIT_LIMIT = 16
 CENTRE = STEPS_PER_LOGIT * LOGIT_LIMIT
 N_CODES = 2 * CENTRE + 1
+COARSE = 16
 
 
 def code_probabilities(probabilities: NDArray[Any]) -> NDArray[np.int16]:
@@ -33,6 +34,15 @@ def code_probabilities(probabilities: NDArray[Any]) -> NDArray[np.int16]:
 def probability_of_code(codes: NDArray[Any]) -> Float:
     """The probability in the middle (in logits) of each code's interval."""
     return _sigmoid((np.asarray(codes, dtype=np.float64) - CENTRE) / STEPS_PER_LOGIT)
+
+
+def coarsen(codes: NDArray[Any], start: int) -> Int:
+    """Codes in groups of `COARSE` neighbours, each replaced by one in its middle; a group begins at ``start``.
+
+    Codes from ``start`` on stay from ``start`` on, so a decision there is the same one.
+    """
+    steps = (np.asarray(codes, dtype=np.int64) - start) // COARSE
+    return np.clip(start + steps * COARSE + COARSE // 2, 0, N_CODES - 1)
 
 
 def threshold_of_code(code: int) -> float:

@@ -196,7 +196,7 @@ def test_every_task_writes_the_same_files_with_the_same_columns(task: str) -> No
         with Path(f"plots/{DATASET}/{plot}.csv").open() as file:
             assert tuple(next(csv.reader(file))) == columns, plot
     cells, header = read_evaluation(Path(f"data/evaluation/{DATASET}.parquet"))
-    assert cells.columns == ["system", "unit", "view", "label", "code", "n"]
+    assert cells.columns == ["system", "segment", "unit", "view", "label", "code", "n"]
     first_view = cells.filter(pl.col("system") == "model")["view"][0]
     assert (
         cells.filter((pl.col("system") == "model") & (pl.col("view") == first_view))["n"].sum() == header["rows"] == 750
