@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from benchmarks import (
     bench_bootstrap,
+    bench_compare,
     bench_growth,
     bench_line,
     bench_peers,
@@ -18,6 +19,7 @@ from benchmarks.report import write_block
 BENCHMARKS: dict[str, Callable[..., str]] = {
     "line": bench_line.main,
     "bootstrap": bench_bootstrap.main,
+    "compare": bench_compare.main,
     "stages": bench_stages.main,
     "train": bench_train.main,
     "peers": bench_peers.main,
