@@ -4,6 +4,7 @@ Reads   data/features/<dataset>         rows in canonical order; manifest: task,
         data/selection/<dataset>.json   which features, and the most relevant of them
 Writes  models/<dataset>/               model.ubj, training.json, baseline.json
         plots/<dataset>/learning_curve.csv
+        dvclive/<dataset>/              only with tracking.live: curves to watch, no output of the stage
 Params  datasets.<dataset>.model, seed
 
 Beyond ``scale.memory_limit_gib`` the bins go to disk and the model stays the same.  With ``distributed: true`` the rows
@@ -14,46 +15,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Literal, cast
 
 import polars as pl
-from pydantic import Field
 
 from stages.edges import layout
 from stages.edges.errors import UserError, run_stage
 from stages.edges.features import FeatureTable, open_features, read_selection, read_sketches
-from stages.edges.files import read_json, write_csv, write_json
+from stages.edges.files import write_csv, write_json
+from stages.edges.live_curves import live_curves
 from stages.edges.log import Progress, log, progress, start_log
+from stages.edges.model_settings import ModelSettings
 from stages.edges.models import write_booster
-from stages.edges.settings import Settings, read_cluster, read_scale, read_seed, read_settings
-from stages.edges.training_rows import Share, describe_rows, fit_share, goes_to_disk, refuse_without_room
-from stages.methods.baseline import OneRule, Task, fit_one_rule, most_relevant, rule_to_json
-from stages.methods.binning import bin_column
-from stages.methods.boosting import Fit, has_device
+from stages.edges.settings import read_cluster, read_scale, read_seed, read_settings
+from stages.edges.training import fit_baseline, fit_here, refuse_absent_device
+from stages.edges.training_rows import Share
+from stages.methods.baseline import rule_to_json
+from stages.methods.boosting import Fit
 from stages.methods.seeds import child_seed
 from stages.methods.sketch import Sketch
-
-BASELINE_BINS = 32
-
-
-class ModelSettings(Settings):
-    """``datasets.<dataset>.model``: XGBoost's own names."""
-
-    max_depth: int = Field(ge=1, le=20)
-    learning_rate: float = Field(gt=0, le=1)
-    min_child_weight: float = Field(ge=0)
-    subsample: float = Field(gt=0, le=1)
-    colsample_bytree: float = Field(gt=0, le=1)
-    reg_lambda: float = Field(ge=0)
-    max_bin: int = Field(ge=2, le=65_536)
-    max_rounds: int = Field(ge=1)
-    early_stopping_rounds: int = Field(ge=1)
-    device: Literal["cpu", "cuda"] = Field("cpu", description="who grows the trees")
-    distributed: bool = Field(False, description="share the rows out among the workers of the cluster")
-
-    def for_booster(self) -> dict[str, object]:
-        """The arguments of `fit_booster` that users choose."""
-        return self.model_dump(exclude={"distributed"})
 
 
 def main(name: str) -> None:
@@ -64,11 +43,14 @@ def main(name: str) -> None:
     check_parts(features)
     sketches = read_sketches(name)
 
-    rule = fit_baseline(features, sketches)
     started = time.monotonic()
-    with progress(f"{name}: train", settings.max_rounds, "rounds") as counter:
-        fit, workers = boost(features, sketches, settings, _ticker(counter))
+    with (
+        progress(f"{name}: train", settings.max_rounds, "rounds") as counter,
+        live_curves(name, _ticker(counter)) as each_round,
+    ):
+        fit, workers = boost(features, sketches, settings, each_round)
     seconds = time.monotonic() - started
+    rule = fit_baseline(features, sketches)
 
     write_booster(layout.models(name), fit.booster)
     write_json(layout.models(name) / "baseline.json", rule_to_json(rule))
@@ -84,25 +66,16 @@ def boost(
     each_round: Callable[[int, float, float], None],
 ) -> tuple[Fit, int]:
     """The fitted booster, and how many workers it was fitted on: 0 for this process alone."""
-    cluster, seed = read_cluster(), child_seed(read_seed(), "train", features.dataset)
-    limit = read_scale().memory_limit_bytes
     whole = Share(features, features)
     if settings.distributed:
         from stages.edges.distributed_training import fit_on_workers  # Dask takes a second to import
 
         return fit_on_workers(
-            whole, sketches, settings=settings.for_booster(), cluster=cluster, seed=seed, limit_bytes=limit,
+            whole, sketches, settings=settings.for_booster(), cluster=read_cluster(),
+            seed=child_seed(read_seed(), "train", features.dataset), limit_bytes=read_scale().memory_limit_bytes,
             each_round=each_round,
         )  # fmt: skip
-    rows = describe_rows(whole, sketches, settings.max_bin)
-    from_disk = settings.device == "cpu" and goes_to_disk(rows, limit, features.dataset)
-    if from_disk:
-        refuse_without_room(rows)
-    fit = fit_share(
-        whole, settings=settings.for_booster(), threads=cluster.training_threads, seed=seed, from_disk=from_disk,
-        each_round=each_round,
-    )  # fmt: skip
-    return fit, 0
+    return fit_here(whole, sketches, settings, each_round, features.dataset), 0
 
 
 def check_device(settings: ModelSettings, name: str) -> None:
@@ -114,12 +87,7 @@ def check_device(settings: ModelSettings, name: str) -> None:
             "device: cuda; distributed training on GPUs needs NCCL, which this environment leaves out",
             f"set one of the two: `-S {path}.device=cpu` or `-S {path}.distributed=false`",
         )
-    if settings.device != "cpu" and not has_device(settings.device):
-        raise UserError(
-            f"an NVIDIA GPU that XGBoost can use, for {path}.device: {settings.device}",
-            "none on this machine",
-            f"train on the processor: `-S {path}.device=cpu`; or look at what `nvidia-smi` says",
-        )
+    refuse_absent_device(settings, name)
 
 
 def check_parts(features: FeatureTable) -> None:
@@ -152,15 +120,6 @@ def check_classes(features: FeatureTable, part: str) -> None:
             f"only {found}" if known == seen else f"labels {found}",
             f"look at datasets.{features.dataset}.featurize.split",
         )
-
-
-def fit_baseline(features: FeatureTable, sketches: Mapping[str, Sketch]) -> OneRule:
-    """The one-rule baseline on the most relevant selected feature."""
-    best = most_relevant(read_json(layout.selection(features.dataset))["features"])
-    column = features.with_columns([best])
-    bins = bin_column(best, sketches[best], column.columns[0].categories, BASELINE_BINS)
-    task = cast("Task", features.task)  # the dataset contract knows no other
-    return fit_one_rule(column.frames("train"), bins=bins, target=features.target, task=task, classes=features.classes)
 
 
 def describe(fit: Fit, features: FeatureTable, workers: int = 0) -> dict[str, object]:

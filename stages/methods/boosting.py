@@ -1,6 +1,6 @@
 """How are gradient boosted trees fitted to rows that come one partition at a time?
 
-XGBoost's `hist` method needs each feature value once, as one byte: the index of its bin.  `QuantileDMatrix` makes
+XGBoost's `hist` method needs of each feature value only the index of its bin.  `QuantileDMatrix` makes
 those from an iterator over partitions, so the rows are never all in memory as floats (Chen & Guestrin, "XGBoost",
 KDD 2016).  Beyond memory, `ExtMemQuantileDMatrix` keeps the same bins in pages on disk.  The same rows in the same
 order give the same model to the byte, for any number of threads, wherever the rows are cut into partitions, and from
@@ -73,12 +73,54 @@ class Partitions(xgb.DataIter):
         return True
 
 
-def fit_booster(
+@dataclass(frozen=True)
+class BinnedRows:
+    """Both parts as XGBoost holds them while it trains; any number of fits may use them.
+
+    Bins depend on the rows and on ``max_bin`` alone: a fit with another ``max_bin`` needs other ones.
+    """
+
+    train: xgb.DMatrix
+    valid: xgb.DMatrix
+    max_bin: int
+
+
+def bin_rows(
     train: Callable[[], Iterable[pl.DataFrame]],
     valid: Callable[[], Iterable[pl.DataFrame]],
     *,
     features: Sequence[str],
     target: str,
+    max_bin: int,
+    threads: int,
+    pages: str | None = None,
+) -> BinnedRows:
+    """Read both parts and keep their bins, in memory or, with ``pages``, on disk; see `fit_booster`."""
+    shared = {"enable_categorical": True, "max_bin": max_bin, "nthread": threads or None}
+    matrix = xgb.QuantileDMatrix if pages is None else xgb.ExtMemQuantileDMatrix
+    train_rows = matrix(Partitions(train, features, target, pages and f"{pages}train"), **shared)
+    valid_rows = matrix(Partitions(valid, features, target, pages and f"{pages}valid"), ref=train_rows, **shared)
+    return BinnedRows(train_rows, valid_rows, max_bin)
+
+
+def bin_like(
+    rows: BinnedRows,
+    frames: Callable[[], Iterable[pl.DataFrame]],
+    *,
+    features: Sequence[str],
+    target: str,
+    threads: int,
+    pages: str | None = None,
+) -> xgb.DMatrix:
+    """Other rows in the bins of ``rows``, to be scored."""
+    shared = {"enable_categorical": True, "max_bin": rows.max_bin, "nthread": threads or None}
+    matrix = xgb.QuantileDMatrix if pages is None else xgb.ExtMemQuantileDMatrix
+    return matrix(Partitions(frames, features, target, pages and f"{pages}other"), ref=rows.train, **shared)
+
+
+def boost(
+    rows: BinnedRows,
+    *,
     task: str,
     classes: int,
     max_depth: int,
@@ -87,21 +129,14 @@ def fit_booster(
     subsample: float,
     colsample_bytree: float,
     reg_lambda: float,
-    max_bin: int,
     max_rounds: int,
     early_stopping_rounds: int,
     threads: int,
     seed: int,
     each_round: Callable[[int, float, float], None],
     device: str = "cpu",
-    pages: str | None = None,
 ) -> Fit:
-    """Boost until the valid part has not improved for ``early_stopping_rounds`` rounds, or ``max_rounds`` are done.
-
-    ``train`` and ``valid`` open a pass over frames that hold ``features`` (categoricals as enums) and ``target``;
-    ``each_round`` is told the round and both losses.  With ``pages``, the beginning of file names, the bins are kept
-    on disk instead of in memory; XGBoost removes the files when it is done with them.
-    """
+    """Boost on rows that are binned already; an error raised by ``each_round`` ends the fit at once."""
     objective, metric = OBJECTIVES[task]
     parameters = {
         "objective": objective,
@@ -113,22 +148,18 @@ def fit_booster(
         "subsample": subsample,
         "colsample_bytree": colsample_bytree,
         "reg_lambda": reg_lambda,
-        "max_bin": max_bin,
+        "max_bin": rows.max_bin,
         "nthread": threads,
         "device": device,
         "seed": seed % 2**31,
         **({"num_class": classes} if task == "multiclass" else {}),
     }
-    shared = {"enable_categorical": True, "max_bin": max_bin, "nthread": threads or None}
-    matrix = xgb.QuantileDMatrix if pages is None else xgb.ExtMemQuantileDMatrix
-    train_rows = matrix(Partitions(train, features, target, pages and f"{pages}train"), **shared)
-    valid_rows = matrix(Partitions(valid, features, target, pages and f"{pages}valid"), ref=train_rows, **shared)
     losses: dict[str, dict[str, list[float]]] = {}
     booster = xgb.train(
         parameters,
-        train_rows,
+        rows.train,
         num_boost_round=max_rounds,
-        evals=[(train_rows, "train"), (valid_rows, "valid")],
+        evals=[(rows.train, "train"), (rows.valid, "valid")],
         evals_result=losses,
         early_stopping_rounds=early_stopping_rounds,
         verbose_eval=False,
@@ -141,6 +172,28 @@ def fit_booster(
         train_losses=tuple(map(float, losses["train"][metric])),
         valid_losses=tuple(map(float, losses["valid"][metric])),
     )
+
+
+def fit_booster(
+    train: Callable[[], Iterable[pl.DataFrame]],
+    valid: Callable[[], Iterable[pl.DataFrame]],
+    *,
+    features: Sequence[str],
+    target: str,
+    max_bin: int,
+    threads: int,
+    pages: str | None = None,
+    **settings: Any,
+) -> Fit:
+    """Boost until the valid part has not improved for ``early_stopping_rounds`` rounds, or ``max_rounds`` are done.
+
+    ``train`` and ``valid`` open a pass over frames that hold ``features`` (categoricals as enums) and ``target``;
+    ``each_round`` is told the round and both losses.  With ``pages``, the beginning of file names, the bins are kept
+    on disk instead of in memory; XGBoost removes the files when it is done with them.  ``settings`` are those of
+    `boost`.
+    """
+    rows = bin_rows(train, valid, features=features, target=target, max_bin=max_bin, threads=threads, pages=pages)
+    return boost(rows, threads=threads, **settings)
 
 
 class _Rounds(xgb.callback.TrainingCallback):

@@ -1,0 +1,219 @@
+"""Train and judge a model several times over, each time on days after those that it has learnt from.
+
+Reads   data/features/<dataset>          all rows of the chosen parts, and the sketches
+        data/selection/<dataset>.json    the features, in the model's order
+Writes  cross_validation/<dataset>/      cross_validation.json, .csv and .md: every metric with its interval, over all
+                                         folds and fold by fold, beside the one-rule baseline fitted to the same rows
+Params  datasets.<dataset>.model, datasets.<dataset>.evaluate, seed, scale, cluster
+
+A command, not a stage: nothing later depends on it, and it touches nothing that the line has written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from tabulate import tabulate
+
+from stages.edges.errors import UserError, plain_words, run_stage
+from stages.edges.evaluate_settings import EvaluateSettings, refuse_few_replicates
+from stages.edges.features import FeatureTable, open_features, read_selection
+from stages.edges.files import write_csv, write_json
+from stages.edges.fold_runs import Judged, judge_folds
+from stages.edges.folds import Fold, time_folds
+from stages.edges.log import log, start_log
+from stages.edges.model_settings import ModelSettings
+from stages.edges.scoring import cluster_of
+from stages.edges.settings import read_seed, read_settings
+from stages.edges.training import refuse_absent_device
+from stages.methods.binary_scores import BinaryTask
+from stages.methods.evaluated import METRICS
+from stages.methods.folded import WITHIN_FOLDS, Float, draw_within, pool, refuse_few_units
+from stages.methods.folded_words import (
+    METRIC_HEADER,
+    fold_header,
+    fold_rows,
+    long_form,
+    markdown,
+    metric_rows,
+    sentences,
+)
+from stages.methods.folds import PARTS
+from stages.methods.metrics import System, compare_systems, round_figures
+from stages.methods.seeds import child_seed
+
+FOLDER = Path("cross_validation")
+NAME = "cross_validation"
+WIDTH = 120
+
+
+def main(*arguments: str) -> None:
+    """Cross-validate one dataset; see ``--help``."""
+    options = parse(arguments)
+    name = options.dataset
+    model = read_settings(ModelSettings, name, "model")
+    judging = read_settings(EvaluateSettings, name, "evaluate")
+    refuse_few_replicates(name, judging)
+    check_model(model, name)
+    table = open_features(name, columns=read_selection(name))
+    check_table(table, options.metric)
+    folds = time_folds(table, options.parts, options.folds, options.gap)
+    with plain_words():
+        check_units(folds, judging)
+        judged = judge_folds(folds, model, judging)
+        record = describe(judged, options, judging) | {"model": model.model_dump()}
+
+    metric = options.metric or next(iter(METRICS[table.task]))
+    write_whole(FOLDER / name, record, metric)
+    show(record, metric)
+    log.info("%s: written to %s", name, FOLDER / name)
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m stages.cross_validate", description=str(__doc__).split("\n")[0])
+    parser.add_argument("dataset", help="one of the datasets in params.yaml")
+    parser.add_argument("--folds", type=int, default=5, help="how many (default: 5)")
+    parser.add_argument(
+        "--parts", type=lambda text: [part for part in text.split(",") if part], default=list(PARTS), metavar="PART,…",
+        help="parts of the split whose rows take part (default: all three; leave test out while you still choose)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--gap", type=int, default=0, help="units (days) left out before what stops and what tests (default: 0)"
+    )
+    parser.add_argument("--metric", help="the metric that is shown fold by fold (default: the first)")
+    return parser.parse_args(arguments)
+
+
+def check_model(model: ModelSettings, name: str) -> None:
+    """Refuse a device that is not there; say that the rows are not shared out."""
+    refuse_absent_device(model, name)
+    if model.distributed:
+        log.info(
+            "%s: datasets.%s.model.distributed is on; every fold is trained in this process all the same", *[name] * 2
+        )
+
+
+def check_table(table: FeatureTable, metric: str | None) -> None:
+    """Refuse to go on without features, or with a metric that the task does not have."""
+    if not table.names:
+        raise UserError(
+            f"at least one selected feature of {table.dataset}",
+            "none",
+            f"loosen the thresholds of datasets.{table.dataset}.select_features",
+        )
+    known = METRICS[table.task]
+    if metric is not None and metric not in known:
+        raise UserError(f"a metric of a {table.task} task", repr(metric), f"name one of {', '.join(known)}")
+
+
+def check_units(folds: Sequence[Fold], judging: EvaluateSettings) -> None:
+    """Refuse, before anything is trained, tests from which no interval could be drawn."""
+    resampled = cluster_of(folds[0].table, judging)
+    tests = [fold.stretches["test"] for fold in folds]
+    if resampled:
+        refuse_few_units([test.units for test in tests], judging.block, resampled)
+    else:
+        refuse_few_units([test.rows for test in tests], 1, "rows")
+
+
+def describe(judged: Sequence[Judged], options: argparse.Namespace, judging: EvaluateSettings) -> dict[str, Any]:
+    """The record: what was asked, every metric over all folds, and every fold."""
+    table = judged[0].fold.table
+    resampled = cluster_of(table, judging)
+    block = judging.block if resampled else 1
+    n_units = [len(one.tested["model"].units) for one in judged]
+    seeds = [child_seed(read_seed(), NAME, table.dataset, f"fold {one.fold.number}") for one in judged]
+    weights = draw_within(n_units, judging.replicates, seeds, block)
+    whole = {system: pool([one.tested[system] for one in judged]) for system in ("model", "baseline")}
+    rows = sum(one.fold.stretches["test"].rows for one in judged)
+    drawn = np.split(weights, np.cumsum(n_units)[:-1], axis=1)
+    return {
+        "dataset": table.dataset,
+        "question": table.question,
+        "task": table.task,
+        "scheme": "rolling origin" if table.cluster else "k-fold",
+        "cluster": table.cluster,
+        "parts": list(options.parts),
+        "gap": options.gap,
+        "features": len(table.names),
+        "resampled": resampled or "rows",
+        "units": sum(n_units),
+        "block": block,
+        "replicates": judging.replicates,
+        "level": judging.level,
+        "metrics": {
+            name: found | {"over_folds": "mean" if name in WITHIN_FOLDS else "pooled"}
+            for name, found in judge(whole, table.task, weights, judging, rows, block).items()
+        },
+        "folds": [describe_fold(one, own, judging, block) for one, own in zip(judged, drawn, strict=True)],
+    }
+
+
+def describe_fold(one: Judged, weights: Float, judging: EvaluateSettings, block: int) -> dict[str, Any]:
+    """One fold by itself: its rows, its model, its metrics."""
+    systems = {system: tested.system() for system, tested in one.tested.items()}
+    rows = {part: asdict(one.fold.stretches[part]) for part in PARTS}
+    tasks = {system: tested.task for system, tested in one.tested.items()}
+    return {
+        "fold": one.fold.number,
+        **rows,
+        "units": len(one.tested["model"].units),
+        "rounds": one.fit.best_round + 1,
+        "valid_loss": round_figures(one.fit.best),
+        **{f"{system}_threshold": round_figures(task.threshold) for system, task in tasks.items()
+           if isinstance(task, BinaryTask)},
+        "metrics": judge(systems, one.fold.table.task, weights, judging, rows["test"]["rows"], block),
+    }  # fmt: skip
+
+
+def judge(
+    systems: Mapping[str, System], task: str, weights: Float, judging: EvaluateSettings, n: int, block: int
+) -> dict[str, Any]:
+    """Every metric of the model with its interval, beside the baseline's, six significant digits of each."""
+    found: dict[str, Any] = round_figures(
+        compare_systems(
+            systems["model"], systems["baseline"], METRICS[task], weights,
+            level=judging.level, method=judging.method, n=n, block=block,
+        )
+    )  # fmt: skip
+    return found
+
+
+def write_whole(folder: Path, record: Mapping[str, Any], metric: str) -> None:
+    """All files or none: they are written aside, then take the place of those of an earlier run."""
+    aside = folder.with_name(f".{folder.name}.{uuid4().hex}.part")
+    try:
+        write_json(aside / f"{NAME}.json", record)
+        write_csv(aside / f"{NAME}.csv", long_form(record))
+        (aside / f"{NAME}.md").write_text(markdown(record, metric), encoding="utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)
+        aside.replace(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def show(record: Mapping[str, Any], metric: str) -> None:
+    """The tables and what may be said, on standard output."""
+    head, rows = fold_header(record, metric), fold_rows(record, metric)
+    tables = [
+        tabulate(metric_rows(record), METRIC_HEADER, disable_numparse=True),
+        tabulate(rows, head, disable_numparse=True),
+    ]
+    told = [textwrap.fill(line, WIDTH, subsequent_indent="  ") for line in sentences(record, metric)]
+    sys.stdout.write("\n\n".join([*tables, "\n".join(told)]) + "\n")
+
+
+if __name__ == "__main__":
+    start_log()
+    run_stage(main)
