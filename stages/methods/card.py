@@ -5,10 +5,21 @@ The sections follow Mitchell et al., "Model Cards for Model Reporting", FAT* 201
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stages.methods.numerals import count_text
+
+Results = Mapping[str, Mapping[str, Any]]
+
 BETTER, WORSE, OPEN, DESCRIPTIVE = "better", "worse", "not shown to differ", "descriptive"
+FEW_UNITS, FEW_RUNS = 20, 30
+AGAINST = {
+    BETTER: "beats the one-rule baseline",
+    WORSE: "does worse than the one-rule baseline",
+    OPEN: "has not been shown to beat the one-rule baseline",
+}
 
 
 def verdict(result: Mapping[str, Any]) -> str:
@@ -24,31 +35,36 @@ def verdict(result: Mapping[str, Any]) -> str:
     return BETTER if (low > 0) == (result["direction"] == "higher") else WORSE
 
 
-def conclusion(question: str, results: Mapping[str, Mapping[str, Any]], baseline: str) -> str:
+def verdicts(results: Results) -> dict[str, str]:
+    """The verdict on every metric that has one."""
+    return {metric: verdict(result) for metric, result in results.items() if not result.get("descriptive")}
+
+
+def conclusion(question: str, results: Results, baseline: str) -> str:
     """A few sentences: the leading metric, then how many of all metrics beat the baseline."""
+    return " ".join([f"“{question}”", *sentences(results, baseline)])
+
+
+def sentences(results: Results, baseline: str) -> list[str]:
+    """The sentences of the conclusion, without the question."""
     name, lead = next(iter(results.items()))
-    verdicts = {metric: verdict(result) for metric, result in results.items() if not result.get("descriptive")}
-    words = {
-        BETTER: "beats the one-rule baseline",
-        WORSE: "does worse than the one-rule baseline",
-        OPEN: "has not been shown to beat the one-rule baseline",
-    }[verdicts[name]]
-    better, worse, open_ = (sum(v == kind for v in verdicts.values()) for kind in (BETTER, WORSE, OPEN))
+    told = verdicts(results)
+    better, worse, open_ = (sum(v == kind for v in told.values()) for kind in (BETTER, WORSE, OPEN))
     lines = [
-        f"“{question}” On {lead['n']:,} test rows the model reaches {_name(name)} {_interval(lead)}, "
-        f"and {words} ({baseline}): {_interval_of(lead, 'baseline')}, "
+        f"On {lead['n']:,} test rows the model reaches {metric_name(name)} {_interval(lead)}, "
+        f"and {AGAINST[told[name]]} ({baseline}): {_interval_of(lead, 'baseline')}, "
         f"difference {_interval_of(lead, 'difference')}.",
-        f"Of {len(verdicts)} metrics, {better} are better than the baseline's, {worse} worse, "
+        f"Of {len(told)} metrics, {better} are better than the baseline's, {worse} worse, "
         f"and for {open_} the {100 * lead['level']:g}% interval of the difference includes zero.",
     ]
     if worse:
-        lines.append("Worse: " + ", ".join(_name(m) for m, v in verdicts.items() if v == WORSE) + ".")
+        lines.append("Worse: " + ", ".join(metric_name(m) for m, v in told.items() if v == WORSE) + ".")
     if lead.get("resampled") not in (None, "rows"):
         lines.append(
             f"The intervals resample {lead['units']} units of “{lead['resampled']}”: rows of the same "
             f"{lead['resampled']} share their luck.{_runs(lead)}"
         )
-    return " ".join(lines)
+    return lines
 
 
 def _runs(lead: Mapping[str, Any]) -> str:
@@ -56,13 +72,46 @@ def _runs(lead: Mapping[str, Any]) -> str:
     return f" They are drawn in runs of {block}, because neighbours are alike too." if block > 1 else ""
 
 
-def metrics_table(results: Mapping[str, Mapping[str, Any]]) -> str:
+def cautions(results: Results) -> list[str]:
+    """What the intervals do not cover, and how rough they are; one sentence or two each."""
+    lead = next(iter(results.values()))
+    units, block, level = lead.get("units", lead["n"]), lead.get("block", 1), f"{100 * lead['level']:g}%"
+    unit = "row" if lead.get("resampled", "rows") == "rows" else str(lead["resampled"])
+    fixed = "the rows that it was fitted to" + (
+        " and its threshold" if any("threshold" in result for result in results.values()) else ""
+    )
+    told = [
+        f"The intervals say how the figures vary with the {unit}s that happen to be in the test part.  The model with "
+        f"{fixed} is held fixed: fitting again on other rows would vary them more."
+    ]
+    if unit != "row" and units / block < FEW_RUNS:
+        drawn = f"{units} units of “{unit}”" + (f" are only {units / block:.0f} runs of {block}" if block > 1 else "")
+        told.append(
+            f"{drawn}{'' if block > 1 else ' are few'}: {level} intervals from so few are somewhat too narrow."
+            + (" Take them as rough." if units < FEW_UNITS else "")
+        )
+    n = len(verdicts(results))
+    if n > 1:
+        told.append(
+            f"{n} metrics are {n} looks at the same rows: the verdicts are given one by one, and are not corrected for "
+            "their number."
+        )
+    if any(result.get("descriptive") for result in results.values()):
+        names = ", ".join(metric_name(name) for name, result in results.items() if result.get("descriptive"))
+        told.append(
+            f"The estimate of {names} is biased upwards: it is a bound on how wrong the probabilities are, and no "
+            "ground for a verdict."
+        )
+    return told
+
+
+def metrics_table(results: Results) -> str:
     """Every metric as a Markdown table."""
     head = (
         "| metric | better is | value | interval | baseline | difference | verdict |\n|---|---|---|---|---|---|---|\n"
     )
     rows = [
-        f"| {_name(name)} | {r['direction']} | {r['value']:.4g} | {r['low']:.4g} – {r['high']:.4g} "
+        f"| {metric_name(name)} | {r['direction']} | {r['value']:.4g} | {r['low']:.4g} – {r['high']:.4g} "
         f"| {r['baseline']:.4g} | {_interval_of(r, 'difference')} | {verdict(r)} |"
         for name, r in results.items()
     ]
@@ -73,8 +122,8 @@ def inputs_table(inputs: Sequence[Mapping[str, Any]]) -> str:
     """Every input as a Markdown table."""
     head = "| input | kind | meaning | unit | seen in training |\n|---|---|---|---|---|\n"
     rows = [
-        f"| `{entry['name']}` | {entry['kind']} | {_cell(entry['about'])} | {_cell(entry['unit'])} "
-        f"| {_cell(_seen(entry))} |"
+        f"| {code(entry['name'])} | {entry['kind']} | {marked(entry['about'])} | {marked(entry['unit'])} "
+        f"| {marked(_seen(entry))} |"
         for entry in inputs
     ]
     return head + "\n".join(rows) + "\n"
@@ -83,40 +132,67 @@ def inputs_table(inputs: Sequence[Mapping[str, Any]]) -> str:
 def write_card(
     *,
     signature: Mapping[str, Any],
-    results: Mapping[str, Mapping[str, Any]],
+    results: Results,
     training: Mapping[str, Any],
     baseline_feature: str,
     dropped: Sequence[Mapping[str, Any]],
 ) -> str:
     """The whole card as Markdown."""
-    decision = ""
-    if signature.get("threshold") is not None:
-        decision = (
-            f"A row is called “{signature['classes'][1]}” from a probability of {signature['threshold']:.4g} on: the "
-            f"cheapest threshold on the valid part when a miss costs {signature['cost_of_miss']:g} and a false alarm "
-            f"{signature['cost_of_false_alarm']:g}.\n\n"
-        )
-    left_out = "".join(f"- `{feature['name']}`: {feature['reason']}\n" for feature in dropped) or "None.\n"
+    left_out = "".join(f"- {code(feature['name'])}: {marked(feature['reason'])}\n" for feature in dropped) or "None.\n"
+    cautious = "".join(f"- {marked(line)}\n" for line in cautions(results))
     return (
-        f"# Model card: {signature['dataset']}\n\n"
-        f"## Conclusion\n{conclusion(signature['question'], results, f'`{baseline_feature}` alone')}\n\n"
-        f"## What it is\nGradient boosted trees (XGBoost {signature['xgboost']}, {training['best_round'] + 1} rounds) "
-        f"on {training['features']} features, fitted to {training['rows']['train']:,} rows; the number of rounds was "
-        f"chosen on {training['rows']['valid']:,} later or held-out ones.\n\n{decision}"
+        f"# Model card: {marked(signature['dataset'])}\n\n"
+        f"## Conclusion\n{conclusion(marked(signature['question']), results, f'{code(baseline_feature)} alone')}\n\n"
+        f"## What it is\n{fitted(signature['xgboost'], training)}\n\n{decides(signature)}"
         f"## Test results\n{metrics_table(results)}\n"
         f"## Use\n`python -m stages.predict bundles/{signature['dataset']} rows.csv` scores rows that hold the inputs "
         "below; `example.csv` holds some to start from.\n\n"
         f"## Inputs\n{inputs_table(signature['inputs'])}\n"
         f"## Left out\n{left_out}\n"
-        "## Limits\nThe figures hold for rows like those of the test part.  A category that training never saw is "
-        "refused, or scored as missing with `--unknown missing`; a number outside its range is scored like the nearest "
-        "one that training saw, with a warning.  `reference.json` holds the distribution of every input over the "
-        "training rows, to tell when new rows have drifted away from it.\n"
+        "## Limits\n"
+        "- The figures hold for rows like those of the test part; of other times and places they say nothing.\n"
+        f"{cautious}"
+        "- A category that training never saw is refused, or scored as missing with `--unknown missing`; a number "
+        "outside its range is scored like the nearest one that training saw, with a warning.\n"
+        "- `reference.json` holds the distribution of every input over the training rows, to tell when new rows have "
+        "drifted away from it.\n"
     )
 
 
-def _name(metric: str) -> str:
+def fitted(xgboost: str, training: Mapping[str, Any]) -> str:
+    """What kind of model, and which rows it was fitted to."""
+    return (
+        f"Gradient boosted trees (XGBoost {xgboost}, {training['best_round'] + 1} rounds) on {training['features']} "
+        f"features, fitted to {count_text(training['rows']['train'])} rows; the number of rounds was chosen on "
+        f"{count_text(training['rows']['valid'])} later or held-out ones."
+    )
+
+
+def decides(signature: Mapping[str, Any]) -> str:
+    """From which probability on the answer is yes; empty where nothing is decided."""
+    if signature.get("threshold") is None:
+        return ""
+    return (
+        f"A row is called “{marked(signature['classes'][1])}” from a probability of {signature['threshold']:.4g} on: "
+        f"the cheapest threshold on the valid part when a miss costs {signature['cost_of_miss']:g} and a false alarm "
+        f"{signature['cost_of_false_alarm']:g}.\n\n"
+    )
+
+
+def metric_name(metric: str) -> str:
+    """For people: ROC-AUC, log loss."""
     return metric.replace("_", " ").replace("roc auc", "ROC-AUC")
+
+
+def marked(text: str) -> str:
+    """A text of the data as Markdown that shows it and does nothing else, in a table cell too."""
+    special = r"([\\`*<>|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|\](?=[(\[:]))"  # what would set, link or end a cell
+    return re.sub(special, r"\\\1", text.replace("&", "&amp;")).replace("\n", " ")
+
+
+def code(name: str) -> str:
+    """A name of the data set as code; a bar is escaped for tables, and what would end the code is replaced."""
+    return f"`{name.replace('`', '′').replace('|', chr(92) + '|')}`"
 
 
 def _interval(result: Mapping[str, Any]) -> str:
@@ -127,10 +203,6 @@ def _interval_of(result: Mapping[str, Any], what: str) -> str:
     sign = "+" if what == "difference" else ""
     value, low, high = (f"{result[key]:{sign}.4g}" for key in (what, f"{what}_low", f"{what}_high"))
     return f"{value} [{low}, {high}]"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def _seen(entry: Mapping[str, Any]) -> str:

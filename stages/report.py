@@ -1,0 +1,190 @@
+"""Tell what came out: one page and one model card that a colleague can read without running anything.
+
+Reads   metrics/<dataset>/clean.json, test.json     where the rows went, every metric with its interval
+        plots/<dataset>/*.csv                        curves, calibration, confusion, classes, learning curve
+        data/selection/<dataset>.json                which features, and why
+        data/evaluation/<dataset>.parquet            the resampling table: segments, months, cost of every threshold
+        models/<dataset>, data/features/<dataset>    the model on a sample of the test rows: effects of the features
+        templates/results/                           the page around it
+Writes  reports/<dataset>/results.html               one file that needs no network and no script
+        reports/<dataset>/card.md                    the same in short, as Markdown
+Owes    the same bytes for the same inputs, whatever the number of threads
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import xgboost as xgb
+
+from stages.edges import layout
+from stages.edges.errors import UserError, plain_words, run_stage
+from stages.edges.evaluations import read_evaluation
+from stages.edges.features import FeatureTable, open_features, read_selection
+from stages.edges.files import read_json, whole_file
+from stages.edges.log import log, start_log
+from stages.edges.models import read_booster
+from stages.edges.settings import read_cluster
+from stages.methods.binary_scores import BinaryTable
+from stages.methods.bootstrap import draw_weights
+from stages.methods.cost_curve import cost_curve
+from stages.methods.dependence import depend_on
+from stages.methods.effects import (
+    Int,
+    Sample,
+    contributions,
+    mean_effects,
+    outputs_of,
+    sample_size,
+    sampled_places,
+)
+from stages.methods.evaluated import system_of, units_of
+from stages.methods.evaluation_plots import COLUMNS
+from stages.methods.resampling import deal_rows, number_units
+from stages.methods.results_card import write_results_card
+from stages.methods.results_facts import Effects, Facts
+from stages.methods.results_page import write_page
+from stages.methods.results_words import headline
+from stages.methods.segment_results import judge_segments
+
+TEMPLATES = Path("templates/results")
+CLOSELY = 6  # features whose dependence is drawn
+TEXTS = {"metric", "direction", "class", "actual", "predicted", "part", "feature", "decision"}
+PLOTS = (*(name for name in COLUMNS if name != "intervals"), "learning_curve")
+
+
+def main(name: str) -> None:
+    """Report on the dataset ``name``."""
+    start = time.monotonic()
+    facts = gather_facts(name)
+    templates = {path.name: path.read_text(encoding="utf-8") for path in sorted(TEMPLATES.iterdir())}
+    page = layout.results_report(name)
+    for path, text in ((page, write_page(facts, templates)), (page.with_name("card.md"), write_results_card(facts))):
+        with whole_file(path) as aside:
+            aside.write_text(text, encoding="utf-8")
+    log.info("%s: %s; see %s (%.1f s)", name, headline(facts), page, time.monotonic() - start)
+
+
+def gather_facts(name: str) -> Facts:
+    """Everything that the report tells."""
+    table = open_features(name, columns=read_selection(name))
+    results = read_json(layout.metrics(name) / "test.json")
+    cells, header = read_evaluation(layout.evaluation(name))
+    refuse_other_run(name, results, header)
+    units, level = units_of(cells), header["level"]
+    with plain_words():
+        weights = draw_weights(len(units), header["replicates"], header["seed"], header["block"])
+        segments = judge_segments(cells, header, weights, level)
+        model = system_of(cells, header).table
+        costs = cost_curve(model, weights, level) if isinstance(model, BinaryTable) else None
+    sample = draw_sample(table, read_booster(layout.models(name), read_cluster().training_threads), header, units)
+    every = mean_effects(sample, weights, level)
+    strongest = [effect.name for effect in every[:CLOSELY] if effect.value > 0]
+    closely = [depend_on(sample, feature, output, weights, level)
+               for feature, output in zip(strongest, outputs_of(sample, strongest), strict=True)]  # fmt: skip
+    return Facts(
+        dataset=name, question=table.question, task=table.task, target=table.target, classes=table.classes,
+        columns={c.name: {"about": c.about, "unit": c.unit, "kind": c.kind} for c in every_column(name)},
+        parts={part: table.rows(part) for part in ("train", "valid", "test")},
+        clean=read_json(layout.metrics(name) / "clean.json"), selection=read_json(layout.selection(name)),
+        training=read_json(layout.models(name) / "training.json"),
+        baseline=read_json(layout.models(name) / "baseline.json")["bins"]["name"],
+        results=results, plots={plot: read_plot(layout.plots(name) / f"{plot}.csv") for plot in PLOTS}, units=units,
+        segments=segments, costs=costs, effects=Effects(every, closely, len(sample.inputs), len(units)),
+        unseen=count_unseen(table), xgboost=xgb.__version__,
+    )  # fmt: skip
+
+
+def every_column(name: str) -> tuple[Any, ...]:
+    """All features of the dataset, selected or not."""
+    return open_features(name).columns
+
+
+def refuse_other_run(name: str, results: dict[str, Any], header: dict[str, Any]) -> None:
+    """Stop when metrics and resampling table were not written together."""
+    lead = next(iter(results.values()), None)
+    table = {"n": header["rows"], "units": header["units"], "level": header["level"]}
+    found = {key: lead.get(key) for key in table} if lead else {}
+    if found != table:
+        path = layout.metrics(name) / "test.json"
+        raise UserError(
+            f"{path} and {layout.evaluation(name)} of one run of evaluate", f"{found} and {table}",
+            f"run `dvc repro evaluate@{name}`, or `dvc checkout`",
+        )  # fmt: skip
+
+
+def read_plot(path: Path) -> pl.DataFrame:
+    """A table behind a plot: names as text, everything else as numbers."""
+    if not path.exists():
+        raise UserError(f"the table {path}", "no such file", "run `dvc repro`, or `git checkout` it")
+    table = pl.read_csv(path, infer_schema=False)
+    texts = [column for column in table.columns if column in TEXTS]
+    if path.stem == "calibration":
+        texts = []  # its "predicted" is a probability
+    return table.with_columns(pl.exclude(texts).cast(pl.Float64))
+
+
+def draw_sample(table: FeatureTable, booster: xgb.Booster, header: dict[str, Any], units: list[str]) -> Sample:
+    """SHAP values of a sample of the test rows, one partition at a time."""
+    if list(booster.feature_names or table.names) != table.names:
+        found = ", ".join(booster.feature_names or [])
+        raise UserError(f"a model of the features {', '.join(table.names)}", found, "run `dvc repro`")
+    place = {unit: k for k, unit in enumerate(units)}
+    outputs = len(table.classes) if table.task == "multiclass" else 1
+    values, inputs, numbers = [], [], []
+    for chosen, unit_labels, unit_places in sampled_rows(table, header, sample_size(outputs, len(table.names))):
+        rows = chosen.select(table.names)
+        values.append(contributions(booster, rows)[:, :, :-1])
+        inputs.append(rows)
+        numbers.append(np.array([place[unit] for unit in unit_labels], dtype=np.int64)[unit_places])
+    return Sample(np.concatenate(values), pl.concat(inputs), np.concatenate(numbers), len(units))
+
+
+def sampled_rows(
+    table: FeatureTable, header: dict[str, Any], size: int
+) -> Iterator[tuple[pl.DataFrame, list[str], Int]]:
+    """Sampled rows of each partition, the names of its units, and each row's place among those."""
+    column = None if header["resampled"] == "rows" else str(header["resampled"])
+    first, total = 0, table.rows("test")
+    for frame in table.frames("test", extra=[column] if column else []):
+        chosen = sampled_places(first, len(frame), total, size)
+        if column:
+            names, units = number_units(frame[column])
+        else:
+            units = deal_rows(first, len(frame), total)
+            names = [f"{unit:04d}" for unit in range(int(units.max()) + 1)]
+        first += len(frame)
+        if len(chosen):
+            yield frame[chosen], names, units[chosen]
+
+
+def count_unseen(table: FeatureTable) -> int:
+    """Test rows that hold a category which training never saw, in any feature of the model."""
+    unseen = [
+        pl.col(c.name).is_not_null() & ~pl.col(c.name).cast(pl.String).is_in(list(c.categories))
+        for c in table.columns
+        if c.kind == "categorical"
+    ]
+    if not unseen:
+        return 0
+    rows = (pl.col("part") == "test") & pl.col(table.target).is_not_null()
+    return sum(
+        int(
+            pl.scan_parquet(table.folder / f"{partition}.parquet")
+            .filter(rows)
+            .select(pl.any_horizontal(unseen).sum())
+            .collect()
+            .item()
+        )
+        for partition in table.partition_names("test")
+    )
+
+
+if __name__ == "__main__":
+    start_log()
+    run_stage(main)
