@@ -1,12 +1,17 @@
 # What people and CI type.  `make` alone lists the targets; each line marked ## is its own documentation.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro results test test-slow verify params lint hooks storage lock benchmark simulate peers clean
+.PHONY: help setup repro results compare ranking tune cross-validate promote rollback test test-slow verify params lint hooks \
+	storage lock benchmark simulate peers tracking clean
+
+A ?= main
+B ?= workspace
+DATASET ?= nycflights
 
 # The environment of this folder comes first, so nothing needs to be activated.
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/requirements.lock ## Build .venv from requirements.lock (only when it has changed)
 
@@ -19,6 +24,24 @@ repro: setup ## Run the whole line with DVC, then show the results
 
 results: setup ## Show the results, and write them into README.md
 	@$(RUN) python -m tools.results --readme
+
+compare: setup ## Compare two revisions (A=main B=my-exp), with an interval and a test for every metric
+	@$(RUN) python -m stages.compare $(A) $(B) $(ARGS)
+
+ranking: setup ## Rank every experiment against the baseline, corrected for looking at many (ARGS="--baseline main")
+	@$(RUN) python -m stages.compare --all $(ARGS)
+
+tune: setup ## Search for better settings of the model (DATASET=nycflights); stop it and go on whenever you like
+	@$(RUN) python -m stages.tune $(DATASET) $(ARGS)
+
+cross-validate: setup ## Train and judge on folds in order of time (DATASET=nycflights, ARGS="--folds 5")
+	@$(RUN) python -m stages.cross_validate $(DATASET) $(ARGS)
+
+promote: setup ## Make a revision the champion if it is shown to be better (C=my-exp, DATASET=nycflights)
+	@$(RUN) python -m stages.promote $(C) --dataset $(DATASET) $(ARGS)
+
+rollback: setup ## Make the champion before this one the champion again (DATASET=nycflights)
+	@$(RUN) python -m stages.promote --rollback --dataset $(DATASET) $(ARGS)
 
 test: setup ## Run the tests (minutes), a file at a time on every core
 	@$(RUN) python -m pytest --numprocesses auto --dist loadfile $(ARGS)
@@ -53,5 +76,8 @@ simulate: setup ## Blow real months of flights up to true size, to measure scale
 peers: setup ## Build .venv/peers: what only benchmarks run (Spark, LightGBM; 800 MB)
 	@tools/peers.sh
 
+tracking: setup ## Build .venv/tracking: an MLflow server (ARGS=serve starts it)
+	@tools/tracking.sh $(ARGS)
+
 clean: ## Remove outputs from the workspace; the DVC cache keeps them (`dvc checkout` brings them back)
-	rm -rf data models bundles reports dvc_plots .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf data models bundles reports comparisons cross_validation dvc_plots .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -3,6 +3,8 @@
 Reads   models/<dataset>, data/features/<dataset>, data/selection/<dataset>.json, metrics/<dataset>/test.json
 Writes  bundles/<dataset>/   model.ubj, signature.json, reference.json, example.csv, README.md, manifest.json
 Params  datasets.<dataset>.evaluate (the costs behind the threshold)
+
+With ``tracking.mlflow``, the run is shown in MLflow as well; a server that does not answer costs a warning.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from stages.edges.files import read_json, write_csv, write_json
 from stages.edges.log import log, start_log
 from stages.edges.models import MODEL, predict, read_booster
 from stages.edges.settings import read_params
+from stages.edges.tracking import mirror_after
 from stages.methods.card import conclusion, write_card
 from stages.methods.signature import fit_rows
 from stages.methods.sketch import NumberSketch, Sketch, sketch_to_json
@@ -56,6 +59,7 @@ def main(name: str) -> None:
         seal(folder)
         check_scores(features, booster, rows, open_bundle(folder).booster, signature)
     log.info("%s: %s", name, conclusion(features.question, results, f"{baseline} alone"))
+    mirror_after(name)
 
 
 def describe(

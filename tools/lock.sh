@@ -19,12 +19,20 @@ if grep -nE '://|^--' "$scratch/requirements.lock"; then
 fi
 mv "$scratch/requirements.lock" requirements.lock
 
-"$scratch/venv/bin/uv" pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
-    --no-emit-index-url --no-annotate --no-header --generate-hashes -c requirements.lock \
-    --group pyproject.toml:peers -o "$scratch/peers.lock"
-if grep -nE '://|^--' "$scratch/peers.lock"; then
-    printf 'error: the lock of the peers names a host\n' >&2
-    exit 1
-fi
-mv "$scratch/peers.lock" benchmarks/requirements-peers.lock
+# The environments beside it, each with a lock of its own: group, file, and what else `uv` is told.
+lock_group() {
+    local group=$1 lock=$2
+    shift 2
+    cp "$lock" "$scratch/$group.lock" 2>/dev/null || true
+    "$scratch/venv/bin/uv" pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+        --no-emit-index-url --no-annotate --no-header --generate-hashes \
+        --group "pyproject.toml:$group" "$@" -o "$scratch/$group.lock"
+    if grep -nE '://|^--' "$scratch/$group.lock"; then
+        printf 'error: the lock of %s names a host\n' "$group" >&2
+        exit 1
+    fi
+    mv "$scratch/$group.lock" "$lock"
+}
+lock_group peers benchmarks/requirements-peers.lock -c requirements.lock "$@"
+lock_group tracking tools/requirements-tracking.lock "$@" # MLflow wants older versions: hence no `-c`
 echo "lock: $(grep -c '^[a-z]' requirements.lock) packages; run \`make setup\` to install them"
