@@ -74,6 +74,7 @@ def terminal_text(results: Mapping[str, Mapping[str, Any]]) -> str:
     names = next(iter(results)) if len(results) == 1 else f"{{{','.join(results)}}}"
     where = {
         f"metrics/{names}/test.json": "every metric",
+        f"reports/{names}/results.html": "question, answer, evidence and limits",
         f"reports/{names}/explore.html": "the data in pictures",
         "dvc plots show": "curves, calibration and relevance as one page",
     }
