@@ -17,7 +17,14 @@ from stages.edges.comparison_files import CSV, FOREST, JSON, MARKDOWN, Result, d
 from stages.edges.errors import UserError, plain_words, run_stage
 from stages.edges.experiments import started_elsewhere, waiting_experiments
 from stages.edges.log import log, start_log
-from stages.edges.revision_tables import changes_between, evaluated_datasets, open_table, read_table
+from stages.edges.revision_tables import (
+    changes_between,
+    evaluated_datasets,
+    is_outdated,
+    open_table,
+    read_table,
+    refuse_outdated,
+)
 from stages.edges.revisions import Revision, default_reference, experiments_of, resolve
 from stages.methods import comparison_tables, ranking_tables
 from stages.methods.comparison_words import Comparison, Drawn, Side
@@ -40,6 +47,7 @@ A revision is a commit, a branch, a tag, a DVC experiment, or `workspace`.
 """
 SAME_TABLE = "the same resampling table as the baseline"
 NO_TABLE = "no resampling table of the dataset"
+OUTDATED = "its table is from before its model was trained"
 
 
 def main(*arguments: str) -> None:
@@ -156,6 +164,8 @@ def choose_datasets(revisions: Sequence[Revision], asked: Sequence[str]) -> tupl
 
 def compare_dataset(a: Revision, b: Revision, dataset: str, left_out: list[str], options: argparse.Namespace) -> Result:
     """One dataset: every metric, and segments when they are asked for."""
+    for revision in (a, b):
+        refuse_outdated(revision, dataset)
     raw = read_table(a, dataset), read_table(b, dataset)
     tables = open_table(raw[0], a, dataset), open_table(raw[1], b, dataset)
     metrics = metrics_of(tables[0].header, options.metric)
@@ -260,6 +270,8 @@ def experiment_table(experiment: Revision, dataset: str, baseline: bytes) -> Eva
     """The table of an experiment; a reason where there is none to compare."""
     if dataset not in evaluated_datasets(experiment):
         return NO_TABLE
+    if is_outdated(experiment, dataset):
+        return OUTDATED
     raw = read_table(experiment, dataset)
     return SAME_TABLE if raw == baseline else open_table(raw, experiment, dataset)
 

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from stages.edges import decision_log, layout, registry
-from stages.edges.contenders import Contender, fetch_bundle, open_contender
+from stages.edges.contenders import Contender, fetch_bundle, open_contender, refuse_outdated_bundle
 from stages.edges.contest import PromoteSettings, weigh
 from stages.edges.decision_log import Entry
 from stages.edges.errors import UserError, plain_words, run_stage
@@ -185,6 +185,7 @@ def judge(dataset: str, revision: Revision, reigning: Registered | None, *, repl
         refuse_metric(settings.metric, METRICS[table.task], dataset)
         rows = survey(table, evaluation, settings.last_units)
         refuse_few_units(rows, evaluation.block, f"datasets.{dataset}.promote")
+        refuse_outdated_bundle(revision, dataset)
         candidate = open_contender("candidate", revision, table, Path(folder), threads)
         champion = open_champion(reigning, table, Path(folder), threads, replace_broken=replace_broken)
         ruling, evidence = weigh(champion, candidate, rows, settings, evaluation)

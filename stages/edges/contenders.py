@@ -23,7 +23,7 @@ from stages.edges.evaluations import parse_evaluation
 from stages.edges.features import FeatureTable
 from stages.edges.models import predict
 from stages.edges.recent_rows import RecentRows, as_stored
-from stages.edges.revisions import Revision, fetch_folder, read_output
+from stages.edges.revisions import Revision, fetch_folder, outdated_stages, read_output
 from stages.edges.scoring import choose_workers, score_test
 from stages.edges.settings import ClusterSettings
 from stages.methods.binary_scores import BinaryTask
@@ -75,6 +75,17 @@ def open_contender(label: str, revision: Revision, table: FeatureTable, folder: 
     bundle = fetch_bundle(label, revision, table.dataset, folder, threads)
     _refuse_other_signature(label, bundle.signature, table)
     return Contender(label, revision, bundle)
+
+
+def refuse_outdated_bundle(revision: Revision, dataset: str) -> None:
+    """Stop at a candidate whose bundle holds another model than the one that it trained."""
+    line = [f"{stage}@{dataset}" for stage in ("train", "evaluate", "package")]
+    if stale := [name for name in line if name in outdated_stages(revision, dataset)]:
+        raise UserError(
+            f"the bundle of the model of {revision.label}",
+            f"an earlier one: {', '.join(stale)} not run since what is read there was made again",
+            f"run the experiment again with the target package@{dataset} (`dvc exp run … package@{dataset}`)",
+        )
 
 
 def fetch_bundle(label: str, revision: Revision, dataset: str, folder: Path, threads: int = 0) -> Bundle:

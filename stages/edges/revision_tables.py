@@ -9,7 +9,7 @@ from typing import Any
 from stages.edges import layout
 from stages.edges.errors import UserError
 from stages.edges.evaluations import parse_evaluation
-from stages.edges.revisions import Revision, outputs_under, params_of, read_output, recorded_params
+from stages.edges.revisions import Revision, outdated_stages, outputs_under, params_of, read_output, recorded_params
 from stages.methods.comparisons import Evaluation
 from stages.methods.parameter_changes import Change, changed_parameters, differing
 
@@ -27,6 +27,21 @@ def evaluated_datasets(revision: Revision) -> list[str]:
 def read_table(revision: Revision, dataset: str) -> bytes:
     """The file as it is."""
     return read_output(revision, layout.evaluation(dataset))
+
+
+def is_outdated(revision: Revision, dataset: str) -> bool:
+    """Whether the table is that of an earlier model than the one of this revision."""
+    return f"evaluate@{dataset}" in outdated_stages(revision, dataset)
+
+
+def refuse_outdated(revision: Revision, dataset: str) -> None:
+    """Stop at a table that tells of another model than the revision's."""
+    if is_outdated(revision, dataset):
+        raise UserError(
+            f"the resampling table of the model of {dataset} at {revision.label}",
+            f"one from before that model was trained: evaluate@{dataset} has not been run since",
+            f"run `dvc repro evaluate@{dataset}` there, or the experiment again with that target",
+        )
 
 
 def open_table(raw: bytes, revision: Revision, dataset: str) -> Evaluation:

@@ -103,6 +103,18 @@ def recorded_params(revision: Revision, dataset: str) -> dict[str, Any]:
     return {path: value for stage in own for path, value in stage.get("params", {}).get(str(PARAMS), {}).items()}
 
 
+def outdated_stages(revision: Revision, dataset: str) -> list[str]:
+    """Stages of a dataset that ran before what they read was made again, as where a run named an earlier stage."""
+    stages = _stages(revision)
+    made = {out["path"]: out.get("md5") for stage in stages.values() for out in stage.get("outs", [])}
+    return [
+        name
+        for name, stage in stages.items()
+        if name.endswith(f"@{dataset}")
+        and any(made.get(dep["path"], dep.get("md5")) != dep.get("md5") for dep in stage.get("deps", []))
+    ]
+
+
 def read_output(revision: Revision, path: PurePath | str) -> bytes:
     """One file of a revision, whoever keeps it: the workspace, git, DVC's cache or its remote."""
     path = PurePath(path)

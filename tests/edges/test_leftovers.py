@@ -11,6 +11,7 @@ import pytest
 
 from stages.edges.leftovers import own_name, remove_leftovers
 
+ROOT = Path(__file__).parents[2]
 LEAVE = """\
 import sys, time
 from pathlib import Path
@@ -28,7 +29,8 @@ time.sleep(600)
 @pytest.fixture
 def other(tmp_path: Path):
     """A process of this machine that keeps a file and a folder in ``tmp_path`` for as long as it runs."""
-    process = subprocess.Popen([sys.executable, "-c", LEAVE, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", LEAVE, str(tmp_path)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "left\n"
     yield process
     process.kill()

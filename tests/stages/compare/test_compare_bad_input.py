@@ -167,3 +167,13 @@ def test_a_clone_without_the_cache_says_how_to_get_the_tables(history: Path, tmp
     shutil.rmtree(".dvc/cache")
     with pytest.raises(UserError, match=r"not in the cache; the remote: .*no remote"):
         compare.main("main", "better", "--dataset", "flights")
+
+
+def test_a_table_from_before_its_model_was_trained_is_refused(history: Path) -> None:
+    """As after an experiment that named an earlier stage than `evaluate`."""
+    lock = yaml.safe_load(Path("dvc.lock").read_text())
+    lock["stages"]["train@flights"] = {"cmd": "t", "outs": [{"path": "models/flights", "hash": "md5", "md5": "b" * 32}]}
+    lock["stages"]["evaluate@flights"]["deps"] = [{"path": "models/flights", "hash": "md5", "md5": "a" * 32}]
+    Path("dvc.lock").write_text(yaml.safe_dump(lock))
+    with pytest.raises(UserError, match="one from before that model was trained: evaluate@flights has not been run"):
+        compare.main("better", "workspace", "--dataset", "flights")

@@ -220,3 +220,18 @@ def test_every_shipped_metric_of_decision_is_one_that_can_decide() -> None:
         settings = yaml.safe_load((ROOT / f"params/promote/{task}.yaml").read_text())
         promote.PromoteSettings.model_validate(settings)
         refuse_metric(settings["metric"], METRICS[task], "any")
+
+
+def test_a_candidate_whose_bundle_holds_an_earlier_model_is_refused(undecided, told, tools) -> None:
+    """An experiment that named an earlier stage than `package` leaves the bundle of the commit it started from."""
+    lock = yaml.safe_load(Path("dvc.lock").read_text())
+    lock["stages"]["train@trial"] = {"cmd": "t", "outs": [{"path": "models/trial", "hash": "md5", "md5": "b" * 32}]}
+    lock["stages"]["package@trial"] = {"cmd": "p", "deps": [{"path": "models/trial", "hash": "md5", "md5": "a" * 32}]}
+    Path("dvc.lock").write_text(yaml.safe_dump(lock))
+    tools.git("commit", "-qam", "train alone")
+    with pytest.raises(UserError, match=r"an earlier one: package@trial not run since"):
+        told("main")
+    lock["stages"]["package@trial"]["deps"][0]["md5"] = "b" * 32
+    Path("dvc.lock").write_text(yaml.safe_dump(lock))
+    tools.git("commit", "-qam", "and packaged")
+    assert "first" in told("main", "--dry-run")
