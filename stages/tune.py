@@ -1,0 +1,232 @@
+"""Search for better settings of one dataset's model, and run the best as one experiment.
+
+Reads   data/features/<dataset>         rows of the train and the valid part, never of the test part
+        data/selection/<dataset>.json
+Writes  tuning/<dataset>/               study.db, trials.csv, study.svg; not in git
+        params/model/tuned_<dataset>.yaml, and a DVC experiment, when a trial beats the present settings
+Params  datasets.<dataset>.tune, .model, .evaluate (costs of mistakes), seed
+
+A command, not a stage.  Killed at any moment it goes on where it was when it is started again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Sequence
+from math import isfinite
+from statistics import fmean
+
+import optuna
+from optuna.storages import RDBStorage
+
+from stages.edges.errors import UserError, run_stage
+from stages.edges.features import read_sketches
+from stages.edges.log import Progress, log, progress, start_log
+from stages.edges.overrides import check_composed
+from stages.edges.searches import Search, read_search
+from stages.edges.settings import read_cluster, read_scale
+from stages.edges.studies import (
+    Pruned,
+    begin_trial,
+    begun,
+    decided,
+    end_early,
+    end_trial,
+    measure_importances,
+    open_study,
+    queue_present,
+    read_trials,
+    reclaim_lost,
+    report_step,
+    set_aside,
+)
+from stages.edges.study_outcome import pick_best, run_winner, tell_outcome, write_tables
+from stages.edges.study_storage import move_damaged, open_storage, storage_url
+from stages.edges.trial_rows import TrialFailed, TrialRows
+from stages.methods.search_space import Number
+from stages.methods.study_words import figure, say_settings
+from stages.methods.trial_scores import LOSS, score_trial
+
+HOPELESS = 3
+"""So many trials, all of them failed: something other than the settings is wrong."""
+STEP = 2.0
+"""The sum of learning rates after which a loss is kept: ten times or so until a trial ends."""
+STOPPED = 130  # the exit status of a program that was interrupted
+
+
+def main(*arguments: str) -> None:
+    """Search, and run the winner; see ``--help``."""
+    options = parse(arguments)
+    search = read_search(
+        options.dataset, options.name, trials=options.trials, minutes=options.minutes, metric=options.metric
+    )
+    check_composed(search.dataset)
+    url = storage_url(search.settings.storage, search.folder)
+    if options.fresh:
+        move_damaged(url)
+    with open_storage(url) as storage:
+        if options.fresh:
+            set_aside(storage, search.study)
+        study = open_study(
+            storage, search.study, question=search.question(), direction=search.direction, pruner=search.pruner
+        )
+        resume(study, storage, search, options.take_over)
+        try:
+            run_trials(study, search)
+        except KeyboardInterrupt:
+            log.info("%s: stopped; run the same command again to go on", search.dataset)
+            sys.exit(STOPPED)
+        trials, importances = read_trials(study), measure_importances(study)
+        n_running = len(begun(study)) - len(trials)
+    write_tables(search, trials, importances)
+    found, winner = tell_outcome(search, trials)
+    if n_running:
+        told = "%s: other processes are at %d trials; run this again when they have ended, for the winner's file"
+        log.info(told, search.dataset, n_running)
+    elif winner:
+        run_winner(search, found, winner, run=not options.no_run)
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m stages.tune", description=(main.__doc__ or "").partition(";")[0])
+    parser.add_argument("dataset", help="the dataset whose model is tuned, such as nycflights")
+    parser.add_argument("--trials", type=int, help="trials in all, instead of datasets.<dataset>.tune.trials")
+    parser.add_argument("--minutes", type=float, help="begin no trial after so many minutes")
+    parser.add_argument("--metric", help="improve this one, instead of datasets.<dataset>.tune.metric")
+    parser.add_argument("--name", default="", help="a study of its own, beside the usual one")
+    parser.add_argument(
+        "--fresh", action="store_true", help="begin a new study; the old one is kept under another name"
+    )
+    parser.add_argument(
+        "--take-over", action="store_true", help="end trials of other machines, which are gone for good"
+    )
+    parser.add_argument(
+        "--no-run", action="store_true", help="write the winner's file, and leave the experiment to you"
+    )
+    options = parser.parse_args(arguments)
+    if options.name and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", options.name):
+        raise UserError("--name: letters, digits, - and _", options.name, "choose another name")
+    return options
+
+
+def resume(study: optuna.Study, storage: RDBStorage, search: Search, take_over: bool) -> None:
+    """Queue what was cut short, and the present settings; tell where the study stands."""
+    lost = reclaim_lost(study, storage, take_over)
+    queue_present(study, search.present)
+    if search.settings.pruner == "median" and search.pruner == "none":
+        log.info("%s: only the loss can be judged on its way, so no trial is given up early", search.dataset)
+    if done := decided(study):
+        again = f"; cut short and tried again: {len(lost)}" if lost else ""
+        log.info("%s: %d of %d trials are done%s", search.dataset, len(done), search.settings.trials, again)
+
+
+def run_trials(study: optuna.Study, search: Search) -> None:
+    """Try settings until the trials or the minutes are used up; a trial that has begun is finished."""
+    settings = search.settings
+    deadline = time.monotonic() + 60 * settings.minutes if settings.minutes else float("inf")
+    rows = TrialRows(
+        search.table, read_sketches(search.dataset), folds=settings.folds,
+        threads=read_cluster().training_threads, limit_bytes=read_scale().memory_limit_bytes,
+    )  # fmt: skip
+    with rows, progress(f"{search.dataset}: tune", settings.trials, "trials") as counter:
+        counter.advance(len(decided(study)))
+        while len(begun(study)) < settings.trials:
+            if time.monotonic() >= deadline:
+                told = "%s: time is up after %d of %d trials"
+                log.info(told, search.dataset, len(decided(study)), settings.trials)
+                break
+            run_trial(study, search, rows, counter)
+            refuse_hopeless(study, search)
+
+
+def run_trial(study: optuna.Study, search: Search, rows: TrialRows, counter: Progress) -> None:
+    """One trial from its draw to its result."""
+    trial, settings = begin_trial(study, search.space, search.drawing_seed)
+    watch = Watch(search, trial, settings, counter, best_so_far(study, search))
+    try:
+        value, rounds = judge(search, rows, watch)
+    except Pruned:
+        end_early(study, trial, "behind the others", pruned=True)
+    except TrialFailed as error:
+        end_early(study, trial, str(error), pruned=False)
+        log.warning("%s: a trial failed (%s): %s", search.dataset, say_settings(settings), error)
+    else:
+        end_trial(study, trial, value, rounds)
+    counter.advance(1, "".join(best_so_far(study, search)))
+
+
+class Watch:
+    """Follows a trial round by round: tells of it, and gives it up when it is behind.
+
+    Trials are compared after equal sums of learning rates, not after equal rounds: a step of 0.03 is behind one of 0.3
+    for most of the way, and often ahead at its end.  The present settings are never given up.
+    """
+
+    def __init__(
+        self, search: Search, trial: optuna.Trial, settings: dict[str, Number], counter: Progress, best: list[str]
+    ) -> None:
+        self.trial, self.counter, self.best, self.step = trial, counter, best, 0
+        self.model = search.model.model_copy(update=settings)
+        self.may_prune = settings != search.present
+        self.each = search.pruner == "median"
+
+    def __call__(self, number: int, _train_loss: float, valid_loss: float) -> None:
+        """After every round."""
+        self.counter.advance(0, "; ".join([f"round {number + 1}: {figure(valid_loss)}", *self.best]))
+        step = int((number + 1) * self.model.learning_rate / STEP + 1e-9)
+        if self.each and step > self.step:
+            self.step = step
+            self.report(valid_loss, step)
+
+    def report(self, value: float, step: int) -> None:
+        """Keep a value on the way; `Pruned` when the trial is behind."""
+        try:
+            report_step(self.trial, value, step)
+        except Pruned:
+            if self.may_prune:
+                raise
+
+
+def judge(search: Search, rows: TrialRows, watch: Watch) -> tuple[float, int]:
+    """The metric of one trial's settings, the mean over the folds, and the rounds that were kept."""
+    values, rounds, settings, table = [], [], search.settings, search.table
+    for number in range(len(rows.shares)):
+        fit, kept = rows.fit(number, watch.model, search.training_seed, watch)
+        if settings.metric == LOSS and not settings.folds:
+            value = fit.best
+        else:
+            stopped, judged = rows.scores(fit, kept)
+            value = score_trial(settings.metric, table.task, len(table.classes), stopped, judged, search.costs)
+        if not isfinite(value):
+            raise TrialFailed(f"{settings.metric} is undefined on the rows that judge")
+        values.append(value)
+        rounds.append(fit.best_round + 1)
+        if settings.folds:
+            watch.report(fmean(values), number + 1)
+    return fmean(values), round(fmean(rounds))
+
+
+def best_so_far(study: optuna.Study, search: Search) -> list[str]:
+    """The best completed trial, for those who wait; nothing before there is one."""
+    best = pick_best(read_trials(study), search.direction)
+    return [] if best is None else [f"best {search.settings.metric} {figure(best.value)} (trial {best.place})"]
+
+
+def refuse_hopeless(study: optuna.Study, search: Search) -> None:
+    """Stop when every trial so far has failed."""
+    trials = read_trials(study)
+    if len(trials) >= min(HOPELESS, search.settings.trials) and all(trial.state == "failed" for trial in trials):
+        raise UserError(
+            f"a trial of {search.dataset} that ends well",
+            f"{len(trials)} of {len(trials)} failed; the last one: {trials[-1].reason}",
+            f"look at datasets.{search.dataset}.tune and .model, then run again with --fresh",
+        )
+
+
+if __name__ == "__main__":
+    start_log()
+    run_stage(main)
