@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from stages.edges import layout
+from stages.edges.commands import run_command
 from stages.edges.comparison_files import CSV, FOREST, JSON, MARKDOWN, Result, default_folder, write_result
-from stages.edges.errors import UserError, plain_words, run_stage
+from stages.edges.errors import UserError, plain_words
 from stages.edges.experiments import started_elsewhere, waiting_experiments
 from stages.edges.log import log, start_log
 from stages.edges.revision_tables import (
@@ -54,13 +55,12 @@ def main(*arguments: str) -> None:
     """Compare two revisions, or rank experiments; see ``--help``."""
     options = parse(arguments)
     results, failures = rank_experiments(options) if options.all else compare_revisions(options)
-    pieces = [result.markdown if options.markdown else result.text for result in results]
-    print("\n\n".join(pieces))
     if options.write is not None:
         for result in results:
             folder = folder_of(result, options)
             write_result(result, folder)
             log.info("%s: written to %s", result.dataset, folder)
+    print("\n\n".join(result.markdown if options.markdown else result.text for result in results))
     if failures:
         raise UserError(
             "every comparison that was asked for",
@@ -278,4 +278,4 @@ def experiment_table(experiment: Revision, dataset: str, baseline: bytes) -> Eva
 
 if __name__ == "__main__":
     start_log()
-    run_stage(main)
+    run_command(main)

@@ -24,7 +24,8 @@ from uuid import uuid4
 import numpy as np
 from tabulate import tabulate
 
-from stages.edges.errors import UserError, plain_words, run_stage
+from stages.edges.commands import run_command
+from stages.edges.errors import UserError, plain_words
 from stages.edges.evaluate_settings import EvaluateSettings, refuse_few_replicates
 from stages.edges.features import FeatureTable, open_features, read_selection
 from stages.edges.files import write_csv, write_json
@@ -216,4 +217,4 @@ def show(record: Mapping[str, Any], metric: str) -> None:
 
 if __name__ == "__main__":
     start_log()
-    run_stage(main)
+    run_command(main)

@@ -14,7 +14,8 @@ import time
 from collections.abc import Sequence
 
 from stages.edges import layout
-from stages.edges.errors import UserError, run_stage
+from stages.edges.commands import run_command
+from stages.edges.errors import UserError
 from stages.edges.log import log, start_log
 from stages.edges.mlflow_server import MlflowServer, Point, keeps_files, tags_of
 from stages.edges.recorded_runs import RecordedRun, read_run, recorded_datasets
@@ -113,4 +114,4 @@ def origin(run: RecordedRun) -> str:
 
 if __name__ == "__main__":
     start_log()
-    run_stage(main)
+    run_command(main)

@@ -20,10 +20,11 @@ from typing import Any
 import yaml
 
 from stages.edges import decision_log, layout, registry
+from stages.edges.commands import run_command
 from stages.edges.contenders import Contender, fetch_bundle, open_contender, refuse_outdated_bundle
 from stages.edges.contest import PromoteSettings, weigh
 from stages.edges.decision_log import Entry
-from stages.edges.errors import UserError, plain_words, run_stage
+from stages.edges.errors import UserError, plain_words
 from stages.edges.evaluate_settings import EvaluateSettings, refuse_few_replicates
 from stages.edges.features import FeatureTable, open_features
 from stages.edges.log import log, start_log
@@ -269,4 +270,4 @@ def tell_champion(dataset: str) -> str:
 
 if __name__ == "__main__":
     start_log()
-    run_stage(main)
+    run_command(main)

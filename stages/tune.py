@@ -22,7 +22,8 @@ from statistics import fmean
 import optuna
 from optuna.storages import RDBStorage
 
-from stages.edges.errors import UserError, run_stage
+from stages.edges.commands import run_command
+from stages.edges.errors import UserError
 from stages.edges.features import read_sketches
 from stages.edges.log import Progress, log, progress, start_log
 from stages.edges.overrides import check_composed
@@ -229,4 +230,4 @@ def refuse_hopeless(study: optuna.Study, search: Search) -> None:
 
 if __name__ == "__main__":
     start_log()
-    run_stage(main)
+    run_command(main)

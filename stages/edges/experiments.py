@@ -7,6 +7,7 @@ queue), read with git; ``dvc exp list`` and ``dvc queue status`` show the same, 
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,5 +54,18 @@ def _running() -> Iterator[tuple[str, str, str]]:
             run = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError):  # being written, or taken away, while we look
             continue
+        if run.get("location") == "workspace" and not _in_workspace(file):
+            continue
         if run.get("status") in UNFINISHED and run.get("name"):
             yield run.get("baseline_rev", ""), run["name"], RUNNING
+
+
+def _in_workspace(file: Path) -> bool:
+    """Whether this run goes on in the workspace; DVC leaves notes of ended ones, which say `preparing` for ever."""
+    try:
+        os.kill(json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))["pid"], 0)
+    except PermissionError:
+        return True  # the process of another user
+    except (OSError, ValueError, KeyError):
+        return False
+    return True

@@ -158,6 +158,8 @@ def _reason(error: requests.RequestException) -> str:
     match error:
         case requests.exceptions.SSLError():
             return "its certificate is not trusted"
+        case ValueError():  # how requests marks a malformed address
+            return "no address of a web server, which begins with http:// or https://"
         case requests.ConnectTimeout() | requests.ReadTimeout():
             return "no answer in time"
         case requests.ConnectionError():

@@ -22,6 +22,7 @@ from stages.methods.same_rows import refuse_other_rows
 MODEL = "model"
 MONTH = "month"
 SAME_TABLE = "the same resampling table"
+SINGLY = 1  # tables from before runs of units were drawn do not say how long theirs are
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Resampling:
         """One for two tables of the same rows; what is not asked for is as the candidate was evaluated."""
         refuse_other_rows(a.header, b.header, (a.label, b.label))
         units = units_of(a.cells)
-        seed, block = a.header["seed"], max(a.header["block"], b.header["block"])
+        seed, block = a.header["seed"], max(each.header.get("block", SINGLY) for each in (a, b))
         replicates, level = replicates or b.header["replicates"], level or b.header["level"]
         return cls(units, draw_weights(len(units), replicates, seed, block), replicates, level, block, seed)
 

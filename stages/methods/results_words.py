@@ -127,7 +127,7 @@ def selection(facts: Facts) -> list[str]:
         told.append(f"Stability is the share of {resamples['n']} resamples of {of} in which a feature is kept again.")
         shaky = [f for f in features if f["kept"] and f.get("stability") is not None and f["stability"] < 0.9]
         told.append(
-            f"{len(shaky)} of the kept ones are kept in fewer than 90% of them."
+            f"{len(shaky)} of the kept ones {'is' if len(shaky) == 1 else 'are'} kept in fewer than 90% of them."
             if shaky
             else "Every kept feature is kept again in at least 90% of them."
         )

@@ -1,5 +1,6 @@
 """Names, bytes, parameters and folders of revisions; git and DVC's own API are the second opinion."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from dvc.repo import Repo
 
 from stages.edges.errors import UserError
-from stages.edges.experiments import QUEUED, started_elsewhere, waiting_experiments
+from stages.edges.experiments import QUEUED, RUNNING, started_elsewhere, waiting_experiments
 from stages.edges.revisions import (
     default_reference,
     experiments_of,
@@ -51,6 +52,21 @@ def test_experiments_are_those_that_dvc_lists(shared: Path) -> None:
 def test_a_queued_experiment_is_known_to_wait(shared: Path) -> None:
     assert waiting_experiments(None) == {"later": QUEUED}
     assert waiting_experiments(resolve("first").commit) == {}
+
+
+def test_only_a_run_whose_process_lives_is_told_to_be_running(history: Path) -> None:
+    """DVC keeps its note of a run in the workspace, unfinished, after it has ended."""
+    note = {"baseline_rev": git("rev-parse", "HEAD"), "location": "workspace", "name": "gone", "status": 1}
+    for folder in ("0a03acca", "workspace"):
+        Path(".dvc/tmp/exps/run", folder).mkdir(parents=True, exist_ok=True)
+        Path(".dvc/tmp/exps/run", folder, f"{folder}.run").write_text(json.dumps(note), encoding="utf-8")
+    assert waiting_experiments(None) == {"later": QUEUED}
+    process = subprocess.Popen(["sleep", "60"])
+    Path(".dvc/tmp/exps/run/workspace/workspace.json").write_text(json.dumps({"pid": process.pid}), encoding="utf-8")
+    assert waiting_experiments(None) == {"later": QUEUED, "gone": RUNNING}
+    process.kill()
+    process.wait()
+    assert waiting_experiments(None) == {"later": QUEUED}
 
 
 def test_one_name_for_experiments_of_two_commits_means_that_of_head(history: Path) -> None:

@@ -1,16 +1,19 @@
 """What cannot be compared is refused with a reason, and does not keep the rest from being compared."""
 
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import yaml
 
 from stages import compare
 from stages.edges.errors import UserError
+from stages.edges.evaluations import HEADER
 
 CLOSED = "[core]\n    remote = far\n['remote \"far\"']\n    url = s3://bucket\n    endpointurl = http://127.0.0.1:9\n"
 
@@ -72,6 +75,21 @@ def test_segments_that_a_table_does_not_tell_apart_are_refused(
 ) -> None:
     with pytest.raises(UserError, match=found):
         compare.main(*pair, "--dataset", "flights", "--segment", column)
+
+
+def test_a_table_from_before_runs_were_drawn_can_still_be_compared(
+    history: Path, making: Any, rows: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its header does not say how long its runs are; the other table's runs are drawn, or single units."""
+    table = Path("data/evaluation/flights.parquet")
+    for variant in ("base", "better"):
+        making.commit_table(rows, variant)
+        header = json.loads(pl.read_parquet_metadata(table)[HEADER])
+        del header["block"]
+        pl.read_parquet(table).write_parquet(table, metadata={HEADER: json.dumps(header)})
+        subprocess.run(["git", "commit", "-qam", f"{variant}, as of old"], check=True)
+    compare.main("main~2", "main", "--dataset", "flights", "--metric", "roc_auc")
+    assert "60 units of day, 300 resamples" in capsys.readouterr().out
 
 
 def test_one_cluster_alone_cannot_be_resampled(history: Path, making: Any) -> None:
