@@ -1,5 +1,29 @@
-"""For every test: no result of a partition comes from, or goes to, the cache of the person who runs the tests."""
+"""For every test: no result of a partition comes from, or goes to, the cache of the person who runs the tests.
+
+And for `--dist loadfile`: rooms that stand on one costly repository stay together, so that it is made once.
+"""
 
 import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadFileScheduling
 
 os.environ["PLUMBLINE_CACHE"] = "off"
+
+# Each has a session fixture in its conftest that takes seconds to a minute: the whole line, run from an empty cache.
+ROOMS = ("tests/pipeline/", "tests/edges/revisions/", "tests/stages/compare/", "tests/stages/promotion/")
+
+
+class RoomScheduling(LoadFileScheduling):
+    """A process gets a file at a time, or a room."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((room for room in ROOMS if nodeid.startswith(room)), super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable[..., Any]) -> RoomScheduling | None:
+    """Rooms in place of files; any other `--dist` is as it was."""
+    return RoomScheduling(config, log) if config.getoption("dist") == "loadfile" else None

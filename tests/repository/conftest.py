@@ -145,9 +145,15 @@ def clone(run: Run) -> Callable[[Path], Path]:
 
 
 @pytest.fixture
-def line(tmp_path: Path, run, write_files) -> Path:
-    """A committed two-stage line whose lock is up to date."""
-    repository = tmp_path / "line"
+def line(committed_line: Path, tmp_path: Path) -> Path:
+    """A committed two-stage line whose lock is up to date; a copy to work in."""
+    return Path(shutil.copytree(committed_line, tmp_path / "line", symlinks=True))
+
+
+@pytest.fixture(scope="session")
+def committed_line(tmp_path_factory: pytest.TempPathFactory, run, write_files) -> Path:
+    """The original of it; nobody writes to it."""
+    repository = tmp_path_factory.mktemp("original") / "line"
     write_files(
         repository,
         {

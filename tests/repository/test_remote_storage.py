@@ -80,24 +80,25 @@ def hashes(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
-@pytest.fixture
-def repository(tmp_path: Path, root: Path, run, write_files) -> Path:
-    """A small line whose DVC configuration is ours, on a port of its own."""
-    folder = tmp_path / "line"
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory, root: Path, run, write_files) -> Path:
+    """A small line whose DVC configuration is ours, run once; nobody writes to it."""
+    folder = tmp_path_factory.mktemp("original") / "line"
     write_files(folder, {"dvc.yaml": PIPELINE, "draw.py": DRAW, ".gitignore": "/data\n/.storage/\n"})
     run("git", "init", "--quiet", cwd=folder)
     run("dvc", "init", "--quiet", cwd=folder)
     shutil.copy(root / ".dvc" / "config", folder / ".dvc" / "config")
-    endpoint = f"http://127.0.0.1:{free_port()}"
-    run("dvc", "remote", "modify", "--local", "storage", "endpointurl", endpoint, cwd=folder)
+    run("dvc", "repro", "--quiet", cwd=folder)
     return folder
 
 
 @pytest.fixture
-def drawn(repository: Path, run) -> Path:
-    """The same after a run, with its outputs in the cache."""
-    run("dvc", "repro", "--quiet", cwd=repository)
-    return repository
+def drawn(original: Path, tmp_path: Path, run) -> Path:
+    """A copy of it with its outputs in the cache, on a port of its own."""
+    folder = Path(shutil.copytree(original, tmp_path / "line", symlinks=True))
+    endpoint = f"http://127.0.0.1:{free_port()}"
+    run("dvc", "remote", "modify", "--local", "storage", "endpointurl", endpoint, cwd=folder)
+    return folder
 
 
 @pytest.fixture
@@ -198,28 +199,28 @@ def test_git_push_stops_when_an_upload_fails_but_not_for_want_of_keys(drawn: Pat
     assert "skipped, no keys for the remote 'storage'" in skipped.stdout
 
 
-def test_make_storage_serves_until_it_is_stopped_and_keeps_its_keys(repository: Path, start, run) -> None:
+def test_make_storage_serves_until_it_is_stopped_and_keeps_its_keys(drawn: Path, start, run) -> None:
     secrets = set()
     for stop in (signal.SIGINT, signal.SIGTERM):
-        server = start("python", "-m", "tools.storage", cwd=repository)
+        server = start("python", "-m", "tools.storage", cwd=drawn)
         assert server.stdout is not None
         assert "Ctrl-C stops it" in server.stdout.readline()
-        remote = read_remote(repository)
+        remote = read_remote(drawn)
         wait_until(lambda port=remote.port: is_listening(port))
         secrets.add(remote.secret)
-        taken = run("python", "-m", "tools.storage", cwd=repository, check=False)
+        taken = run("python", "-m", "tools.storage", cwd=drawn, check=False)
         assert taken.returncode == 1 and f"port {remote.port} of 127.0.0.1 free" in taken.stderr
         server.send_signal(stop)
         said, _ = server.communicate(timeout=30)
         assert "stopped" in said
         assert not is_listening(remote.port)
     assert len(secrets) == 1 and None not in secrets
-    assert (repository / ".dvc" / "config.local").stat().st_mode & 0o077 == 0
-    run("git", "add", "--all", cwd=repository)
-    assert "config.local" not in run("git", "ls-files", cwd=repository).stdout
+    assert (drawn / ".dvc" / "config.local").stat().st_mode & 0o077 == 0
+    run("git", "add", "--all", cwd=drawn)
+    assert "config.local" not in run("git", "ls-files", cwd=drawn).stdout
 
 
-def test_a_remote_elsewhere_needs_no_local_server(repository: Path, run) -> None:
-    run("dvc", "remote", "modify", "--local", "storage", "endpointurl", "https://s3.example.org", cwd=repository)
-    done = run("python", "-m", "tools.storage", cwd=repository, check=False)
+def test_a_remote_elsewhere_needs_no_local_server(drawn: Path, run) -> None:
+    run("dvc", "remote", "modify", "--local", "storage", "endpointurl", "https://s3.example.org", cwd=drawn)
+    done = run("python", "-m", "tools.storage", cwd=drawn, check=False)
     assert done.returncode == 1 and "is not needed for this remote" in done.stderr
