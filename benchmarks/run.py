@@ -13,6 +13,7 @@ from benchmarks import (
     bench_scale,
     bench_stages,
     bench_train,
+    bench_tune,
 )
 from benchmarks.report import write_block
 
@@ -22,6 +23,7 @@ BENCHMARKS: dict[str, Callable[..., str]] = {
     "compare": bench_compare.main,
     "stages": bench_stages.main,
     "train": bench_train.main,
+    "tune": bench_tune.main,
     "peers": bench_peers.main,
     "scale": bench_scale.main,
     "growth": bench_growth.main,
