@@ -4,6 +4,7 @@ And for `--dist loadfile`: rooms that stand on one costly repository stay togeth
 """
 
 import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,9 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 os.environ["PLUMBLINE_CACHE"] = "off"
+# A shell starts what runs in its background (`make test &`) deaf to Ctrl-C, which tests send to what they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Each has a session fixture in its conftest that takes seconds to a minute: the whole line, run from an empty cache.
 ROOMS = ("tests/pipeline/", "tests/edges/revisions/", "tests/stages/compare/", "tests/stages/promotion/")
