@@ -71,7 +71,7 @@ benchmark: setup ## Measure side by side and rewrite benchmarks/RESULTS.md (ARGS
 	@$(RUN) python -m benchmarks.run $(ARGS)
 
 simulate: setup ## Blow real months of flights up to true size, to measure scale (ARGS="--from … --to …")
-	@$(RUN) python -m tools.simulate $(ARGS)
+	@$(RUN) python -m benchmarks.simulate $(ARGS)
 
 peers: setup ## Build .venv/peers: what only benchmarks run (Spark, LightGBM; 800 MB)
 	@tools/peers.sh

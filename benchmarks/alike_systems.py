@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.methods.binary_scores import BinaryTable, ScoreTable
-from stages.methods.metrics import System
+from stages.metrics.binary import BinaryTable, ScoreTable
+from stages.metrics.contract import System
 
 Float = NDArray[np.float64]
 

@@ -1,6 +1,6 @@
 """What does one more month cost, to compute and to push?  And how much faster are two worker processes than one?
 
-Reads   a folder of real months of `ontime` (--real); `tools.simulate` makes the months in a row that are measured
+Reads   a folder of real months of `ontime` (--real); `benchmarks.simulate` makes the months in a row that are measured
 Writes  the block in RESULTS.md
 
 One more month: clean and featurize of all months with an empty cache of partitions, then of one month more, then again
@@ -193,10 +193,10 @@ def main(runs: int = 1, patience_s: float = 0.0, plan: Plan = DEFAULT, folder: P
         raise AssertionError("other bytes with the cache than without, or with two workers than with one")
     rounds = [*grown.cold, *grown.more, *worked.one, *worked.two]
     return "\n\n".join([
-        f"{DATASET}, **simulated** months of {plan.rows_a_month:,} flights (`tools.simulate`, {plan.kind}), {runs} "
-        f"round{'s' * (runs > 1)}, every stage one process from a cold start. With the cache and without, and with one "
-        "worker process and two, the data came out equal to the byte. Pushed to a folder: published, clean, "
-        "quarantined and featurized files.",
+        f"{DATASET}, **simulated** months of {plan.rows_a_month:,} flights (`benchmarks.simulate`, {plan.kind}), "
+        f"{runs} round{'s' * (runs > 1)}, every stage one process from a cold start. With the cache and "
+        "without, and with one worker process and two, the data came out equal to the byte. Pushed to a folder: "
+        "published, clean, quarantined and featurized files.",
         conditions([cost.others_cores for costs in rounds for cost in costs]),
         table(figures(grown, worked, plan)),
     ])  # fmt: skip

@@ -1,6 +1,6 @@
 """What do cleaning and featurizing tens of millions of flights cost, here and with what a user would pick instead?
 
-Reads   a folder of real months of `ontime` (--real); `tools.simulate` makes the months that are measured, as parquet
+Reads   a folder of real months of `ontime` (--real); `benchmarks.simulate` makes the months measured, as parquet
 Writes  the block in RESULTS.md, peers.json (every run of every contender), peers.svg (cost against rows)
 
 Interleaved: in every round the two stages, one process each, and then every peer as one process, all from a cold start
@@ -33,7 +33,7 @@ from benchmarks.simulated_months import (
 )
 from benchmarks.tell_peers import PICTURE, block
 from benchmarks.workspace import cloned, environment
-from stages.edges.settings import read_params
+from stages.workspace.settings import read_params
 
 STAGES, OUTPUTS = ("clean", "featurize"), ("clean", "features")
 SIZES = (30_000_000,)

@@ -1,6 +1,6 @@
 """Does every stage cost the same per row at 100 million flights as at 10 million, and in the same memory?
 
-Reads   a folder of real months of `ontime` (--real); `tools.simulate` makes the months in a row that are measured
+Reads   a folder of real months of `ontime` (--real); `benchmarks.simulate` makes the months in a row that are measured
 Writes  the block in RESULTS.md, scale.json (every run of every stage), scale.svg (cost and memory against rows)
 
 Sizes take turns.  Each starts from the published files in a clone of its own, one process a stage, without the cache of
@@ -28,7 +28,7 @@ from benchmarks.simulated_months import (
     simulate,
 )
 from benchmarks.workspace import ROOT, cloned, environment
-from stages.edges.files import read_json, write_json
+from stages.workspace.files import read_json, write_json
 
 STAGES = ("download", "clean", "explore", "featurize", "select_features", "train", "evaluate", "package")
 SIZES = (10_000_000, 30_000_000, 100_000_000)
@@ -165,7 +165,7 @@ def block(cells: Sequence[Cell], setting: Setting, runs: int) -> str:
              "CPU, last ÷ first", "wall, last ÷ first", f"bar ≤ {COST_AT_MOST} × (CPU)")  # fmt: skip
     memory = ("stage", "predicted", *(f"peak, {rows}" for rows in sizes), "last ÷ first", "bar", "verdict")
     return "\n\n".join([
-        f"{DATASET}, **simulated** months of {setting.rows_a_month:,} flights (`tools.simulate`, {setting.kind}), "
+        f"{DATASET}, **simulated** months of {setting.rows_a_month:,} flights (`benchmarks.simulate`, {setting.kind}), "
         f"{runs} round{'s' * (runs > 1)}, a process a stage from a cold start, no cache of partitions; "
         f"{ROUNDS} boosting rounds at every size, memory limit 12 GiB. A prediction of a cost or a peak is for "
         "the smallest size. Nothing about flights follows from these rows, so no score is shown.",

@@ -23,7 +23,7 @@ from benchmarks.measure import Cost, measure, quiet_rounds
 from benchmarks.report import Figure, conditions, table, text_table, write_block
 from benchmarks.synthetic_airline import DATASET, FEATURES, LEVELS, TARGET, names_of, write_airline, write_params
 from benchmarks.workspace import ROOT, stage_command
-from stages.edges.models import predict, read_booster
+from stages.models.models import predict, read_booster
 
 SIZES = (1_000_000, 10_000_000)
 BARRED = 10_000_000  # the size of which the bars speak

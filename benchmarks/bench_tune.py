@@ -28,10 +28,10 @@ from benchmarks.bench_line import run_line
 from benchmarks.measure import Cost, measure, quiet_rounds
 from benchmarks.report import Figure, conditions, table, write_block
 from benchmarks.workspace import cloned, environment
-from stages.edges.studies import Pruned, begin_trial, end_trial, open_study, report_step
-from stages.edges.study_storage import open_storage
-from stages.methods.search_space import Range
-from stages.methods.seeds import child_seed
+from stages.experiments.tuning.space import Range
+from stages.experiments.tuning.storage import open_storage
+from stages.experiments.tuning.study import Pruned, begin_trial, end_trial, open_study, report_step
+from stages.workspace.seeds import child_seed
 
 DATASET = "nycflights"
 TRIALS = 5  # no trial is given up before five are complete: both sides do the same work

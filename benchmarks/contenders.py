@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.measure import Cost
 from benchmarks.workspace import ROOT
-from stages.edges.files import read_json, write_json
+from stages.workspace.files import read_json, write_json
 
 OURS, MAIN_PEER = "plumbline", "Polars, streaming"
 PEERS_PYTHON = ROOT / ".venv" / "peers" / "bin" / "python"

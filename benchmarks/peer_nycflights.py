@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from sklearn import metrics
 
 from stages.datasets.nycflights import DATASET
-from stages.methods.seeds import child_seed
+from stages.workspace.seeds import child_seed
 
 TRAIN_UNTIL, VALID_UNTIL = date(2013, 8, 31), date(2013, 10, 31)
 COST_OF_MISS, COST_OF_FALSE_ALARM = 3, 1

@@ -19,13 +19,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from benchmarks.synthetic import synthetic_scores
-from stages.edges.cluster import map_partitions
-from stages.edges.settings import ClusterSettings
-from stages.methods.binary_scores import METRICS, BinaryTask
-from stages.methods.bootstrap import Scores, draw_weights, interval, replicate
-from stages.methods.resampling import merge_cells, number_units, unit_names
-from stages.methods.score_codes import code_probabilities
-from stages.methods.thresholds import choose_threshold, count_codes
+from stages.metrics.binary import METRICS, BinaryTask
+from stages.metrics.bootstrap import Scores, draw_weights, interval, replicate
+from stages.metrics.codes import code_probabilities
+from stages.metrics.resampling import merge_cells, number_units, unit_names
+from stages.metrics.thresholds import choose_threshold, count_codes
+from stages.runtime.partitions import map_partitions
+from stages.workspace.settings import ClusterSettings
 
 PARTITIONS = 12
 PAIRED = 20  # replicates that are handed out for a comparison

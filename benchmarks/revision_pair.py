@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from benchmarks.resample_scores import choose_task
 from benchmarks.synthetic import DAYS, synthetic_scores
-from stages.edges.evaluations import write_evaluation
-from stages.methods.binary_scores import BinaryTask
-from stages.methods.resampling import fingerprint, merge_cells
-from stages.methods.segments import Segments
+from stages.metrics.binary import BinaryTask
+from stages.metrics.files import write_evaluation
+from stages.metrics.resampling import fingerprint, merge_cells
+from stages.metrics.segments import Segments
 
 DATASET, REVISIONS = "flights", ("reference", "candidate")
 PARTITIONS, VALUES = 12, 20

@@ -1,4 +1,4 @@
-"""Where do tens of millions of flights come from?  Real months of `ontime` blown up by `tools.simulate`: simulated."""
+"""Where do tens of millions of flights come from?  Real months of `ontime`, blown up by `benchmarks.simulate`."""
 
 import calendar
 import sys
@@ -7,11 +7,11 @@ from hashlib import sha256
 from pathlib import Path
 
 from benchmarks.measure import Cost, measure
+from benchmarks.published_month import STEM
+from benchmarks.simulate import FACTS
 from benchmarks.workspace import ROOT, stage_command
-from stages.edges.files import read_json
+from stages.workspace.files import read_json
 from tools.params import PARAMS, compose_params
-from tools.published_month import STEM
-from tools.simulate import FACTS
 
 DATASET = "ontime"
 REAL = ROOT / "data" / "raw" / DATASET  # where the stage download leaves the real ones
@@ -31,7 +31,7 @@ def simulate(real: Path, folder: Path, months: Sequence[str], *, rows: int, kind
     """Write months in a row; those that are there already stay."""
     options = {"from": real, "to": folder, "months": f"{months[0]}..{months[-1]}", "rows": rows, "format": kind}
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    return measure([sys.executable, "-m", "tools.simulate", *words], cwd=ROOT)
+    return measure([sys.executable, "-m", "benchmarks.simulate", *words], cwd=ROOT)
 
 
 def line_overrides(

@@ -1,7 +1,7 @@
 """How often does a comparison raise the alarm when there is no difference, and how often when there is one?
 
 `python -m benchmarks.study_aa [trials]` simulates pairs of systems on the same days (`benchmarks.alike_systems`) and
-prints the two tables of docs/comparison.md: the line's test (`stages.methods.paired.compare`) beside five others on the
+prints the two tables of docs/comparison.md: the line's test (`stages.metrics.paired.compare`) beside five others on the
 same data.  1500 trials, about five minutes on one core; a rate of 5 % is then known within 1.1 %.
 """
 
@@ -15,11 +15,11 @@ import numpy as np
 from tabulate import tabulate
 
 from benchmarks.alike_systems import FLAGGED, PROBABILITIES, Float, World, correlated
-from stages.methods.binary_scores import METRICS, ScoreTable, log_loss, roc_auc
-from stages.methods.bootstrap import Scores, draw_weights, interval, jackknife, replicate
-from stages.methods.metrics import Metric, System
-from stages.methods.paired import compare
-from stages.methods.student_t import two_sided_p
+from stages.metrics.binary import METRICS, ScoreTable, log_loss, roc_auc
+from stages.metrics.bootstrap import Scores, draw_weights, interval, jackknife, replicate
+from stages.metrics.contract import Metric, System
+from stages.metrics.paired import compare
+from stages.metrics.student_t import two_sided_p
 
 REPLICATES, LEVEL, SEED = 299, 0.95, 4
 METHODS = ("the line's", "no inflation", "percentile", "BCa", "bootstrap-t", "swapped runs")

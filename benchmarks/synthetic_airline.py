@@ -15,8 +15,8 @@ import yaml
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from stages.edges.files import write_json, write_manifest, write_parquet
-from stages.methods.sketch import merge_sketches, sketch_frame, sketch_to_json
+from stages.features.sketch import merge_sketches, sketch_frame, sketch_to_json
+from stages.workspace.files import write_json, write_manifest, write_parquet
 
 DATASET, TARGET = "airline", "late"
 LEVELS = {"month": 12, "day_of_month": 31, "day_of_week": 7, "carrier": 22, "origin": 300, "dest": 300}

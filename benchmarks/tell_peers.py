@@ -74,7 +74,7 @@ def block(runs: Sequence[Run], others_cores: Sequence[float], absent: Sequence[s
     sizes = sorted({run.rows for run in runs})
     versions = sorted({run.version for run in runs if run.version})
     told = [
-        f"{DATASET}, **simulated** months of half a million flights (`tools.simulate`, parquet of texts), every "
+        f"{DATASET}, **simulated** months of half a million flights (`benchmarks.simulate`, parquet of texts), every "
         "process from a cold start, warm disk cache, the cache of partitions off. All write the same clean rows and "
         "the same features as zstd parquet by month: compared row by row, floats to 1e-5. The line also says of every "
         "row that it drops why, counts it, keeps it, and sketches every feature; the peers drop it without a word. A "

@@ -24,16 +24,16 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from stages.datasets.contract import Dataset, Table, load_dataset
-from stages.edges import layout
-from stages.edges.errors import UserError, run_stage
-from stages.edges.files import MANIFEST, read_manifest, start_folder, write_json, write_manifest, write_parquet
-from stages.edges.jobs import Job, run_jobs
-from stages.edges.log import log, start_log
-from stages.edges.settings import Settings, read_cluster, read_scale, read_seed, read_settings
-from stages.edges.simulated import is_simulated
-from stages.methods.judged import Judged, add_up, as_json_value, missing_days, of_table, summarize
-from stages.methods.seeds import child_seed
+from stages.records.contract import Dataset, Table, load_dataset
+from stages.records.judged import Judged, add_up, as_json_value, missing_days, of_table, summarize
+from stages.records.simulated import is_simulated
+from stages.runtime.jobs import Job, run_jobs
+from stages.runtime.log import log, start_log
+from stages.workspace import layout
+from stages.workspace.errors import UserError, run_stage
+from stages.workspace.files import MANIFEST, read_manifest, start_folder, write_json, write_manifest, write_parquet
+from stages.workspace.seeds import child_seed
+from stages.workspace.settings import Settings, read_cluster, read_scale, read_seed, read_settings
 
 # what damaged bytes end in, found by flipping single bits; RuntimeError: an unknown compression, an encrypted member
 UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, pl.exceptions.PolarsError)
@@ -127,7 +127,7 @@ def memory_of(job: Job) -> int:
 
 def clean_partition(job: Job, root: Path) -> dict[str, Any]:
     """Read, parse, judge and write one partition of one table; returns its facts, see `Judged`."""
-    from stages.methods.validation import find_failures, split_rows  # Pandera takes a second to import
+    from stages.records.validation import find_failures, split_rows  # Pandera takes a second to import
 
     dataset = load_dataset(job.arguments["dataset"])
     table = next(t for t in (dataset.records, *dataset.references) if t.name == job.arguments["table"])

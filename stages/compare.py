@@ -12,24 +12,9 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from stages.edges import layout
-from stages.edges.commands import run_command
-from stages.edges.comparison_files import CSV, FOREST, JSON, MARKDOWN, Result, default_folder, write_result
-from stages.edges.errors import UserError, plain_words
-from stages.edges.experiments import started_elsewhere, waiting_experiments
-from stages.edges.log import log, start_log
-from stages.edges.revision_tables import (
-    changes_between,
-    evaluated_datasets,
-    is_outdated,
-    open_table,
-    read_table,
-    refuse_outdated,
-)
-from stages.edges.revisions import Revision, default_reference, experiments_of, resolve
-from stages.methods import comparison_tables, ranking_tables
-from stages.methods.comparison_words import Comparison, Drawn, Side
-from stages.methods.comparisons import (
+from stages.experiments.comparison import ranking_tables
+from stages.experiments.comparison import tables as comparison_tables
+from stages.experiments.comparison.comparison import (
     Evaluation,
     Resampling,
     compare_segments,
@@ -37,7 +22,23 @@ from stages.methods.comparisons import (
     equal_everywhere,
     metrics_of,
 )
-from stages.methods.rankings import Ranked, Ranking, compare_experiments
+from stages.experiments.comparison.files import CSV, FOREST, JSON, MARKDOWN, Result, default_folder, write_result
+from stages.experiments.comparison.ranking import Ranked, Ranking, compare_experiments
+from stages.experiments.comparison.revision_tables import (
+    changes_between,
+    evaluated_datasets,
+    is_outdated,
+    open_table,
+    read_table,
+    refuse_outdated,
+)
+from stages.experiments.comparison.words import Comparison, Drawn, Side
+from stages.experiments.revisions.revisions import Revision, default_reference, experiments_of, resolve
+from stages.experiments.revisions.waiting import started_elsewhere, waiting_experiments
+from stages.runtime.commands import run_command
+from stages.runtime.log import log, start_log
+from stages.workspace import layout
+from stages.workspace.errors import UserError, plain_words
 
 EXAMPLES = """\
 A revision is a commit, a branch, a tag, a DVC experiment, or `workspace`.

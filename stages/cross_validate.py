@@ -24,22 +24,11 @@ from uuid import uuid4
 import numpy as np
 from tabulate import tabulate
 
-from stages.edges.commands import run_command
-from stages.edges.errors import UserError, plain_words
-from stages.edges.evaluate_settings import EvaluateSettings, refuse_few_replicates
-from stages.edges.features import FeatureTable, open_features, read_selection
-from stages.edges.files import write_csv, write_json
-from stages.edges.fold_runs import Judged, judge_folds
-from stages.edges.folds import Fold, time_folds
-from stages.edges.log import log, start_log
-from stages.edges.model_settings import ModelSettings
-from stages.edges.scoring import cluster_of
-from stages.edges.settings import read_seed, read_settings
-from stages.edges.training import refuse_absent_device
-from stages.methods.binary_scores import BinaryTask
-from stages.methods.evaluated import METRICS
-from stages.methods.folded import WITHIN_FOLDS, Float, draw_within, pool, refuse_few_units
-from stages.methods.folded_words import (
+from stages.experiments.folds.deal import PARTS
+from stages.experiments.folds.pooled import WITHIN_FOLDS, Float, draw_within, pool, refuse_few_units
+from stages.experiments.folds.runs import Judged, judge_folds
+from stages.experiments.folds.table import Fold, time_folds
+from stages.experiments.folds.words import (
     METRIC_HEADER,
     fold_header,
     fold_rows,
@@ -48,9 +37,20 @@ from stages.methods.folded_words import (
     metric_rows,
     sentences,
 )
-from stages.methods.folds import PARTS
-from stages.methods.metrics import System, compare_systems, round_figures
-from stages.methods.seeds import child_seed
+from stages.features.table import FeatureTable, open_features, read_selection
+from stages.metrics.binary import BinaryTask
+from stages.metrics.contract import System, compare_systems, round_figures
+from stages.metrics.scoring import cluster_of
+from stages.metrics.settings import EvaluateSettings, refuse_few_replicates
+from stages.metrics.stored import METRICS
+from stages.models.fitting import refuse_absent_device
+from stages.models.settings import ModelSettings
+from stages.runtime.commands import run_command
+from stages.runtime.log import log, start_log
+from stages.workspace.errors import UserError, plain_words
+from stages.workspace.files import write_csv, write_json
+from stages.workspace.seeds import child_seed
+from stages.workspace.settings import read_seed, read_settings
 
 FOLDER = Path("cross_validation")
 NAME = "cross_validation"

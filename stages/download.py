@@ -12,16 +12,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from stages.edges import layout
-from stages.edges.certificates import read_certificates
-from stages.edges.errors import run_stage
-from stages.edges.locations import Client, check_mirror
-from stages.edges.log import log, start_log
-from stages.edges.partition_cache import open_cache
-from stages.edges.series import check_pattern, expand_months
-from stages.edges.settings import Settings, read_cluster, read_settings
-from stages.edges.source_lock import open_lock
-from stages.edges.sources import (
+from stages.runtime.cache import open_cache
+from stages.runtime.log import log, start_log
+from stages.sources.certificates import read_certificates
+from stages.sources.fetch import (
     count_cached,
     fetch_sources,
     gathering_folder,
@@ -29,7 +23,13 @@ from stages.edges.sources import (
     name_source,
     place_files,
 )
-from stages.edges.transfer import Source
+from stages.sources.locations import Client, check_mirror
+from stages.sources.lock import open_lock
+from stages.sources.months import check_pattern, expand_months
+from stages.sources.transfer import Source
+from stages.workspace import layout
+from stages.workspace.errors import run_stage
+from stages.workspace.settings import Settings, read_cluster, read_settings
 
 
 def _months(value: Any) -> list[str]:

@@ -9,7 +9,7 @@ Writes  metrics/<dataset>/test.json      every metric: value, low, high, level, 
 Params  datasets.<dataset>.evaluate, seed, cluster
 
 The intervals are drawn from the resampling table alone; the values are computed on the scores themselves.  The
-difference to the baseline is judged by the test that compares revisions (`methods/paired.py`).  What grows
+difference to the baseline is judged by the test that compares revisions (`metrics/paired.py`).  What grows
 with the test rows are therefore a label and two scores a row (9 bytes for a yes-or-no question, 16 while they are
 ranked), and with its days the cells of the table (about 100 kB a day while they are added up).
 """
@@ -23,27 +23,27 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from stages.edges import layout
-from stages.edges.errors import plain_words, run_stage
-from stages.edges.evaluate_settings import EvaluateSettings, refuse_few_replicates
-from stages.edges.evaluations import FORMAT, write_evaluation
-from stages.edges.features import FeatureTable, open_features, read_selection, read_sketches
-from stages.edges.files import read_json, write_csv, write_json
-from stages.edges.log import log, start_log
-from stages.edges.models import predict, read_booster
-from stages.edges.scoring import Scorer, choose_segments, choose_tasks, choose_workers, cluster_of, score_test
-from stages.edges.settings import read_cluster, read_scale, read_seed, read_settings
-from stages.methods import binary_scores
-from stages.methods.baseline import predict_one_rule, rule_from_json
-from stages.methods.binary_scores import BinaryTask
-from stages.methods.bootstrap import draw_weights
-from stages.methods.evaluated import METRICS, Task
-from stages.methods.evaluation_plots import draw_plots
-from stages.methods.metrics import System, compare_systems, round_figures
-from stages.methods.paired import compare, with_tests
-from stages.methods.resampling import fingerprint, unit_names
-from stages.methods.seeds import child_seed
-from stages.methods.segments import Segments
+from stages.features.table import FeatureTable, open_features, read_selection, read_sketches
+from stages.metrics import binary as binary_scores
+from stages.metrics.binary import BinaryTask
+from stages.metrics.bootstrap import draw_weights
+from stages.metrics.contract import System, compare_systems, round_figures
+from stages.metrics.evaluation_plots import draw_plots
+from stages.metrics.files import FORMAT, write_evaluation
+from stages.metrics.paired import compare, with_tests
+from stages.metrics.resampling import fingerprint, unit_names
+from stages.metrics.scoring import Scorer, choose_segments, choose_tasks, choose_workers, cluster_of, score_test
+from stages.metrics.segments import Segments
+from stages.metrics.settings import EvaluateSettings, refuse_few_replicates
+from stages.metrics.stored import METRICS, Task
+from stages.models.baseline import predict_one_rule, rule_from_json
+from stages.models.models import predict, read_booster
+from stages.runtime.log import log, start_log
+from stages.workspace import layout
+from stages.workspace.errors import plain_words, run_stage
+from stages.workspace.files import read_json, write_csv, write_json
+from stages.workspace.seeds import child_seed
+from stages.workspace.settings import read_cluster, read_scale, read_seed, read_settings
 
 FEW_UNITS = 20
 

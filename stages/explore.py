@@ -18,17 +18,17 @@ from typing import Any
 
 import polars as pl
 
-from stages.datasets.contract import Dataset, load_dataset
-from stages.edges import layout
-from stages.edges.cluster import each_partition
-from stages.edges.errors import UserError, run_stage
-from stages.edges.files import read_json, read_manifest, whole_file, write_json
-from stages.edges.log import log, start_log
-from stages.edges.memory import fit_in_memory
-from stages.edges.notebook import execute_notebook, notebook_page
-from stages.edges.settings import ClusterSettings, read_cluster, read_scale
-from stages.methods.exploration import Summary, summarize_rows
-from stages.methods.findings import Topic, describe
+from stages.exploration.findings import Topic, describe
+from stages.exploration.notebook import execute_notebook, notebook_page
+from stages.exploration.summary import Summary, summarize_rows
+from stages.records.contract import Dataset, load_dataset
+from stages.runtime.log import log, start_log
+from stages.runtime.memory import fit_in_memory
+from stages.runtime.partitions import each_partition
+from stages.workspace import layout
+from stages.workspace.errors import UserError, run_stage
+from stages.workspace.files import read_json, read_manifest, whole_file, write_json
+from stages.workspace.settings import ClusterSettings, read_cluster, read_scale
 
 NOTEBOOK = Path("notebooks/explore.ipynb")
 TEMPLATE = Path("notebooks/page")

@@ -22,16 +22,7 @@ from typing import Any
 import polars as pl
 from pydantic import Field
 
-from stages.datasets.contract import PARTS, Dataset, load_dataset
-from stages.edges import layout
-from stages.edges.errors import UserError, run_stage
-from stages.edges.features import SKETCHES
-from stages.edges.files import read_manifest, start_folder, write_json, write_manifest, write_parquet
-from stages.edges.jobs import Job, run_jobs
-from stages.edges.log import log, start_log
-from stages.edges.settings import Settings, read_cluster, read_scale, read_seed, read_settings
-from stages.methods.seeds import child_seed
-from stages.methods.sketch import (
+from stages.features.sketch import (
     CategorySketch,
     Sketch,
     merge_sketches,
@@ -39,6 +30,15 @@ from stages.methods.sketch import (
     sketch_from_json,
     sketch_to_json,
 )
+from stages.features.table import SKETCHES
+from stages.records.contract import PARTS, Dataset, load_dataset
+from stages.runtime.jobs import Job, run_jobs
+from stages.runtime.log import log, start_log
+from stages.workspace import layout
+from stages.workspace.errors import UserError, run_stage
+from stages.workspace.files import read_manifest, start_folder, write_json, write_manifest, write_parquet
+from stages.workspace.seeds import child_seed
+from stages.workspace.settings import Settings, read_cluster, read_scale, read_seed, read_settings
 
 SUMMARIES = "summaries"  # a folder beside the features for as long as the stage runs
 MEMORY_PER_BYTE = 60  # of a clean partition; measured on half a million flights

@@ -13,14 +13,14 @@ import sys
 import time
 from collections.abc import Sequence
 
-from stages.edges import layout
-from stages.edges.commands import run_command
-from stages.edges.errors import UserError
-from stages.edges.log import log, start_log
-from stages.edges.mlflow_server import MlflowServer, Point, keeps_files, tags_of
-from stages.edges.recorded_runs import RecordedRun, read_run, recorded_datasets
-from stages.edges.revisions import resolve
-from stages.edges.tracking import read_tracking
+from stages.experiments.revisions.revisions import resolve
+from stages.experiments.tracking.runs import RecordedRun, read_run, recorded_datasets
+from stages.experiments.tracking.server import MlflowServer, Point, keeps_files, tags_of
+from stages.runtime.commands import run_command
+from stages.runtime.log import log, start_log
+from stages.runtime.tracking import read_tracking
+from stages.workspace import layout
+from stages.workspace.errors import UserError
 
 RUN_TAG, COMMITTED_TAG = "plumbline.run", "plumbline.committed"
 HELP = """\

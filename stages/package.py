@@ -17,18 +17,18 @@ import numpy as np
 import polars as pl
 import xgboost as xgb
 
-from stages.edges import layout
-from stages.edges.bundles import CARD, EXAMPLE, REFERENCE, SIGNATURE, open_bundle, seal, whole_bundle
-from stages.edges.errors import run_stage
-from stages.edges.features import FeatureTable, open_features, read_selection, read_sketches
-from stages.edges.files import read_json, write_csv, write_json
-from stages.edges.log import log, start_log
-from stages.edges.models import MODEL, predict, read_booster
-from stages.edges.settings import read_params
-from stages.edges.tracking import mirror_after
-from stages.methods.card import conclusion, write_card
-from stages.methods.signature import fit_rows
-from stages.methods.sketch import NumberSketch, Sketch, sketch_to_json
+from stages.features.sketch import NumberSketch, Sketch, sketch_to_json
+from stages.features.table import FeatureTable, open_features, read_selection, read_sketches
+from stages.models.bundle import CARD, EXAMPLE, REFERENCE, SIGNATURE, open_bundle, seal, whole_bundle
+from stages.models.models import MODEL, predict, read_booster
+from stages.models.signature import fit_rows
+from stages.pages.card import conclusion, write_card
+from stages.runtime.log import log, start_log
+from stages.runtime.tracking import mirror_after
+from stages.workspace import layout
+from stages.workspace.errors import run_stage
+from stages.workspace.files import read_json, write_csv, write_json
+from stages.workspace.settings import read_params
 
 EXAMPLE_ROWS = 10
 

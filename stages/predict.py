@@ -16,12 +16,12 @@ from typing import IO, Any
 import numpy as np
 import polars as pl
 
-from stages.edges.bundles import EXAMPLE, open_bundle
-from stages.edges.errors import UserError, run_stage
-from stages.edges.files import whole_file
-from stages.edges.log import log, start_log
-from stages.edges.models import predict
-from stages.methods.signature import Misfit, fit_rows
+from stages.models.bundle import EXAMPLE, open_bundle
+from stages.models.models import predict
+from stages.models.signature import Misfit, fit_rows
+from stages.runtime.log import log, start_log
+from stages.workspace.errors import UserError, run_stage
+from stages.workspace.files import whole_file
 
 READERS: Mapping[str, Callable[[IO[bytes]], pl.DataFrame]] = {
     ".csv": lambda file: pl.read_csv(file, infer_schema=False),  # as text: the signature decides what is a number

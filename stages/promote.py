@@ -19,22 +19,24 @@ from typing import Any
 
 import yaml
 
-from stages.edges import decision_log, layout, registry
-from stages.edges.commands import run_command
-from stages.edges.contenders import Contender, fetch_bundle, open_contender, refuse_outdated_bundle
-from stages.edges.contest import PromoteSettings, weigh
-from stages.edges.decision_log import Entry
-from stages.edges.errors import UserError, plain_words
-from stages.edges.evaluate_settings import EvaluateSettings, refuse_few_replicates
-from stages.edges.features import FeatureTable, open_features
-from stages.edges.log import log, start_log
-from stages.edges.recent_rows import refuse_few_units, survey
-from stages.edges.registry import Registered, Tag
-from stages.edges.revisions import Revision, read_output, resolve
-from stages.edges.settings import read_cluster, read_params, read_settings
-from stages.methods.evaluated import METRICS
-from stages.methods.promotion import MAKES_A_CHAMPION, Ruling, refuse_metric, succession
-from stages.methods.promotion_words import tell_decision, tell_history
+from stages.experiments.promotion import log as decision_log
+from stages.experiments.promotion import registry
+from stages.experiments.promotion.contenders import Contender, fetch_bundle, open_contender, refuse_outdated_bundle
+from stages.experiments.promotion.contest import PromoteSettings, weigh
+from stages.experiments.promotion.log import Entry
+from stages.experiments.promotion.promotion import MAKES_A_CHAMPION, Ruling, refuse_metric, succession
+from stages.experiments.promotion.registry import Registered, Tag
+from stages.experiments.promotion.rows import refuse_few_units, survey
+from stages.experiments.promotion.words import tell_decision, tell_history
+from stages.experiments.revisions.revisions import Revision, read_output, resolve
+from stages.features.table import FeatureTable, open_features
+from stages.metrics.settings import EvaluateSettings, refuse_few_replicates
+from stages.metrics.stored import METRICS
+from stages.runtime.commands import run_command
+from stages.runtime.log import log, start_log
+from stages.workspace import layout
+from stages.workspace.errors import UserError, plain_words
+from stages.workspace.settings import read_cluster, read_params, read_settings
 
 HELP = """\
 promote       the interval of the gain lies above the margin: the candidate becomes the champion

@@ -5,7 +5,6 @@ Reads   metrics/<dataset>/clean.json, test.json     where the rows went, every m
         data/selection/<dataset>.json                which features, and why
         data/evaluation/<dataset>.parquet            the resampling table: segments, months, cost of every threshold
         models/<dataset>, data/features/<dataset>    the model on a sample of the test rows: effects of the features
-        templates/results/                           the page around it
 Writes  reports/<dataset>/results.html               one file that needs no network and no script
         reports/<dataset>/card.md                    the same in short, as Markdown
 Owes    the same bytes for the same inputs, whatever the number of threads
@@ -22,19 +21,17 @@ import numpy as np
 import polars as pl
 import xgboost as xgb
 
-from stages.edges import layout
-from stages.edges.errors import UserError, plain_words, run_stage
-from stages.edges.evaluations import read_evaluation
-from stages.edges.features import FeatureTable, open_features, read_selection
-from stages.edges.files import read_json, whole_file
-from stages.edges.log import log, start_log
-from stages.edges.models import read_booster
-from stages.edges.settings import read_cluster
-from stages.methods.binary_scores import BinaryTable
-from stages.methods.bootstrap import draw_weights
-from stages.methods.cost_curve import cost_curve
-from stages.methods.dependence import depend_on
-from stages.methods.effects import (
+from stages.features.table import FeatureTable, open_features, read_selection
+from stages.metrics.binary import BinaryTable
+from stages.metrics.bootstrap import draw_weights
+from stages.metrics.evaluation_plots import COLUMNS
+from stages.metrics.files import read_evaluation
+from stages.metrics.resampling import deal_rows, number_units
+from stages.metrics.stored import system_of, units_of
+from stages.models.models import read_booster
+from stages.results.costs import cost_curve
+from stages.results.dependence import depend_on
+from stages.results.effects import (
     Int,
     Sample,
     contributions,
@@ -43,16 +40,17 @@ from stages.methods.effects import (
     sample_size,
     sampled_places,
 )
-from stages.methods.evaluated import system_of, units_of
-from stages.methods.evaluation_plots import COLUMNS
-from stages.methods.resampling import deal_rows, number_units
-from stages.methods.results_card import write_results_card
-from stages.methods.results_facts import Effects, Facts
-from stages.methods.results_page import write_page
-from stages.methods.results_words import headline
-from stages.methods.segment_results import judge_segments
+from stages.results.facts import Effects, Facts
+from stages.results.page import write_page
+from stages.results.results_card import write_results_card
+from stages.results.segments import judge_segments
+from stages.results.words import headline
+from stages.runtime.log import log, start_log
+from stages.workspace import layout
+from stages.workspace.errors import UserError, plain_words, run_stage
+from stages.workspace.files import read_json, whole_file
+from stages.workspace.settings import read_cluster
 
-TEMPLATES = Path("templates/results")
 CLOSELY = 6  # features whose dependence is drawn
 TEXTS = {"metric", "direction", "class", "actual", "predicted", "part", "feature", "decision"}
 PLOTS = (*(name for name in COLUMNS if name != "intervals"), "learning_curve")
@@ -62,9 +60,8 @@ def main(name: str) -> None:
     """Report on the dataset ``name``."""
     start = time.monotonic()
     facts = gather_facts(name)
-    templates = {path.name: path.read_text(encoding="utf-8") for path in sorted(TEMPLATES.iterdir())}
     page = layout.results_report(name)
-    for path, text in ((page, write_page(facts, templates)), (page.with_name("card.md"), write_results_card(facts))):
+    for path, text in ((page, write_page(facts)), (page.with_name("card.md"), write_results_card(facts))):
         with whole_file(path) as aside:
             aside.write_text(text, encoding="utf-8")
     log.info("%s: %s; see %s (%.1f s)", name, headline(facts), page, time.monotonic() - start)

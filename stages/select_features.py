@@ -15,20 +15,20 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from stages.edges import layout
-from stages.edges.cluster import each_partition
-from stages.edges.errors import UserError, run_stage
-from stages.edges.features import FeatureTable, open_features, read_sketches
-from stages.edges.files import write_csv, write_json
-from stages.edges.log import log, start_log
-from stages.edges.memory import fit_in_memory
-from stages.edges.settings import ClusterSettings, Settings, read_cluster, read_scale, read_seed, read_settings
-from stages.methods.binning import Coding, bin_column, group_clusters
-from stages.methods.contingency import Tally, empty_tally, merge_tallies, tally_frame
-from stages.methods.seeds import child_seed
-from stages.methods.selection import Choice, Rule, choose
-from stages.methods.selection_words import bars, describe, summary
-from stages.methods.sketch import NumberSketch, Sketch, merge_sketches, sketch_frame
+from stages.features.binning import Coding, bin_column, group_clusters
+from stages.features.contingency import Tally, empty_tally, merge_tallies, tally_frame
+from stages.features.selection import Choice, Rule, choose
+from stages.features.sketch import NumberSketch, Sketch, merge_sketches, sketch_frame
+from stages.features.table import FeatureTable, open_features, read_sketches
+from stages.features.words import bars, describe, summary
+from stages.runtime.log import log, start_log
+from stages.runtime.memory import fit_in_memory
+from stages.runtime.partitions import each_partition
+from stages.workspace import layout
+from stages.workspace.errors import UserError, run_stage
+from stages.workspace.files import write_csv, write_json
+from stages.workspace.seeds import child_seed
+from stages.workspace.settings import ClusterSettings, Settings, read_cluster, read_scale, read_seed, read_settings
 
 LEVEL = 0.95  # of the intervals of the relevance
 MAX_GROUPS = 512  # what a bootstrap draws; their standard errors are then good to about 3 %

@@ -18,21 +18,21 @@ from collections.abc import Callable, Mapping
 
 import polars as pl
 
-from stages.edges import layout
-from stages.edges.errors import UserError, run_stage
-from stages.edges.features import FeatureTable, open_features, read_selection, read_sketches
-from stages.edges.files import write_csv, write_json
-from stages.edges.live_curves import live_curves
-from stages.edges.log import Progress, log, progress, start_log
-from stages.edges.model_settings import ModelSettings
-from stages.edges.models import write_booster
-from stages.edges.settings import read_cluster, read_scale, read_seed, read_settings
-from stages.edges.training import fit_baseline, fit_here, refuse_absent_device
-from stages.edges.training_rows import Share
-from stages.methods.baseline import rule_to_json
-from stages.methods.boosting import Fit
-from stages.methods.seeds import child_seed
-from stages.methods.sketch import Sketch
+from stages.features.sketch import Sketch
+from stages.features.table import FeatureTable, open_features, read_selection, read_sketches
+from stages.models.baseline import rule_to_json
+from stages.models.boosting import Fit
+from stages.models.fitting import fit_baseline, fit_here, refuse_absent_device
+from stages.models.models import write_booster
+from stages.models.rows import Share
+from stages.models.settings import ModelSettings
+from stages.runtime.live_curves import live_curves
+from stages.runtime.log import Progress, log, progress, start_log
+from stages.workspace import layout
+from stages.workspace.errors import UserError, run_stage
+from stages.workspace.files import write_csv, write_json
+from stages.workspace.seeds import child_seed
+from stages.workspace.settings import read_cluster, read_scale, read_seed, read_settings
 
 
 def main(name: str) -> None:
@@ -68,7 +68,7 @@ def boost(
     """The fitted booster, and how many workers it was fitted on: 0 for this process alone."""
     whole = Share(features, features)
     if settings.distributed:
-        from stages.edges.distributed_training import fit_on_workers  # Dask takes a second to import
+        from stages.models.boosting_workers import fit_on_workers  # Dask takes a second to import
 
         return fit_on_workers(
             whole, sketches, settings=settings.for_booster(), cluster=read_cluster(),

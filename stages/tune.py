@@ -22,14 +22,12 @@ from statistics import fmean
 import optuna
 from optuna.storages import RDBStorage
 
-from stages.edges.commands import run_command
-from stages.edges.errors import UserError
-from stages.edges.features import read_sketches
-from stages.edges.log import Progress, log, progress, start_log
-from stages.edges.overrides import check_composed
-from stages.edges.searches import Search, read_search
-from stages.edges.settings import read_cluster, read_scale
-from stages.edges.studies import (
+from stages.experiments.tuning.outcome import pick_best, run_winner, tell_outcome, write_tables
+from stages.experiments.tuning.overrides import check_composed
+from stages.experiments.tuning.search import Search, read_search
+from stages.experiments.tuning.space import Number
+from stages.experiments.tuning.storage import move_damaged, open_storage, storage_url
+from stages.experiments.tuning.study import (
     Pruned,
     begin_trial,
     begun,
@@ -44,12 +42,14 @@ from stages.edges.studies import (
     report_step,
     set_aside,
 )
-from stages.edges.study_outcome import pick_best, run_winner, tell_outcome, write_tables
-from stages.edges.study_storage import move_damaged, open_storage, storage_url
-from stages.edges.trial_rows import TrialFailed, TrialRows
-from stages.methods.search_space import Number
-from stages.methods.study_words import figure, say_settings
-from stages.methods.trial_scores import LOSS, score_trial
+from stages.experiments.tuning.study_words import figure, say_settings
+from stages.experiments.tuning.trial_scores import LOSS, score_trial
+from stages.experiments.tuning.trials import TrialFailed, TrialRows
+from stages.features.table import read_sketches
+from stages.runtime.commands import run_command
+from stages.runtime.log import Progress, log, progress, start_log
+from stages.workspace.errors import UserError
+from stages.workspace.settings import read_cluster, read_scale
 
 HOPELESS = 3
 """So many trials, all of them failed: something other than the settings is wrong."""

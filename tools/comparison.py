@@ -18,8 +18,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages.edges import layout
-from stages.edges.dvc_objects import cache_folder
+from stages.experiments.revisions.objects import cache_folder
+from stages.workspace import layout
 
 KEPT = Path(".dvc/tmp/tables")
 PAGE = Path("comparisons/pull-request.md")

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages.edges.errors import UserError, run_stage
+from stages.workspace.errors import UserError, run_stage
 
 PARAMS = Path("params.yaml")
 SHOWN = 20  # lines of difference in the message

@@ -13,10 +13,10 @@ from typing import Any
 
 from tabulate import tabulate
 
-from stages.edges import layout
-from stages.edges.errors import UserError, run_stage
-from stages.edges.files import read_json
-from stages.edges.settings import read_params
+from stages.workspace import layout
+from stages.workspace.errors import UserError, run_stage
+from stages.workspace.files import read_json
+from stages.workspace.settings import read_params
 
 SHOWN = 5  # metrics of a dataset in the table; its file holds them all
 README = Path("README.md")

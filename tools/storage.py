@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from stages.edges.errors import UserError, run_stage
+from stages.workspace.errors import UserError, run_stage
 
 CLIENT_CONFIG = "[default]\nresponse_checksum_validation = when_required\n"
 FOLDER = Path(".storage")

@@ -3,7 +3,7 @@
 # With `serve`, start it as well, on this machine alone and with its files in mlruns/ (Ctrl-C stops it).
 #
 # An environment of its own, because MLflow asks for older versions of what the line is built on.  Only a server needs
-# it: runs are mirrored over MLflow's REST API (stages/edges/mlflow_server.py).  A rebuilt .venv has lost it.
+# it: runs are mirrored over MLflow's REST API (stages/experiments/tracking/server.py).  A rebuilt .venv has lost it.
 set -euo pipefail
 
 lock=tools/requirements-tracking.lock

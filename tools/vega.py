@@ -8,7 +8,7 @@ from pathlib import Path
 
 import vl_convert
 
-from stages.edges.files import whole_file
+from stages.workspace.files import whole_file
 
 SCRIPT = Path(".venv/vega.js")
 VEGA_LITE = "5.8"  # the templates are written for version 5, as DVC's own are

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.edges.errors import UserError, run_stage
+from stages.workspace.errors import UserError, run_stage
 from tools.lockfile import Difference, first_difference, moved_metrics
 from tools.params import PARAMS, compose_params
 

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from stages import clean, featurize
-from stages.datasets.contract import Dataset, load_dataset
-from stages.edges import layout
-from stages.edges.files import read_json, write_manifest
+from stages.records.contract import Dataset, load_dataset
+from stages.workspace import layout
+from stages.workspace.files import read_json, write_manifest
 from tools.params import compose_params
 
 ROOT = Path(__file__).parents[2]

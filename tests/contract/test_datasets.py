@@ -6,8 +6,8 @@ import polars as pl
 import yaml
 from polars.testing import assert_frame_equal
 
-from stages.datasets.contract import PARTS
-from stages.methods.seeds import child_seed
+from stages.records.contract import PARTS
+from stages.workspace.seeds import child_seed
 
 ROOT = Path(__file__).parents[2]
 

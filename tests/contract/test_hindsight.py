@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from stages.datasets.contract import Dataset
+from stages.records.contract import Dataset
 
 few = settings(
     max_examples=25,

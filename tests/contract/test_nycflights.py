@@ -18,8 +18,8 @@ from polars.testing import assert_frame_equal
 
 from stages import clean, featurize
 from stages.datasets.nycflights import DATASET
-from stages.edges import layout
-from stages.edges.files import write_manifest
+from stages.workspace import layout
+from stages.workspace.files import write_manifest
 
 ROOT = Path(__file__).parents[2]
 NEW_YORK = ZoneInfo("America/New_York")

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stages.edges.mlflow_server import MlflowServer
+from stages.experiments.tracking.server import MlflowServer
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv" / "tracking" / "bin" / "python"

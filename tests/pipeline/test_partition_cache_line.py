@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from stages import clean, featurize
-from stages.edges.files import write_manifest
+from stages.workspace.files import write_manifest
 
 ROOT = Path(__file__).parents[2]
 NAME = "nycflights"
@@ -142,8 +142,8 @@ def test_an_edit_makes_again_what_it_can_reach_and_nothing_else(workspace, cache
     for edited, remade in {
         "train.py": 0,
         "datasets/nycflights/features.py": 2,  # features; but neither clean rows nor summaries
-        "methods/past.py": 2 + 2,  # summaries and features
-        "methods/clock.py": N_JOBS,
+        "records/windows.py": 2 + 2,  # summaries and features
+        "records/clock.py": N_JOBS,
     }.items():
         path = tmp_path / "code" / "stages" / edited
         path.write_text(path.read_text() + "\n# edited\n")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from stages.edges import layout
+from stages.workspace import layout
 
 ROOT = Path(__file__).parents[2]
 

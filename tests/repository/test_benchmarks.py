@@ -26,7 +26,7 @@ from benchmarks.measure import CommandFailed, measure
 from benchmarks.report import Figure
 from benchmarks.resample_scores import choose_task, resample
 from benchmarks.synthetic import synthetic_scores
-from stages.methods.score_codes import code_probabilities, probability_of_code
+from stages.metrics.codes import code_probabilities, probability_of_code
 
 FEW_ROUNDS = ["scale.max_rounds=15", "scale.replicates=80", "scale.resamples=5"]
 DAYS_KEPT = 4  # of every month: enough rows for all three parts, a seventh of the work

@@ -11,11 +11,17 @@ import grimp
 import pytest
 import yaml
 
-from stages.edges import layout
+from stages.workspace import layout
 
 ROOT = Path(__file__).parents[2]
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 DATASETS = sorted(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["datasets"])
+# In the order of the line.  `runtime` is none of them: who works, in what order, with which cache and which log never
+# changes a result, as tests/pipeline/test_cluster_line.py shows.
+ROOMS = (
+    "sources", "records", "features", "models", "metrics",
+    "exploration", "results", "experiments", "pages", "workspace",
+)  # fmt: skip
 # Imports under TYPE_CHECKING never run, so they cannot change a result.
 GRAPH = grimp.build_graph("stages", exclude_type_checking_imports=True)
 
@@ -42,7 +48,8 @@ def tree_of(module: str) -> ast.Module:
 def notebook_imports(stage: str) -> set[str]:
     """Modules of ours that the code cells of the stage's notebooks import."""
     found = set()
-    for notebook in (ROOT / dep for dep in body(stage)["deps"] if str(dep).endswith(".ipynb")):
+    folders = [ROOT / dep for dep in body(stage)["deps"] if dep == "notebooks"]
+    for notebook in (path for folder in folders for path in sorted(folder.glob("*.ipynb"))):
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
         for cell in (cell for cell in cells if cell["cell_type"] == "code"):
             code = "".join(line for line in cell["source"] if not line.startswith(("%", "!")))
@@ -73,7 +80,7 @@ def is_loading_a_dataset(modules: set[str]) -> bool:
 
 
 def code_of(stage: str) -> list[str]:
-    """Every source file that can change what the stage does, as `dvc.yaml` writes it; the stage's own file first."""
+    """The stage's own file and every room that it enters, as `dvc.yaml` writes them, in the order of the line."""
     own = module_of(stage)
     modules = closure({own} | notebook_imports(stage))
     peculiar: set[str] = set()
@@ -82,15 +89,9 @@ def code_of(stage: str) -> list[str]:
             home = f"stages.datasets.{dataset}"
             peculiar |= {home} | {module for module in GRAPH.modules if module.startswith(home + ".")}
         modules |= closure(peculiar)
-    shared = {module for module in modules - peculiar if source_of(module).name != "__init__.py"}
-    files = sorted(source_of(module).relative_to(ROOT).as_posix() for module in shared - {own})
-    datasets = sorted({dataset_entry(dataset) for dataset in DATASETS}) if peculiar else []
-    return [source_of(own).relative_to(ROOT).as_posix(), *files, *datasets]
-
-
-def dataset_entry(dataset: str) -> str:
-    is_package = source_of(f"stages.datasets.{dataset}").name == "__init__.py"
-    return "stages/datasets/${key}" if is_package else "stages/datasets/${key}.py"
+    entered = {module.split(".")[1] for module in modules - peculiar - {own} if module.count(".") > 1}
+    rooms = [f"stages/{room}" for room in ROOMS if room in entered]
+    return [source_of(own).relative_to(ROOT).as_posix(), *(["stages/datasets/${key}"] if peculiar else []), *rooms]
 
 
 def is_code(dep: str) -> bool:
@@ -98,7 +99,7 @@ def is_code(dep: str) -> bool:
 
 
 @pytest.mark.parametrize("stage", PIPELINE)
-def test_a_stage_depends_on_exactly_the_code_it_imports(stage: str) -> None:
+def test_a_stage_depends_on_exactly_the_rooms_that_its_imports_enter(stage: str) -> None:
     listed = [str(dep) for dep in body(stage)["deps"]]
     wanted = code_of(stage)
     if sorted(filter(is_code, listed)) != sorted(wanted):
@@ -144,7 +145,7 @@ def places() -> list[Path]:
 @pytest.mark.parametrize("stage", PIPELINE)
 def test_a_stage_writes_only_where_the_layout_says(stage: str) -> None:
     lost = [out for out in outputs(stage) if not any(place in (out, *out.parents) for place in places())]
-    assert lost == [], "not in stages/edges/layout.py"
+    assert lost == [], "not in stages/workspace/layout.py"
 
 
 def test_data_that_a_stage_reads_is_made_by_an_earlier_stage() -> None:
@@ -152,22 +153,35 @@ def test_data_that_a_stage_reads_is_made_by_an_earlier_stage() -> None:
     for stage in PIPELINE:
         deps = [Path(dep) for dep in body(stage)["deps"]]
         made_elsewhere = [dep for dep in deps if any(place in (dep, *dep.parents) for place in places())]
-        unmade = [dep for dep in made_elsewhere if not any(out in (dep, *dep.parents) for out in made)]
+        unmade = [
+            dep for dep in made_elsewhere if not any(dep in out.parents or out in (dep, *dep.parents) for out in made)
+        ]
         assert unmade == [], f"{stage} reads them, and no stage above it writes them"
         made += outputs(stage)
 
 
 def test_nothing_is_imported_by_name_at_run_time_except_datasets_and_the_stage_itself() -> None:
     hidden = [module for module in GRAPH.modules if {"import_module", "__import__"} & names_used(tree_of(module))]
-    assert sorted(hidden) == ["stages.datasets.contract", "stages.edges.errors"]  # the latter: the stage that is run
+    assert sorted(hidden) == ["stages.records.contract", "stages.workspace.errors"]  # the latter: the stage that is run
 
 
 def names_used(tree: ast.Module) -> set[str]:
     return {getattr(node, "id", None) or getattr(node, "attr", "") for node in ast.walk(tree)}
 
 
-def test_packages_hold_no_code_of_their_own_so_that_stages_need_not_list_them() -> None:
-    for package in ("stages", "stages.edges", "stages.methods", "stages.datasets"):
+def test_every_room_is_known_to_the_list_of_those_that_stages_depend_on() -> None:
+    packages = [module for module in GRAPH.modules if source_of(module).name == "__init__.py"]
+    rooms = {module.split(".")[1] for module in packages if "." in module}
+    assert rooms == {*ROOMS, "datasets", "runtime"}
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_no_stage_depends_on_what_never_changes_a_result(stage: str) -> None:
+    assert not [dep for dep in body(stage)["deps"] if str(dep).startswith("stages/runtime")]
+
+
+def test_packages_around_the_rooms_hold_no_code_so_that_stages_need_not_list_them() -> None:
+    for package in ("stages", "stages.datasets"):
         assert len(tree_of(package).body) == 1, f"{source_of(package)} holds more than its docstring"
 
 

@@ -32,10 +32,10 @@ NOTEBOOK = {
 }
 PLANTED = {
     "params": ("params/scale/full.yaml", "replicates: 999\n"),
-    "lint-imports": ("stages/methods/seeds.py", "\nimport stages.edges.layout\n"),
-    "mypy": ("stages/edges/layout.py", "\n\ndef untyped(anything):\n    return anything\n"),
-    "ruff-check": ("stages/edges/layout.py", "\nimport os\n"),
-    "ruff-format": ("stages/edges/layout.py", "\nx = {  'a':1 }\n"),
+    "lint-imports": ("stages/metrics/bootstrap.py", "\nimport stages.workspace.layout\n"),
+    "mypy": ("stages/workspace/layout.py", "\n\ndef untyped(anything):\n    return anything\n"),
+    "ruff-check": ("stages/workspace/layout.py", "\nimport os\n"),
+    "ruff-format": ("stages/workspace/layout.py", "\nx = {  'a':1 }\n"),
     "nbstripout": ("notebooks/planted.ipynb", json.dumps(NOTEBOOK)),
     "detect-private-key": ("planted.txt", KEY),
     "check-added-large-files": ("planted.txt", "a\n" * 2**20),

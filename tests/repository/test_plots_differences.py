@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import vl_convert
 
-from stages.methods.paired import Difference
+from stages.metrics.paired import Difference
 from tools.vega import VEGA_LITE
 
 ROOT = Path(__file__).parents[2]

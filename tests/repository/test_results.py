@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stages.edges.errors import UserError
+from stages.workspace.errors import UserError
 from tools import results
 
 PARAMS = "datasets:\n  pears: {}\n  apples: {}\n  plums: {}\n"

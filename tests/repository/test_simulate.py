@@ -10,11 +10,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from stages.edges.errors import UserError
-from stages.edges.simulated import is_simulated
-from stages.methods.validation import find_failures
-from tools import simulate, simulation
-from tools.published_month import STEM, csv_header, csv_lines, numbers, read_month
+from benchmarks import simulate, simulation
+from benchmarks.published_month import STEM, csv_header, csv_lines, numbers, read_month
+from stages.records.simulated import is_simulated
+from stages.records.validation import find_failures
+from stages.workspace.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_same_bytes_in_any_order_by_any_number_of_workers(to: Simulate, kind: st
 def test_same_bytes_under_another_hash_seed(to: Simulate, real: Path, run, root: Path, tmp_path: Path) -> None:
     here = to("here", "--months", "2001-03", "--seed", "5")
     options = ("--from", real, "--to", tmp_path / "there", "--months", "2001-03", "--seed", "5", "--rows", "3000")
-    run("python", "-m", "tools.simulate", *options, cwd=root, PYTHONHASHSEED="77")
+    run("python", "-m", "benchmarks.simulate", *options, cwd=root, PYTHONHASHSEED="77")
     assert contents(here) == contents(tmp_path / "there")
     assert contents(here) != contents(to("other", "--months", "2001-03", "--seed", "6"))
 

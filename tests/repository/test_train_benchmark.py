@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import bench_train, synthetic_airline
 from benchmarks.synthetic_airline import DATASET, FEATURES, LEVELS, TARGET, draw_flights, names_of, write_airline
-from stages.edges.files import read_json
+from stages.workspace.files import read_json
 
 
 def test_arrays_and_partitions_hold_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

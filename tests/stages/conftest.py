@@ -1,4 +1,4 @@
-"""Feature folders in the format of `stages.edges.features`, and what the later stages make of them.
+"""Feature folders in the format of `stages.features.table`, and what the later stages make of them.
 
 The datasets are small: planted rows with a known rule in them, and two real sets of scikit-learn.
 """
@@ -18,8 +18,8 @@ import yaml
 from sklearn.datasets import load_diabetes, load_digits
 
 from stages import evaluate, package, train
-from stages.edges.files import write_json, write_manifest, write_parquet
-from stages.methods.sketch import merge_sketches, sketch_frame, sketch_to_json
+from stages.features.sketch import merge_sketches, sketch_frame, sketch_to_json
+from stages.workspace.files import write_json, write_manifest, write_parquet
 
 DATASET = "trial"
 CARRIERS = ("AA", "B6", "NA", "a|b")  # a category that looks like a missing value, and one that breaks tables

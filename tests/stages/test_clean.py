@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from stages import clean
-from stages.datasets.contract import load_dataset
-from stages.edges.errors import UserError
-from stages.edges.files import read_json, write_manifest
+from stages.records.contract import load_dataset
+from stages.workspace.errors import UserError
+from stages.workspace.files import read_json, write_manifest
 
 ROOT = Path(__file__).parents[2]
 # a process that may write only short files would leave cut byte code behind

@@ -15,14 +15,14 @@ from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
 from stages import evaluate, train
 from stages.cross_validate import main
-from stages.edges.errors import UserError
-from stages.edges.evaluate_settings import EvaluateSettings
-from stages.edges.features import open_features, read_selection
-from stages.edges.fold_runs import judge_folds
-from stages.edges.folds import time_folds
-from stages.edges.model_settings import ModelSettings
-from stages.edges.settings import read_settings
-from stages.methods.folds import PARTS
+from stages.experiments.folds.deal import PARTS
+from stages.experiments.folds.runs import judge_folds
+from stages.experiments.folds.table import time_folds
+from stages.features.table import open_features, read_selection
+from stages.metrics.settings import EvaluateSettings
+from stages.models.settings import ModelSettings
+from stages.workspace.errors import UserError
+from stages.workspace.settings import read_settings
 
 FOLDER = Path("cross_validation/trial")
 ROOT = Path(__file__).parents[2]

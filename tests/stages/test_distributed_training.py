@@ -19,15 +19,15 @@ import pytest
 import yaml
 from sklearn.metrics import roc_auc_score
 
-from stages.edges import dask_client
-from stages.edges.distributed_training import cut_shares, fit_on_workers
-from stages.edges.errors import UserError
-from stages.edges.features import open_features, read_selection, read_sketches
-from stages.edges.models import predict, read_booster
-from stages.edges.settings import read_cluster
-from stages.edges.training_rows import Share
-from stages.methods.seeds import child_seed
+from stages.features.table import open_features, read_selection, read_sketches
+from stages.models.boosting_workers import cut_shares, fit_on_workers
+from stages.models.models import predict, read_booster
+from stages.models.rows import Share
+from stages.runtime import client as dask_client
 from stages.train import main
+from stages.workspace.errors import UserError
+from stages.workspace.seeds import child_seed
+from stages.workspace.settings import read_cluster
 
 ROOT = Path(__file__).parents[2]
 MODEL, CURVE = Path("models/trial"), Path("plots/trial/learning_curve.csv")

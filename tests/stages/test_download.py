@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from stages import download
-from stages.edges.errors import UserError
+from stages.workspace.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 EMBEDDED = ("nycflights", "digits")

@@ -14,18 +14,18 @@ import yaml
 from sklearn import metrics as reference
 from sklearn.datasets import load_diabetes
 
-from stages.edges.errors import UserError
-from stages.edges.evaluations import read_evaluation
-from stages.edges.features import open_features
-from stages.edges.files import write_json, write_manifest, write_parquet
-from stages.edges.models import predict, read_booster
 from stages.evaluate import main
-from stages.methods.baseline import fit_one_rule, predict_one_rule, rule_from_json, rule_to_json
-from stages.methods.binary_scores import BinaryTask
-from stages.methods.binning import bin_column
-from stages.methods.bootstrap import draw_weights, replicate
-from stages.methods.evaluation_plots import COLUMNS
-from stages.methods.sketch import sketch_frame
+from stages.features.binning import bin_column
+from stages.features.sketch import sketch_frame
+from stages.features.table import open_features
+from stages.metrics.binary import BinaryTask
+from stages.metrics.bootstrap import draw_weights, replicate
+from stages.metrics.evaluation_plots import COLUMNS
+from stages.metrics.files import read_evaluation
+from stages.models.baseline import fit_one_rule, predict_one_rule, rule_from_json, rule_to_json
+from stages.models.models import predict, read_booster
+from stages.workspace.errors import UserError
+from stages.workspace.files import write_json, write_manifest, write_parquet
 
 DATASET = "trial"
 SETTINGS = {

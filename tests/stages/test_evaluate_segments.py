@@ -11,15 +11,15 @@ import pytest
 from sklearn.metrics import brier_score_loss, log_loss, recall_score, roc_auc_score
 
 from stages import evaluate, train
-from stages.edges.errors import UserError
-from stages.edges.evaluations import read_evaluation
-from stages.edges.features import open_features, read_selection
-from stages.edges.files import read_json
-from stages.edges.models import predict, read_booster
-from stages.methods.bootstrap import draw_weights
-from stages.methods.evaluated import METRICS, months_of, on_units, segments_of, system_of, task_of, units_of
-from stages.methods.paired import compare
-from stages.methods.segments import OTHER, Segments
+from stages.features.table import open_features, read_selection
+from stages.metrics.bootstrap import draw_weights
+from stages.metrics.files import read_evaluation
+from stages.metrics.paired import compare
+from stages.metrics.segments import OTHER, Segments
+from stages.metrics.stored import METRICS, months_of, on_units, segments_of, system_of, task_of, units_of
+from stages.models.models import predict, read_booster
+from stages.workspace.errors import UserError
+from stages.workspace.files import read_json
 
 DATASET = "trial"
 TABLE = Path(f"data/evaluation/{DATASET}.parquet")

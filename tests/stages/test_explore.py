@@ -18,9 +18,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from stages.edges.errors import UserError
-from stages.edges.notebook import execute_notebook
+from stages.exploration.notebook import execute_notebook
 from stages.explore import NOTEBOOK, explore
+from stages.workspace.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 METRICS = {

@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from stages import clean, featurize, train
-from stages.datasets.contract import PARTS, load_dataset
-from stages.edges.errors import UserError
-from stages.edges.features import open_features, read_sketches
-from stages.edges.files import read_json, write_manifest
-from stages.methods.sketch import CategorySketch, sketch_frame
+from stages.features.sketch import CategorySketch, sketch_frame
+from stages.features.table import open_features, read_sketches
+from stages.records.contract import PARTS, load_dataset
+from stages.workspace.errors import UserError
+from stages.workspace.files import read_json, write_manifest
 
 ROOT = Path(__file__).parents[2]
 NAME = "nycflights"

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from stages import clean, featurize
-from stages.edges.files import write_manifest
+from stages.workspace.files import write_manifest
 from tools.params import compose_params
 
 ROOT = Path(__file__).parents[2]

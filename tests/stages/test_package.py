@@ -11,14 +11,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from stages.edges.bundles import open_bundle, whole_bundle
-from stages.edges.errors import UserError
-from stages.edges.features import open_features, read_selection
-from stages.edges.models import predict, read_booster
 from stages.evaluate import with_thresholds
-from stages.methods.binary_scores import BinaryTask
-from stages.methods.score_codes import N_CODES, threshold_of_code
+from stages.features.table import open_features, read_selection
+from stages.metrics.binary import BinaryTask
+from stages.metrics.codes import N_CODES, threshold_of_code
+from stages.models.bundle import open_bundle, whole_bundle
+from stages.models.models import predict, read_booster
 from stages.package import main
+from stages.workspace.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = Path("bundles/trial")
@@ -130,7 +130,7 @@ def test_a_model_of_other_features_is_not_packaged(workspace) -> None:
 KILLED_IN_MID_WRITE = """
 import os, signal
 from pathlib import Path
-from stages.edges.bundles import whole_bundle
+from stages.models.bundle import whole_bundle
 with whole_bundle(Path("bundles/trial")) as folder:
     (folder / "model.ubj").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -138,7 +138,7 @@ with whole_bundle(Path("bundles/trial")) as folder:
 KILLED_BEFORE_THE_NEW_ONE_IS_IN_PLACE = """
 import os, signal
 from pathlib import Path
-from stages.edges.bundles import whole_bundle
+from stages.models.bundle import whole_bundle
 with whole_bundle(Path("bundles/trial")) as folder:
     (folder / "model.ubj").write_text("new")
     replace = Path.replace

@@ -11,11 +11,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from stages.edges.bundles import open_bundle
-from stages.edges.errors import UserError
-from stages.edges.features import open_features, read_selection
-from stages.edges.models import predict
+from stages.features.table import open_features, read_selection
+from stages.models.bundle import open_bundle
+from stages.models.models import predict
 from stages.predict import main
+from stages.workspace.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = "bundles/trial"

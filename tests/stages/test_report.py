@@ -19,11 +19,11 @@ import xgboost as xgb
 from sklearn.metrics import roc_auc_score
 
 from stages import evaluate, report, train
-from stages.edges.errors import UserError
-from stages.edges.features import open_features, read_selection
-from stages.edges.models import predict, read_booster
-from stages.methods.results_facts import Facts
-from stages.methods.results_page import write_page
+from stages.features.table import open_features, read_selection
+from stages.models.models import predict, read_booster
+from stages.results.facts import Facts
+from stages.results.page import write_page
+from stages.workspace.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 DATASET = "trial"
@@ -47,7 +47,6 @@ def prepare(planted: SimpleNamespace, root: Path, rows: pl.DataFrame, task: str,
         train.main(DATASET)
         evaluate.main(DATASET)
         Path("metrics/trial/clean.json").write_text(json.dumps(CLEAN))
-        shutil.copytree(ROOT / "templates", "templates")
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +262,7 @@ def test_a_table_without_segments_says_so(planted: SimpleNamespace, tmp_path: Pa
     prepare(planted, tmp_path, rows, "binary")
     facts = page_of(tmp_path)
     assert facts.segments == {}
-    assert "tells no kinds of rows apart" in write_page(facts, templates())
+    assert "tells no kinds of rows apart" in write_page(facts)
 
 
 def page_of(root: Path) -> Facts:
@@ -272,15 +271,11 @@ def page_of(root: Path) -> Facts:
         return report.gather_facts(DATASET)
 
 
-def templates() -> dict[str, str]:
-    return {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "templates/results").iterdir()}
-
-
 def test_a_class_that_the_test_part_lacks_has_no_figures(planted: SimpleNamespace, tmp_path: Path) -> None:
     rows = planted.rows("multiclass")
     rows = rows.filter((pl.col("part") != "test") | (pl.col("target") != 0))
     prepare(planted, tmp_path, rows, "multiclass")
-    page = write_page(page_of(tmp_path), templates())
+    page = write_page(page_of(tmp_path))
     assert "no rows" in page
     assert "None" not in re.sub(r"<style>.*</style>", "", page, flags=re.DOTALL)
 
@@ -294,4 +289,4 @@ def test_a_segment_without_positives_says_so(planted: SimpleNamespace, tmp_path:
     lone = next(segment for segment in facts.segments["carrier"] if segment.name == "AA")
     assert (lone.positives, lone.figures["roc_auc"].value, lone.figures["roc_auc"].verdict) == (0, None, "")
     assert lone.figures["expected_cost"].value is not None  # a mean over rows needs no positives
-    assert "no row is “late”" in write_page(facts, templates())
+    assert "no row is “late”" in write_page(facts)

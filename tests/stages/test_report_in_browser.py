@@ -13,7 +13,7 @@ import pytest
 from stages import evaluate, report, train
 
 ROOT = Path(__file__).parents[2]
-STYLE = ROOT / "templates/results/style.css"
+STYLE = ROOT / "stages/results/style.css"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 in_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 LONG = "a carrier with a name of many words and one_word_that_no_browser_may_break_anywhere_at_all_of_its_own_accord"
@@ -51,7 +51,6 @@ def page(planted: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> 
         clean = {"records": dict.fromkeys(("rows_published", "rows_in", "rows_clean", "labelled"), 3000)}
         clean["records"]["rows_quarantined"] = 0
         Path("metrics/trial/clean.json").write_text(json.dumps({**clean, "unlabelled": {LONG: 5}, "failures": {}}))
-        shutil.copytree(ROOT / "templates", "templates")
         report.main(planted.dataset)
     return root / "reports/trial/results.html"
 

@@ -1,4 +1,4 @@
-"""The stage on tiny feature folders with planted columns, written in the format of `stages.edges.features`."""
+"""The stage on tiny feature folders with planted columns, written in the format of `stages.features.table`."""
 
 import csv
 import json
@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 import yaml
 
-from stages.edges.errors import UserError
-from stages.edges.files import write_json, write_manifest, write_parquet
-from stages.methods.sketch import merge_sketches, sketch_frame, sketch_to_json
+from stages.features.sketch import merge_sketches, sketch_frame, sketch_to_json
 from stages.select_features import main
+from stages.workspace.errors import UserError
+from stages.workspace.files import write_json, write_manifest, write_parquet
 
 ROWS, DAYS = 6000, 60
 SETTINGS = {

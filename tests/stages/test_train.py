@@ -15,12 +15,12 @@ import xgboost as xgb
 import yaml
 from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_squared_error
 
-from stages.edges.errors import UserError
-from stages.edges.features import open_features, read_selection
-from stages.edges.models import predict, read_booster
-from stages.methods.baseline import predict_one_rule, rule_from_json
-from stages.methods.boosting import has_device
+from stages.features.table import open_features, read_selection
+from stages.models.baseline import predict_one_rule, rule_from_json
+from stages.models.boosting import has_device
+from stages.models.models import predict, read_booster
 from stages.train import main
+from stages.workspace.errors import UserError
 
 MODEL, CURVE = Path("models/trial"), Path("plots/trial/learning_curve.csv")
 

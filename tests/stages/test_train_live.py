@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stages.edges.errors import UserError
 from stages.train import main
+from stages.workspace.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 MODEL, CURVE, LIVE = Path("models/trial"), Path("plots/trial/learning_curve.csv"), Path("dvclive/trial")

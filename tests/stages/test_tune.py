@@ -19,11 +19,11 @@ import yaml
 from sklearn.metrics import roc_auc_score
 
 from stages import train
-from stages.edges.errors import UserError
-from stages.edges.features import open_features, read_selection
-from stages.edges.models import predict, read_booster
-from stages.edges.overrides import compose_params
+from stages.experiments.tuning.overrides import compose_params
+from stages.features.table import open_features, read_selection
+from stages.models.models import predict, read_booster
 from stages.tune import main
+from stages.workspace.errors import UserError
 from tools.params import compose_params as compose_by_tools
 
 ROOT = Path(__file__).parents[2]

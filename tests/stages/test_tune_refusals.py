@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 import yaml
 
-from stages.edges.errors import UserError
 from stages.tune import main
+from stages.workspace.errors import UserError
 
 SPACE = {"max_depth": {"low": 1, "high": 6}}
 TUNE = {"metric": "loss", "trials": 3, "minutes": None, "folds": 0, "pruner": "none", "storage": None, "space": SPACE}

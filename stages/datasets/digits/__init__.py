@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from stages.datasets.contract import Dataset, Feature, Table, split_values
+from stages.records.contract import Dataset, Feature, Table, split_values
 
 if TYPE_CHECKING:
     import pandera.polars as pa

@@ -13,11 +13,11 @@ from typing import Any
 
 import polars as pl
 
-from stages.datasets.contract import PARTS, Dataset, split_values
 from stages.datasets.nycflights.features import FEATURES, build_context, featurize
 from stages.datasets.nycflights.flights import FLIGHTS, why_unlabelled
 from stages.datasets.nycflights.history import summarize
 from stages.datasets.nycflights.references import AIRPORTS, PLANES, WEATHER
+from stages.records.contract import PARTS, Dataset, split_values
 
 
 def split_by_day(frame: pl.DataFrame, settings: Mapping[str, Any], _seed: int) -> pl.Series:

@@ -12,12 +12,12 @@ from datetime import timedelta
 
 import polars as pl
 
-from stages.datasets.contract import Feature, Kind
 from stages.datasets.nycflights.flights import HOME_ZONE
 from stages.datasets.nycflights.history import HISTORIES, RECENTS, add_up_days, last_hours, past_days
 from stages.datasets.nycflights.references import WEATHER_UNITS
-from stages.methods.clock import MINUTES_PER_DAY, utc_offset_min
-from stages.methods.past import Past, accumulate, sums_before
+from stages.records.clock import MINUTES_PER_DAY, utc_offset_min
+from stages.records.contract import Feature, Kind
+from stages.records.windows import Past, accumulate, sums_before
 
 # Destinations that airports.csv lacks: all four on Atlantic time, which has no summer time.
 ZONES_ADDED = {

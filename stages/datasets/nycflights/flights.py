@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from stages.datasets.contract import Table
-from stages.methods.clock import local_to_utc, minute_of_day
+from stages.records.clock import local_to_utc, minute_of_day
+from stages.records.contract import Table
 
 if TYPE_CHECKING:
     import pandera.polars as pa

@@ -12,8 +12,8 @@ from datetime import timedelta
 import polars as pl
 
 from stages.datasets.nycflights.flights import HOME_ZONE
-from stages.methods.clock import utc_to_local_day
-from stages.methods.past import Past, accumulate, smoothed_share, sums_before
+from stages.records.clock import utc_to_local_day
+from stages.records.windows import Past, accumulate, smoothed_share, sums_before
 
 RECENT = timedelta(hours=3)
 TAXI_AT_MOST_MIN = 300  # gate to runway plus runway to gate; the longest of 2013 is 235

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from stages.datasets.contract import Table
 from stages.datasets.nycflights.flights import ORIGINS, read_csv_text
-from stages.methods.clock import is_zone
+from stages.records.clock import is_zone
+from stages.records.contract import Table
 
 if TYPE_CHECKING:
     import pandera.polars as pa

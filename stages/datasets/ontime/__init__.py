@@ -13,10 +13,10 @@ from typing import Any
 
 import polars as pl
 
-from stages.datasets.contract import PARTS, Dataset, split_values
 from stages.datasets.ontime.features import FEATURES, build_context, featurize
 from stages.datasets.ontime.flights import FLIGHTS, KEY, why_unlabelled
 from stages.datasets.ontime.history import summarize
+from stages.records.contract import PARTS, Dataset, split_values
 
 
 def reach(partition: str, partitions: Sequence[str]) -> list[str]:

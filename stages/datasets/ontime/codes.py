@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from stages.methods.clock import MINUTES_PER_DAY
+from stages.records.clock import MINUTES_PER_DAY
 
 Ints = NDArray[np.int64]
 HOURS = [f"{hour:02d}" for hour in range(25)]  # a departure at 24:00 has the hour 24

@@ -44,10 +44,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from stages.datasets.contract import Feature, Kind
 from stages.datasets.ontime.codes import encode
 from stages.datasets.ontime.history import HISTORIES, add_up, past_days
 from stages.datasets.ontime.hours import Airports, congestion, inbound, last_hours
+from stages.records.contract import Feature, Kind
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from stages.datasets.contract import Table
 from stages.datasets.ontime.published import LINE, month_files, months, read_month
-from stages.methods.clock import minute_of_day
+from stages.records.clock import minute_of_day
+from stages.records.contract import Table
 
 if TYPE_CHECKING:
     import pandera.polars as pa

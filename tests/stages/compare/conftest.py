@@ -22,11 +22,11 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
-from stages.edges.evaluations import write_evaluation
-from stages.methods.binary_scores import BinaryTask
-from stages.methods.resampling import fingerprint, merge_cells
-from stages.methods.score_codes import code_probabilities
-from stages.methods.segments import Segments
+from stages.metrics.binary import BinaryTask
+from stages.metrics.codes import code_probabilities
+from stages.metrics.files import write_evaluation
+from stages.metrics.resampling import fingerprint, merge_cells
+from stages.metrics.segments import Segments
 
 CARRIERS = ("AA", "UA", "HA")  # no flight of HA is ever late
 SEGMENTS = Segments({"carrier": CARRIERS})

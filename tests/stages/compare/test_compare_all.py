@@ -10,8 +10,8 @@ import pytest
 from dvc.repo import Repo
 
 from stages import compare
-from stages.edges.errors import UserError
-from stages.methods.corrections import adjust
+from stages.metrics.corrections import adjust
+from stages.workspace.errors import UserError
 
 
 def ranking(folder: Path, *arguments: str) -> dict[str, Any]:

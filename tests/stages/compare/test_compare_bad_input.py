@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from stages import compare
-from stages.edges.errors import UserError
-from stages.edges.evaluations import HEADER
+from stages.metrics.files import HEADER
+from stages.workspace.errors import UserError
 
 CLOSED = "[core]\n    remote = far\n['remote \"far\"']\n    url = s3://bucket\n    endpointurl = http://127.0.0.1:9\n"
 

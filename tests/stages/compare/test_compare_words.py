@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from stages.methods.comparison_tables import to_forest
-from stages.methods.comparison_words import Comparison, Drawn, Side, conclusion, decimals, p_text, signed
-from stages.methods.comparisons import Compared
-from stages.methods.paired import Difference
-from stages.methods.parameter_changes import changed_parameters
+from stages.experiments.comparison.changes import changed_parameters
+from stages.experiments.comparison.comparison import Compared
+from stages.experiments.comparison.tables import to_forest
+from stages.experiments.comparison.words import Comparison, Drawn, Side, conclusion, decimals, p_text, signed
+from stages.metrics.paired import Difference
 
 FIGURES = {
     "better": (0.02, 0.01, 0.03, 0.001),

@@ -7,15 +7,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from stages.edges.bundles import open_bundle
-from stages.edges.contenders import Contender, score_rows, stored_systems
-from stages.edges.errors import UserError
-from stages.edges.evaluate_settings import EvaluateSettings
-from stages.edges.features import open_features
-from stages.edges.files import write_parquet
-from stages.edges.recent_rows import survey
-from stages.edges.revisions import Revision
-from stages.edges.settings import read_cluster, read_settings
+from stages.experiments.promotion.contenders import Contender, score_rows, stored_systems
+from stages.experiments.promotion.rows import survey
+from stages.experiments.revisions.revisions import Revision
+from stages.features.table import open_features
+from stages.metrics.settings import EvaluateSettings
+from stages.models.bundle import open_bundle
+from stages.workspace.errors import UserError
+from stages.workspace.files import write_parquet
+from stages.workspace.settings import read_cluster, read_settings
 
 BUNDLE = Path("bundles/trial")
 

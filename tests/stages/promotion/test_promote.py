@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from dvc.repo.artifacts import Artifacts
 
-from stages.edges import registry
-from stages.edges.errors import UserError
+from stages.experiments.promotion import registry
+from stages.workspace.errors import UserError
 
 LOG = Path("registry/trial.jsonl")
 

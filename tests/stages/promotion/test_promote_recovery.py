@@ -7,12 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from stages.edges import decision_log, registry
-from stages.edges.errors import UserError
+from stages.experiments.promotion import log as decision_log
+from stages.experiments.promotion import registry
+from stages.workspace.errors import UserError
 
 ROOT = Path(__file__).parents[3]
 LOG = Path("registry/trial.jsonl")
-DIE = "import os, sys; from stages import promote; from stages.edges import decision_log, registry; "
+DIE = (
+    "import os, sys; from stages import promote; "
+    "from stages.experiments.promotion import log as decision_log; "
+    "from stages.experiments.promotion import registry; "
+)
 
 
 def die_at(where: str, candidate: str) -> None:

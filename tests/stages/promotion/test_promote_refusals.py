@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from stages import promote
-from stages.edges import decision_log, registry
-from stages.edges.errors import UserError
+from stages.experiments.promotion import log as decision_log
+from stages.experiments.promotion import registry
+from stages.workspace.errors import UserError
 
 ROOT = Path(__file__).parents[3]
 LOG = Path("registry/trial.jsonl")
@@ -213,8 +214,8 @@ def test_help_tells_what_each_decision_means(told, capsys) -> None:
 
 
 def test_every_shipped_metric_of_decision_is_one_that_can_decide() -> None:
-    from stages.methods.evaluated import METRICS
-    from stages.methods.promotion import refuse_metric
+    from stages.experiments.promotion.promotion import refuse_metric
+    from stages.metrics.stored import METRICS
 
     for task in ("binary", "multiclass"):
         settings = yaml.safe_load((ROOT / f"params/promote/{task}.yaml").read_text())

@@ -1,0 +1,195 @@
+"""Does one revision do better than another: on every metric, in every segment, among many experiments?
+
+Works on stored resampling tables alone.  Both are resampled alike, from the reference's seed; the longer of their runs
+of neighbouring units is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import polars as pl
+
+from stages.metrics.bootstrap import Float, draw_weights
+from stages.metrics.contract import Metric
+from stages.metrics.corrections import Correction
+from stages.metrics.paired import Difference, compare, correct
+from stages.metrics.same_rows import refuse_other_rows
+from stages.metrics.stored import METRICS, WHOLE, months_of, segments_of, system_of, units_of
+
+MODEL = "model"
+MONTH = "month"
+SAME_TABLE = "the same resampling table"
+SINGLY = 1  # tables from before runs of units were drawn do not say how long theirs are
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The resampling table of one revision: its cells, its header and the name of the revision."""
+
+    cells: pl.DataFrame
+    header: Mapping[str, Any]
+    label: str
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How both tables are resampled: ``units`` in order, how often each is drawn, and what was drawn from."""
+
+    units: list[str]
+    weights: Float
+    replicates: int
+    level: float
+    block: int
+    seed: int
+
+    @classmethod
+    def of(cls, a: Evaluation, b: Evaluation, replicates: int | None, level: float | None) -> Resampling:
+        """One for two tables of the same rows; what is not asked for is as the candidate was evaluated."""
+        refuse_other_rows(a.header, b.header, (a.label, b.label))
+        units = units_of(a.cells)
+        seed, block = a.header["seed"], max(each.header.get("block", SINGLY) for each in (a, b))
+        replicates, level = replicates or b.header["replicates"], level or b.header["level"]
+        return cls(units, draw_weights(len(units), replicates, seed, block), replicates, level, block, seed)
+
+    def only(self, units: list[str]) -> Resampling:
+        """The same, of fewer units, which are drawn by themselves."""
+        weights = draw_weights(len(units), self.replicates, self.seed, self.block)
+        return replace(self, units=units, weights=weights)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One metric on all test rows or on one segment of them, and how many rows that are."""
+
+    segment: str
+    rows: int
+    found: Difference
+
+
+def metrics_of(header: Mapping[str, Any], names: Sequence[str] = ()) -> dict[str, Metric]:
+    """The metrics of the header's task: all of them, or those named."""
+    known = METRICS[header["task"]]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(
+            f"metrics of {header['dataset']}: {', '.join(known)}", ", ".join(unknown), "name one of these, or none"
+        )
+    return {name: known[name] for name in names} if names else dict(known)
+
+
+def compare_whole(
+    a: Evaluation, b: Evaluation, metrics: Mapping[str, Metric], resampling: Resampling, correction: Correction
+) -> list[Compared]:
+    """Every metric on all test rows, corrected for their number."""
+    refuse_other_rows(a.header, b.header, (a.label, b.label))
+    found = _differences(a, b, metrics, resampling, WHOLE)
+    return _corrected([Compared(WHOLE, a.header["rows"], difference) for difference in found], correction)
+
+
+def equal_everywhere(a: Evaluation, metrics: Mapping[str, Metric], resampling: Resampling) -> list[Compared]:
+    """Every metric of a table against the same table, which needs no resampling."""
+    exact = a.header["systems"][MODEL]["exact"]
+    found = [
+        Difference(
+            name, metric.direction, exact.get(name), exact.get(name), 0.0, 0.0, 0.0, resampling.level,
+            None if metric.descriptive else 1.0, 0.5, "descriptive" if metric.descriptive else "no evidence",
+            resampling.replicates, SAME_TABLE, None if metric.descriptive else 1.0,
+        )
+        for name, metric in metrics.items()
+    ]  # fmt: skip
+    return [Compared(WHOLE, a.header["rows"], difference) for difference in found]
+
+
+def compare_segments(
+    a: Evaluation, b: Evaluation, column: str, metrics: Mapping[str, Metric], resampling: Resampling,
+    correction: Correction,
+) -> list[Compared]:  # fmt: skip
+    """Every metric in every segment of a column (or month), corrected for the number of segments and metrics.
+
+    A segment that cannot be compared has its reason in place of an interval.
+    """
+    refuse_other_rows(a.header, b.header, (a.label, b.label))
+    if column == MONTH and MONTH not in a.header["segments"]:
+        compared = _by_month(a, b, metrics, resampling)
+    else:
+        compared = _by_value(a, b, column, metrics, resampling)
+    return _corrected(compared, correction)
+
+
+def _differences(
+    a: Evaluation, b: Evaluation, metrics: Mapping[str, Metric], resampling: Resampling, segment: str
+) -> list[Difference]:
+    own, other = (system_of(each.cells, each.header, MODEL, segment, resampling.units) for each in (a, b))
+    found = compare(own, other, metrics, resampling.weights, level=resampling.level, block=resampling.block)
+    return list(found.values())
+
+
+def _by_value(
+    a: Evaluation, b: Evaluation, column: str, metrics: Mapping[str, Metric], resampling: Resampling
+) -> list[Compared]:
+    names_a, names_b = (segments_of(each.header, column) for each in (a, b))
+    if not names_a or not names_b:
+        raise ValueError(*_no_such_segments(a, b, column, resampling.units))
+    compared = []
+    for segment in [*names_a, *(name for name in names_b if name not in names_a)]:
+        rows = [_rows(each.cells, segment) for each in (a, b)]
+        if rows[0] == rows[1]:
+            found = _differences(a, b, metrics, resampling, segment)
+        else:
+            reason = f"not the same rows: {rows[0]:,} in {a.label}, {rows[1]:,} in {b.label}"
+            found = _undefined(metrics, resampling.level, reason)
+        compared += [Compared(segment, max(rows), difference) for difference in found]
+    return compared
+
+
+def _by_month(a: Evaluation, b: Evaluation, metrics: Mapping[str, Metric], resampling: Resampling) -> list[Compared]:
+    months = months_of(resampling.units)
+    if not months:
+        raise ValueError(*_no_such_segments(a, b, MONTH, resampling.units))
+    compared = []
+    for month, units in months.items():
+        try:
+            found = _differences(a, b, metrics, resampling.only(units), WHOLE)
+        except ValueError as error:
+            if len(error.args) != 3:
+                raise
+            found = _undefined(metrics, resampling.level, f"{len(units)} days are too few to draw from")
+        rows = _rows(a.cells.filter(pl.col("unit").is_in(units)), WHOLE)
+        compared += [Compared(f"{MONTH}={month}", rows, difference) for difference in found]
+    return compared
+
+
+def _no_such_segments(a: Evaluation, b: Evaluation, column: str, units: Sequence[str]) -> tuple[str, str, str]:
+    told = [
+        f"{each.label}: {', '.join([*([MONTH] if months_of(units) else []), *each.header['segments']]) or 'none'}"
+        for each in (a, b)
+    ]
+    dataset = a.header["dataset"]
+    return (
+        f"segments by {column} in both tables of {dataset}",
+        f"segments of {'; of '.join(told)}",
+        f"add the column to datasets.{dataset}.evaluate.segments and evaluate both revisions again",
+    )
+
+
+def _rows(cells: pl.DataFrame, segment: str) -> int:
+    """Rows of a segment: those of any one view of the model."""
+    chosen = cells.filter((pl.col("system") == MODEL) & (pl.col("segment") == segment))
+    return int(chosen.filter(pl.col("view") == chosen["view"].first())["n"].sum()) if len(chosen) else 0
+
+
+def _undefined(metrics: Mapping[str, Metric], level: float, reason: str) -> list[Difference]:
+    return [
+        Difference(
+            name, metric.direction, None, None, None, None, None, level, None, None, "undefined", 0, reason
+        )
+        for name, metric in metrics.items()
+    ]  # fmt: skip
+
+
+def _corrected(compared: Sequence[Compared], correction: Correction) -> list[Compared]:
+    corrected = correct([each.found for each in compared], correction)
+    return [replace(each, found=found) for each, found in zip(compared, corrected, strict=True)]

@@ -1,0 +1,199 @@
+"""What may be said of a comparison in one sentence?  Never more than its intervals and corrected p-values hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import floor, log10
+from textwrap import fill
+from typing import Any
+
+from stages.experiments.comparison.changes import Change
+from stages.experiments.comparison.comparison import Compared, Evaluation, Resampling
+from stages.metrics.corrections import Correction
+from stages.metrics.paired import Difference
+from stages.pages.numbers import MINUS, count_text
+
+FEW_UNITS = 20
+SMALL = 10.0
+WIDEST = 112  # characters of a line of prose in the terminal
+CORRECTIONS = {"holm": "Holm's", "bh": "Benjamini and Hochberg's"}
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two revisions."""
+
+    label: str
+    commit: str | None
+
+    def __str__(self) -> str:
+        """``deep (1f2e3d4c)``"""
+        short = (self.commit or "")[:8]
+        return f"{self.label} ({short})" if short and short != self.label else self.label
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What was compared: which rows, and how they were resampled."""
+
+    dataset: str
+    question: str
+    task: str
+    rows: int
+    resampled: str
+    units: int
+    block: int
+    replicates: int
+    level: float
+    seed: int
+
+    @classmethod
+    def of(cls, evaluation: Evaluation, resampling: Resampling) -> Drawn:
+        """That of a table and the weights of its units."""
+        header = evaluation.header
+        return cls(
+            header["dataset"], header["question"], header["task"], header["rows"], header["resampled"],
+            len(resampling.units), resampling.block, resampling.replicates, resampling.level, resampling.seed,
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        """52,713 test rows, 61 units of day in runs of 5, 1,000 resamples"""
+        runs = f" in runs of {self.block}" if self.block > 1 else ""
+        units = f"{count_text(self.units)} units of {self.resampled}{runs}"
+        return f"{count_text(self.rows)} test rows, {units}, {count_text(self.replicates)} resamples"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two revisions on one dataset."""
+
+    a: Side
+    b: Side
+    drawn: Drawn
+    correction: Correction
+    identical: bool
+    changes: list[Change]
+    whole: list[Compared]
+    segments: list[Compared]
+    notes: list[str]
+
+
+def conclusion(comparison: Comparison) -> str:
+    """The one sentence."""
+    a, b = comparison.a.label, comparison.b.label
+    if comparison.identical:
+        return f"{a} and {b} have the same resampling table: nothing differs."
+    judged = [each.found for each in comparison.whole if each.found.p_value is not None]
+    if not judged:
+        return f"Nothing can be said of {b} and {a}: none of the metrics is defined on these rows."
+    better, worse, unsettled = (_with(judged, verdict) for verdict in ("better", "worse", "no evidence"))
+    if better and worse:
+        return (
+            f"{b} is better than {a} on {_listed(better)} and worse on {_listed(worse)}: which of them counts is "
+            "for you to say."
+        )
+    if not better and not worse:
+        return f"No evidence that {b} differs from {a}{_corrected(comparison, judged)}: {_where(judged[0])}."
+    word = "better" if better else "worse"
+    rest = f"; on {_listed(unsettled, figures=False)} there is no evidence either way" if unsettled else ""
+    none = f", and {'worse' if better else 'better'} on none" if len(judged) > 1 else ""
+    return f"{b} is {word} than {a} on {_listed(better or worse)}{none}{rest}."
+
+
+def _with(judged: Sequence[Difference], verdict: str) -> list[Difference]:
+    return [found for found in judged if found.verdict == verdict]
+
+
+def _corrected(comparison: Comparison, judged: Sequence[Difference]) -> str:
+    if comparison.correction == "none" or len(judged) < 2:
+        return ""
+    return f", {CORRECTIONS[comparison.correction]} correction for {len(judged)} metrics made"
+
+
+def _listed(found: Sequence[Difference], figures: bool = True) -> str:
+    """roc_auc (+0.012, 95 % interval +0.010 to +0.014), recall and f1: the first with its figures."""
+    first = f"{found[0].metric} ({_figures(found[0])})" if figures else found[0].metric
+    names = [first, *(each.metric for each in found[1:])]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _figures(found: Difference) -> str:
+    digits = decimals(found)
+    return f"{signed(found.difference, digits)}, {level_text(found.level)} interval {_ends(found, digits)}"
+
+
+def _where(found: Difference) -> str:
+    digits = decimals(found)
+    return f"on {found.metric} the difference lies between {_ends(found, digits, ' and ')} ({level_text(found.level)})"
+
+
+def _ends(found: Difference, digits: int, between: str = " to ") -> str:
+    return f"{signed(found.low, digits)}{between}{signed(found.high, digits)}"
+
+
+def footnote(comparison: Comparison) -> str:
+    """How the columns are to be read."""
+    judged = [each for each in comparison.whole if each.found.p_value is not None]
+    return reading(comparison.correction, len(judged), "metrics", comparison.drawn.level)
+
+
+def reading(correction: Correction, looks: int, of: str, level: float) -> str:
+    """How intervals, p-values and verdicts are to be read when there were several looks."""
+    text = "Difference: B − A. In favour: share of resamples in which B is better."
+    if correction == "none" or looks < 2:
+        return f"{text} Intervals and verdicts at {level_text(level)}, each as if it were the only look."
+    return (
+        f"{text} Intervals are those of a single look at {level_text(level)}; verdicts follow p with "
+        f"{CORRECTIONS[correction]} correction for {looks} {of}."
+    )
+
+
+def cautions(drawn: Drawn) -> list[str]:
+    """What weakens the intervals."""
+    if drawn.units >= FEW_UNITS:
+        return []
+    return [f"Intervals rest on {drawn.units} units of {drawn.resampled} only, and are rough."]
+
+
+def decimals(found: Difference) -> int:
+    """As many as show two digits of the interval's half-width; four at least of small figures."""
+    small = max(abs(found.a or 0.0), abs(found.b or 0.0)) < SMALL
+    if found.low is None or found.high is None or found.high <= found.low:
+        return 4 if small else 1
+    return min(max(1 - floor(log10((found.high - found.low) / 2)), 4 if small else 0), 8)
+
+
+def plain(value: float | None, digits: int) -> str:
+    """0.7012, or a dash."""
+    return "–" if value is None else f"{value:,.{digits}f}".replace("-", MINUS)
+
+
+def signed(value: float | None, digits: int) -> str:
+    """+0.0123, −0.0004; no sign where every digit shown is 0."""
+    if value is None:
+        return "–"
+    text = f"{value:+,.{digits}f}".replace("-", MINUS)
+    return text if any(digit in "123456789" for digit in text) else text[1:]
+
+
+def p_text(p: float | None) -> str:
+    """0.034; the smallest ones as a bound."""
+    if p is None:
+        return "–"
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def level_text(level: float) -> str:
+    """95 %"""
+    return f"{100 * level:g} %"
+
+
+def rounded(content: dict[str, Any], digits: int = 6) -> dict[str, Any]:
+    """Floats to significant digits: more is noise."""
+    return {key: float(f"{value:.{digits}g}") if isinstance(value, float) else value for key, value in content.items()}
+
+
+def wrapped(*sentences: str) -> str:
+    """Sentences for the terminal, each from a line of its own."""
+    return "\n".join(fill(sentence, WIDEST, break_on_hyphens=False) for sentence in sentences)

@@ -1,0 +1,77 @@
+"""Fit and test the model of every fold, one after another, and the one-rule baseline of the same rows beside it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from stages.experiments.folds.pooled import FoldScores
+from stages.experiments.folds.table import Fold
+from stages.features.table import read_sketches
+from stages.metrics.resampling import unit_names
+from stages.metrics.scoring import Scorer, choose_tasks, choose_workers, cluster_of, score_test
+from stages.metrics.segments import Segments
+from stages.metrics.settings import EvaluateSettings
+from stages.models.baseline import OneRule, predict_one_rule
+from stages.models.boosting import Fit
+from stages.models.fitting import fit_baseline, fit_here
+from stages.models.models import predict
+from stages.models.settings import ModelSettings
+from stages.runtime.log import log, progress
+from stages.workspace.settings import read_cluster, read_scale
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One fold after its test: the model's fit, and both systems on the test rows."""
+
+    fold: Fold
+    fit: Fit
+    tested: Mapping[str, FoldScores]
+
+
+def judge_folds(folds: Sequence[Fold], model: ModelSettings, judging: EvaluateSettings) -> list[Judged]:
+    """Every fold fitted and tested; a number to be predicted is coded on the grid of the first."""
+    dataset = folds[0].table.dataset
+    sketches, judged = read_sketches(dataset), []
+    rules = [fit_baseline(fold.table, sketches) for fold in folds]
+    for fold, rule in zip(folds, rules, strict=True):
+        label, started = f"{dataset}: fold {fold.number} of {len(folds)}", time.monotonic()
+        log.info("%s: %s", label, fold.told)
+        with progress(f"{label}: train", model.max_rounds, "rounds") as counter:
+
+            def tick(_round: int, _train: float, valid: float, advance: Callable[..., None] = counter.advance) -> None:
+                advance(1, f"valid {valid:.4f}")
+
+            fit = fit_here(fold, sketches, model, tick, label)
+        judged.append(Judged(fold, fit, score_fold(fold, fit, rule, rules[0], judging)))
+        seconds = time.monotonic() - started
+        log.info("%s: best %s %.4f at round %d, %.1f s", label, fit.metric, fit.best, fit.best_round, seconds)
+    return judged
+
+
+def score_fold(
+    fold: Fold, fit: Fit, rule: OneRule, grid_rule: OneRule, judging: EvaluateSettings
+) -> dict[str, FoldScores]:
+    """Both systems on the fold's test rows; thresholds are chosen on its own valid rows."""
+    table = fold.table
+    cluster = choose_workers(table, read_cluster(), read_scale().memory_limit_bytes)
+    # partitions side by side get a thread each: teams of threads would wait for one another's cores
+    fit.booster.set_param({"nthread": 1 if cluster.workers > 1 else cluster.training_threads})
+    scorers: dict[str, Scorer] = {
+        "model": lambda frame: predict(fit.booster, frame, table.names),
+        "baseline": lambda frame: predict_one_rule(rule, frame),
+    }
+    tasks = choose_tasks(table, scorers, grid_rule, judging, cluster)
+    scored = score_test(table, scorers, tasks, judging, cluster, Segments({}))
+    # days tell themselves apart; rows, and blocks of rows, have the same numbers in every fold
+    prefix = "" if cluster_of(table, judging) else f"{fold.number}:"
+    tested = {}
+    for system, cells in scored.cells.items():
+        units = [f"{prefix}{unit}" for unit in unit_names(cells)]
+        named = cells.with_columns((pl.lit(prefix) + pl.col("unit").cast(pl.String)).alias("unit"))
+        tested[system] = FoldScores.of(tasks[system], named, units, scored.labels, scored.scores[system])
+    return tested

@@ -1,0 +1,62 @@
+"""The git repository around the working directory, asked with git itself: a few milliseconds a question.
+
+Paths are relative to the working directory, so a project that lives in a folder of a larger repository is found too.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import PurePath
+
+from stages.workspace.errors import UserError
+
+
+def ask_git(*arguments: str) -> bytes | None:
+    """What git prints; None when it ends with an error.
+
+    Raises
+    ------
+    UserError
+        When there is no git, or the working directory is in no repository that it accepts.
+    """
+    try:
+        done = subprocess.run(["git", *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except FileNotFoundError:
+        raise UserError("the program git", "none on the search path", "install git") from None
+    if done.returncode == 0:
+        return done.stdout
+    said = done.stderr.decode(errors="replace").strip()
+    if "not a git repository" in said or "dubious ownership" in said:
+        raise UserError(
+            "a git repository around the working directory",
+            said.splitlines()[0],
+            "run this in the folder of a clone; revisions are read from its history",
+        )
+    return None
+
+
+def lines_of(answer: bytes | None) -> list[str]:
+    """The lines of an answer; none when there was no answer."""
+    return (answer or b"").decode(errors="replace").splitlines()
+
+
+def commit_of(name: str) -> str | None:
+    """The full hash of the commit that git knows by a name: a hash or its beginning, a branch, a tag, ``HEAD~2``."""
+    found = lines_of(ask_git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"))
+    return found[0] if found else None
+
+
+def read_blob(commit: str, path: PurePath) -> bytes | None:
+    """A file as a commit has it; None when git does not keep it there."""
+    return ask_git("cat-file", "blob", f"{commit}:./{path.as_posix()}")
+
+
+def files_under(commit: str, folder: PurePath) -> list[str]:
+    """Names of the files that a commit keeps right in or below a folder, relative to the working directory."""
+    return lines_of(ask_git("-c", "core.quotePath=false", "ls-tree", "-r", "--name-only", commit, f"{folder}/"))
+
+
+def refs_under(namespace: str) -> dict[str, str]:
+    """Commits by the full name of their reference, in the order of the names."""
+    found = lines_of(ask_git("for-each-ref", "--format=%(objectname) %(refname)", namespace))
+    return {name: commit for commit, _, name in (line.partition(" ") for line in found)}

@@ -1,0 +1,160 @@
+"""What one search is about: all that the parameters and the features say of it, checked before a trial is run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import xgboost as xgb
+
+from stages.experiments.tuning.space import Number, Parameter
+from stages.experiments.tuning.trial_scores import LOSS, direction_of
+from stages.experiments.tuning.trials import SEARCHED_PARTS
+from stages.experiments.tuning.tune_settings import (
+    TuneSettings,
+    check_metric,
+    check_model,
+    check_space,
+    override_settings,
+)
+from stages.features.table import FeatureTable, open_features, read_selection
+from stages.metrics.binary import AT_THRESHOLD
+from stages.metrics.settings import EvaluateSettings
+from stages.models.settings import ModelSettings
+from stages.workspace import layout
+from stages.workspace.errors import UserError
+from stages.workspace.seeds import child_seed
+from stages.workspace.settings import read_seed, read_settings
+
+
+@dataclass(frozen=True)
+class Search:
+    """One question to one study; ``name`` tells several studies of a dataset apart and is empty for the usual one."""
+
+    name: str
+    settings: TuneSettings
+    model: ModelSettings
+    space: Mapping[str, Parameter]
+    table: FeatureTable
+    costs: Mapping[str, float]
+    seed: int
+
+    @property
+    def dataset(self) -> str:
+        """The dataset whose model is tuned."""
+        return self.table.dataset
+
+    @property
+    def study(self) -> str:
+        """The name of the study in its database."""
+        return f"{self.dataset}-{self.name}" if self.name else self.dataset
+
+    @property
+    def folder(self) -> Path:
+        """Where the study and its tables lie."""
+        return layout.studies(self.dataset) / self.name
+
+    @property
+    def present(self) -> dict[str, Number]:
+        """The present values of the parameters that are searched."""
+        return {name: value for name, value in self.model.model_dump().items() if name in self.space}
+
+    @property
+    def direction(self) -> Literal["minimize", "maximize"]:
+        """Which way the metric gets better."""
+        return direction_of(self.settings.metric, self.table.task)
+
+    @property
+    def pruner(self) -> Literal["median", "folds", "none"]:
+        """By what a trial may be given up: the loss on its way, or the folds it has behind it."""
+        if self.settings.pruner == "none":
+            return "none"
+        if self.settings.folds:
+            return "folds"
+        return "median" if self.settings.metric == LOSS else "none"
+
+    @property
+    def training_seed(self) -> int:
+        """That of the stage `train`, so that the same settings give the same model."""
+        return child_seed(self.seed, "train", self.dataset)
+
+    @property
+    def drawing_seed(self) -> int:
+        """That of the draws of this study."""
+        return child_seed(self.seed, "tune", self.study)
+
+    @property
+    def where(self) -> str:
+        """The rows that judge, in words."""
+        return f"{self.settings.folds} folds in order of time" if self.settings.folds else "the valid part"
+
+    def question(self) -> dict[str, str]:
+        """What the trials of this search answer; trials that answer another question are of no use to it."""
+        names, metric = self.table.names, self.settings.metric
+        fixed = {name: value for name, value in self.model.for_booster().items() if name not in self.space}
+        return {
+            "metric": metric,
+            "folds": str(self.settings.folds),
+            "space": "; ".join(f"{name} {parameter}" for name, parameter in self.space.items()),
+            "other settings": ", ".join(f"{name} {value}" for name, value in fixed.items()),
+            **({"costs": str(dict(self.costs))} if metric in AT_THRESHOLD else {}),
+            "features": f"{len(names)}, {_digest(names)}",
+            "rows": fingerprint_rows(self.table),
+            "seed": str(self.seed),
+            "XGBoost": xgb.__version__,
+        }
+
+
+def read_search(dataset: str, name: str, **given: object) -> Search:
+    """The search that the parameters ask for; ``given`` are settings of the command line, None where there is none.
+
+    Raises
+    ------
+    UserError
+        For an unknown dataset, parameter or metric, a value out of range, features that are not there.
+    """
+    settings = override_settings(read_settings(TuneSettings, dataset, "tune"), dataset, **given)
+    model = read_settings(ModelSettings, dataset, "model")
+    check_model(model, dataset)
+    space = check_space(settings, model, dataset)
+    table = open_features(dataset, columns=read_selection(dataset))
+    check_metric(settings.metric, table.task, dataset)
+    check_rows(table)
+    return Search(name, settings, model, space, table, _costs(table), read_seed())
+
+
+def check_rows(table: FeatureTable) -> None:
+    """Refuse a search without a feature, or without rows to learn from and to judge by."""
+    if not table.names:
+        next_step = f"loosen the thresholds of datasets.{table.dataset}.select_features"
+        raise UserError(f"at least one selected feature of {table.dataset}", "none", next_step)
+    if empty := [part for part in SEARCHED_PARTS if not table.rows(part)]:
+        raise UserError(
+            f"labelled rows in the parts {' and '.join(SEARCHED_PARTS)} of {table.dataset}",
+            f"none in {' and '.join(empty)}",
+            f"look at datasets.{table.dataset}.featurize.split, then run `dvc repro`",
+        )
+
+
+def fingerprint_rows(table: FeatureTable) -> str:
+    """A digest of every file with rows to learn from or to judge by, and of what the manifest says of the columns."""
+    names = [part["name"] for part in table.partitions if any(part["parts"][wanted] for wanted in SEARCHED_PARTS)]
+    digests: list[Any] = [str(table.columns)]
+    for name in names:
+        with (table.folder / f"{name}.parquet").open("rb") as file:
+            digests.append((name, hashlib.file_digest(file, "sha256").hexdigest()))
+    return _digest(digests)
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(str(content).encode()).hexdigest()[:16]
+
+
+def _costs(table: FeatureTable) -> dict[str, float]:
+    if table.task != "binary":
+        return {}
+    settings = read_settings(EvaluateSettings, table.dataset, "evaluate")
+    return {"cost_of_miss": settings.cost_of_miss, "cost_of_false_alarm": settings.cost_of_false_alarm}

@@ -1,0 +1,151 @@
+"""The rows of a search: read and binned for the first trial, kept for the others as far as memory allows.
+
+Reading and binning depend on ``max_bin`` and on nothing else that is searched.  Where the rows of all folds and of all
+values of ``max_bin`` do not fit into ``scale.memory_limit_gib`` together, those that waited longest are read again.
+Only rows of the train and the valid part are ever asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+import xgboost as xgb
+
+from stages.experiments.tuning.trial_scores import ScoredRows
+from stages.features.sketch import Sketch
+from stages.features.table import FeatureTable
+from stages.models.boosting import BinnedRows, Fit, bin_like, bin_rows, boost
+from stages.models.rows import Share, describe_rows, goes_to_disk, page_names, refuse_without_room
+from stages.models.settings import ModelSettings
+from stages.models.training_memory import TrainingRows, bytes_of_bins, estimate_in_memory
+from stages.workspace.errors import UserError
+
+SEARCHED_PARTS = ("train", "valid")
+Frames = Callable[[], Iterator[pl.DataFrame]]
+
+
+class TrialFailed(Exception):
+    """A model could not be fitted or judged with these settings; the search goes on."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The bins of one fold; ``judged`` are rows that were neither learned from nor stopped on, where there are any."""
+
+    rows: BinnedRows
+    judged: xgb.DMatrix | None
+    size: int
+    pages: ExitStack
+
+
+class TrialRows:
+    """Bins of every fold by ``max_bin``; one that is not kept is read."""
+
+    def __init__(
+        self, table: FeatureTable, sketches: Mapping[str, Sketch], *, folds: int, threads: int, limit_bytes: int
+    ) -> None:
+        self.table, self.sketches, self.threads, self.limit_bytes = table, sketches, threads, limit_bytes
+        self.shares, self.tests = open_folds(table, folds) if folds else ([Share(table, table)], [None])
+        self.kept: dict[tuple[int, int], Kept] = {}
+        self.passes = 0
+        """How often rows were read: once for each fold and ``max_bin`` where memory allows."""
+
+    def fit(
+        self, number: int, model: ModelSettings, seed: int, each_round: Callable[[int, float, float], None]
+    ) -> tuple[Fit, Kept]:
+        """A booster fitted to fold ``number``, and the bins it was fitted to."""
+        kept = self._bins(number, model.max_bin, model.device == "cpu")
+        settings: dict[str, Any] = {name: value for name, value in model.for_booster().items() if name != "max_bin"}
+        table = self.table
+        try:
+            fit = boost(
+                kept.rows, task=table.task, classes=len(table.classes), threads=self.threads, seed=seed,
+                each_round=each_round, **settings,
+            )  # fmt: skip
+        except (xgb.core.XGBoostError, MemoryError) as error:
+            raise TrialFailed(own_words(error)) from error
+        if not np.isfinite(fit.best):
+            raise TrialFailed(f"a loss of {fit.best} on the valid part")
+        return fit, kept
+
+    def scores(self, fit: Fit, kept: Kept) -> tuple[ScoredRows, ScoredRows]:
+        """Labels and scores of the rows that boosting stopped on, and of those that judge it."""
+        stopped = score_rows(fit, kept.rows.valid)
+        return stopped, stopped if kept.judged is None else score_rows(fit, kept.judged)
+
+    def __enter__(self) -> TrialRows:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for key in list(self.kept):
+            self._drop(key)
+
+    def _bins(self, number: int, max_bin: int, may_use_disk: bool) -> Kept:
+        key = (number, max_bin)
+        if key not in self.kept:
+            needed = describe_rows(self.shares[number], self.sketches, max_bin)
+            self._make_room(needed)
+            try:
+                self.kept[key] = self._read(number, needed, max_bin, may_use_disk)
+            except xgb.core.XGBoostError as error:
+                found, dataset = own_words(error), self.table.dataset
+                next_step = f"look at the target and the features in data/features/{dataset}, then run `dvc repro`"
+                raise UserError(f"rows of {dataset} that XGBoost can read", found, next_step) from error
+            self.passes += 1
+        self.kept[key] = self.kept.pop(key)  # the last one to go
+        return self.kept[key]
+
+    def _make_room(self, needed: TrainingRows) -> None:
+        while (
+            self.kept and sum(kept.size for kept in self.kept.values()) + estimate_in_memory(needed) > self.limit_bytes
+        ):
+            self._drop(next(iter(self.kept)))
+
+    def _drop(self, key: tuple[int, int]) -> None:
+        kept = self.kept.pop(key)
+        pages = kept.pages
+        del kept  # the files of the pages can go once nothing reads them
+        pages.close()
+
+    def _read(self, number: int, needed: TrainingRows, max_bin: int, may_use_disk: bool) -> Kept:
+        share, tests, pages = self.shares[number], self.tests[number], None
+        named: dict[str, Any] = {
+            "features": self.table.names, "target": self.table.target, "threads": self.threads,
+        }  # fmt: skip
+        opened = ExitStack()
+        with opened:
+            if may_use_disk and goes_to_disk(needed, self.limit_bytes, self.table.dataset):
+                refuse_without_room(needed)
+                pages = opened.enter_context(page_names())
+            rows = bin_rows(share.train_frames, share.valid_frames, **named, max_bin=max_bin, pages=pages)
+            judged = bin_like(rows, tests, **named, pages=pages) if tests else None
+            opened = opened.pop_all()
+        return Kept(rows, judged, 0 if pages else round(needed.rows * bytes_of_bins(needed)), opened)
+
+
+def open_folds(table: FeatureTable, folds: int) -> tuple[Sequence[Share], Sequence[Frames | None]]:
+    """Folds in order of time over the rows that a search may see, and of each the rows that judge it."""
+    from stages.experiments.folds.table import time_folds
+
+    opened = time_folds(table, SEARCHED_PARTS, folds)
+    return opened, [fold.test_frames for fold in opened]
+
+
+def own_words(error: BaseException) -> str:
+    """What XGBoost says of an error, without the time, the place in its source and the stack."""
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return re.sub(r"^\[[\d:]+\] \S+: ", "", first)
+
+
+def score_rows(fit: Fit, rows: xgb.DMatrix) -> ScoredRows:
+    """Scores of rows that are binned already, by the rounds up to the best one."""
+    scores = fit.booster.predict(rows, iteration_range=(0, fit.best_round + 1))
+    if not np.isfinite(scores).all():
+        raise TrialFailed("scores that are not finite")
+    return ScoredRows(np.asarray(rows.get_label()), np.asarray(scores, np.float32))

@@ -1,0 +1,1 @@
+"""The report on clean data: summaries, findings, charts, sentences."""

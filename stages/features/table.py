@@ -1,0 +1,134 @@
+"""The feature table of one dataset as later stages see it: partitions, columns, task; nothing of its origin.
+
+``data/features/<dataset>/manifest.json`` carries the task, the target, the classes, the cluster column, the kind,
+meaning and unit of every feature, its categories (from the training rows) and the rows of each part by partition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from stages.features.sketch import Sketch, sketch_from_json
+from stages.workspace import layout
+from stages.workspace.errors import UserError
+from stages.workspace.files import read_json, read_manifest
+
+SKETCHES = "sketches.json"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One feature: ``kind`` is numeric or categorical; ``categories`` sorted, from the training rows."""
+
+    name: str
+    kind: str
+    about: str
+    unit: str
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """A handle on partitions; rows are read one partition at a time, in canonical order."""
+
+    folder: Path
+    dataset: str
+    question: str
+    task: str
+    target: str
+    classes: tuple[str, ...]
+    cluster: str | None
+    columns: tuple[Column, ...]
+    partitions: tuple[dict[str, Any], ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Feature names in canonical order."""
+        return [column.name for column in self.columns]
+
+    @property
+    def feature_types(self) -> list[str]:
+        """XGBoost's letters: ``c`` for a categorical, ``q`` for a numeric feature."""
+        return ["c" if column.kind == "categorical" else "q" for column in self.columns]
+
+    def with_columns(self, names: Sequence[str]) -> FeatureTable:
+        """The same table narrowed to the named features, in the given order."""
+        by_name = {column.name: column for column in self.columns}
+        missing = [name for name in names if name not in by_name]
+        if missing:
+            raise UserError(f"features of {self.dataset}", f"no such feature: {', '.join(missing)}", "run `dvc repro`")
+        return replace(self, columns=tuple(by_name[name] for name in names))
+
+    def rows(self, part: str) -> int:
+        """Labelled rows of one part, from the manifest."""
+        return sum(partition["parts"][part] for partition in self.partitions)
+
+    def partition_names(self, part: str) -> list[str]:
+        """Partitions that hold at least one labelled row of ``part``, in canonical order."""
+        return [partition["name"] for partition in self.partitions if partition["parts"][part]]
+
+    def read(self, partition: str, part: str, extra: Sequence[str] = ()) -> pl.DataFrame:
+        """Labelled rows of ``part`` in one partition: the features, then the target, then ``extra`` columns.
+
+        Categorical features arrive as enums over the training categories; any other value is null.
+        """
+        wanted = [*self.names, self.target, *(name for name in extra if name not in (*self.names, self.target))]
+        frame = (
+            pl.scan_parquet(self.folder / f"{partition}.parquet")
+            .filter((pl.col("part") == part) & pl.col(self.target).is_not_null())
+            .select(wanted)
+            .collect()
+        )
+        return as_enums(frame, self.columns)
+
+    def frames(self, part: str, extra: Sequence[str] = ()) -> Iterator[pl.DataFrame]:
+        """`read` over every partition that has rows of ``part``, one at a time."""
+        for partition in self.partition_names(part):
+            yield self.read(partition, part, extra)
+
+
+def as_enums(frame: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
+    """Cast the categorical features to enums over their known categories; unknown values become null."""
+    return frame.with_columns(
+        pl.col(column.name).cast(pl.Enum(column.categories), strict=False)
+        for column in columns
+        if column.kind == "categorical"
+    )
+
+
+def open_features(dataset: str, columns: Sequence[str] | None = None) -> FeatureTable:
+    """The feature table of ``dataset``, narrowed to ``columns`` when given."""
+    folder = layout.features(dataset)
+    manifest = read_manifest(folder)
+    table = FeatureTable(
+        folder=folder,
+        dataset=manifest["dataset"],
+        question=manifest["question"],
+        task=manifest["task"],
+        target=manifest["target"],
+        classes=tuple(manifest["classes"]),
+        cluster=manifest["cluster"],
+        columns=tuple(
+            Column(c["name"], c["kind"], c["about"], c["unit"], tuple(c.get("categories", ())))
+            for c in manifest["columns"]
+        ),
+        partitions=tuple(manifest["partitions"]),
+    )
+    return table if columns is None else table.with_columns(columns)
+
+
+def read_sketches(dataset: str) -> dict[str, Sketch]:
+    """Sketches of every feature over the training rows: bin edges now, the drift reference later."""
+    content = read_json(layout.features(dataset) / SKETCHES)
+    return {name: sketch_from_json(sketch) for name, sketch in content.items()}
+
+
+def read_selection(dataset: str) -> list[str]:
+    """Names of the selected features, in the order in which the model sees them."""
+    selected: list[str] = read_json(layout.selection(dataset))["selected"]
+    return selected

@@ -1,1 +1,0 @@
-"""Pure algorithms: tables and arrays in, tables and arrays out."""

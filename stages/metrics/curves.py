@@ -1,0 +1,180 @@
+"""What do the figures look like drawn, with the bands that resampling gives them?
+
+Curves are read off at fixed places (a false positive rate, a recall), so that replicates can be compared point by
+point and a plot is a hundred lines however many rows were scored.  Bands are pointwise percentile intervals over the
+same weights as the metrics': runs of days make them as wide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from stages.metrics.binary import ScoreTable
+from stages.metrics.bootstrap import in_chunks
+from stages.metrics.calibration import sum_groups
+from stages.metrics.multiclass import class_scores, resample_confusion
+from stages.metrics.regression import RegressionTable
+
+Float = NDArray[np.float64]
+FALSE_POSITIVE_RATES = np.arange(101) / 100
+RECALLS = np.arange(1, 101) / 100
+MIN_GROUP_ROWS = 10
+"""A group of a calibration curve with fewer rows is left out: resampling a row or two looks certain, and is not."""
+ReadOff = Callable[[Float, Float], Float]
+"""Counts of negatives and positives by code, each (codes,), in; the curve at its fixed places out."""
+
+
+def roc_curve(
+    model: Sequence[ScoreTable], baseline: Sequence[ScoreTable], weights: Float, level: float
+) -> pl.DataFrame:
+    """True by false positive rate; several tables (classes against the rest) are averaged."""
+    curves = _curves("true_positive_rate", roc_points, model, baseline, weights, level)
+    return pl.DataFrame({"false_positive_rate": FALSE_POSITIVE_RATES, **curves})
+
+
+def precision_recall_curve(
+    model: Sequence[ScoreTable], baseline: Sequence[ScoreTable], weights: Float, level: float
+) -> pl.DataFrame:
+    """Precision by recall; several tables (classes against the rest) are averaged."""
+    curves = _curves("precision", precision_points, model, baseline, weights, level)
+    return pl.DataFrame({"recall": RECALLS, **curves})
+
+
+def roc_points(negatives: Float, positives: Float) -> Float:
+    """True positive rates at the fixed false positive rates, straight lines in between; NaN without both classes."""
+    if negatives.sum() == 0 or positives.sum() == 0:
+        return np.full(len(FALSE_POSITIVE_RATES), np.nan)
+    false_alarms = np.concatenate([[0.0], np.cumsum(negatives[::-1])])
+    hits = np.concatenate([[0.0], np.cumsum(positives[::-1])])
+    points: Float = np.interp(FALSE_POSITIVE_RATES, false_alarms / false_alarms[-1], hits / hits[-1])
+    return points
+
+
+def precision_points(negatives: Float, positives: Float) -> Float:
+    """Precision at the first threshold, from above, that reaches each fixed recall; NaN without positives."""
+    hits = np.cumsum(positives[::-1])
+    if hits[-1] == 0:
+        return np.full(len(RECALLS), np.nan)
+    reached = np.searchsorted(hits, RECALLS * hits[-1] * (1 - 1e-12), side="left")
+    flagged = hits + np.cumsum(negatives[::-1])
+    precision: Float = hits[reached] / flagged[reached]
+    return precision
+
+
+def _curves(
+    name: str,
+    read_off: ReadOff,
+    model: Sequence[ScoreTable],
+    baseline: Sequence[ScoreTable],
+    weights: Float,
+    level: float,
+) -> dict[str, Float]:
+    ones = np.ones((1, weights.shape[1]))
+    low, high = band(_replicated_curve(read_off, model, weights), level)
+    return {
+        name: _replicated_curve(read_off, model, ones)[0],
+        "low": low,
+        "high": high,
+        "baseline": _replicated_curve(read_off, baseline, ones)[0],
+    }
+
+
+def _replicated_curve(read_off: ReadOff, tables: Sequence[ScoreTable], weights: Float) -> Float:
+    curves = [np.concatenate([_read_chunk(read_off, table, chunk) for chunk in in_chunks(weights)]) for table in tables]
+    mean: Float = np.mean(curves, axis=0)
+    return mean
+
+
+def _read_chunk(read_off: ReadOff, table: ScoreTable, weights: Float) -> Float:
+    counts = zip(*table.resample(weights), strict=True)
+    return np.array([read_off(negatives, positives) for negatives, positives in counts])
+
+
+def calibration_curve(table: ScoreTable, weights: Float, level: float) -> pl.DataFrame:
+    """Observed share by mean probability in ten groups of equal width; see `MIN_GROUP_ROWS`."""
+
+    def observed(chosen: Float) -> tuple[Float, Float, Float]:
+        negatives, positives = table.resample(chosen)
+        rows = sum_groups(negatives + positives, table.probabilities)
+        predicted = sum_groups((negatives + positives) * table.probabilities, table.probabilities)
+        return rows, predicted, sum_groups(positives, table.probabilities)
+
+    rows, predicted, positives = observed(np.ones((1, weights.shape[1])))
+    drawn = [observed(chunk) for chunk in in_chunks(weights)]
+    drawn_rows, drawn_positives = (np.concatenate([chunk[k] for chunk in drawn]) for k in (0, 2))
+    return _calibration(rows, predicted, positives, drawn_rows, drawn_positives, level)
+
+
+def regression_calibration_curve(table: RegressionTable, weights: Float, level: float) -> pl.DataFrame:
+    """Mean target by mean prediction in groups half a spread wide; see `MIN_GROUP_ROWS`."""
+    whole = table.groups.sum(axis=0)
+    drawn = np.einsum("ru,ukg->rkg", weights, table.groups)
+    return _calibration(whole[:1], whole[1:2], whole[2:], drawn[:, 0], drawn[:, 2], level)
+
+
+def _calibration(
+    rows: Float, predicted: Float, observed: Float, drawn_rows: Float, drawn_observed: Float, level: float
+) -> pl.DataFrame:
+    filled = np.flatnonzero(rows[0] >= MIN_GROUP_ROWS)
+    shares = np.divide(drawn_observed, drawn_rows, out=np.full_like(drawn_rows, np.nan), where=drawn_rows > 0)
+    low, high = band(shares[:, filled], level)
+    mean = predicted[0, filled] / rows[0, filled]
+    return pl.DataFrame(
+        {
+            "predicted": mean,
+            "observed": observed[0, filled] / rows[0, filled],
+            "low": low,
+            "high": high,
+            "perfect": mean,
+            "rows": rows[0, filled].astype(np.int64),
+        }
+    )
+
+
+def confusion_table(confusion: Float, classes: Sequence[str], weights: Float, level: float) -> pl.DataFrame:
+    """Rows by actual and predicted class, and the share of the actual class's rows with its interval."""
+    whole = confusion.sum(axis=0)
+    drawn = resample_confusion(confusion, weights)
+    low, high = band(_row_shares(drawn).reshape(len(weights), -1), level)
+    n = len(classes)
+    return pl.DataFrame(
+        {
+            "actual": np.repeat(np.asarray(classes, dtype=str), n).tolist(),
+            "predicted": list(classes) * n,
+            "rows": whole.ravel().astype(np.int64),
+            "share_of_actual": _row_shares(whole[None]).ravel(),
+            "low": low,
+            "high": high,
+        }
+    ).fill_nan(None)
+
+
+def class_table(confusion: Float, classes: Sequence[str], weights: Float, level: float) -> pl.DataFrame:
+    """Rows, precision, recall and F1 of every class, each with its interval; empty for a class without rows."""
+    whole, drawn = class_scores(confusion.sum(axis=0)[None]), class_scores(resample_confusion(confusion, weights))
+    columns: dict[str, object] = {"class": list(classes), "rows": confusion.sum(axis=(0, 2)).astype(np.int64)}
+    for name, values in whole.items():
+        low, high = band(drawn[name], level)
+        columns |= {name: values[0], f"{name}_low": low, f"{name}_high": high}
+    return pl.DataFrame(columns).fill_nan(None)
+
+
+def band(replicates: Float, level: float) -> tuple[Float, Float]:
+    """Percentile interval of every column over the replicates in which it is defined; NaN where it never is."""
+    ends = np.full((2, replicates.shape[1]), np.nan)
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    for place, column in enumerate(replicates.T):
+        defined = column[np.isfinite(column)]
+        if len(defined):
+            ends[:, place] = np.quantile(defined, tails)
+    return ends[0], ends[1]
+
+
+def _row_shares(confusion: Float) -> Float:
+    rows = confusion.sum(axis=2, keepdims=True)
+    shares: Float = np.divide(confusion, rows, out=np.full(confusion.shape, np.nan), where=rows > 0)
+    return shares

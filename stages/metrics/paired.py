@@ -1,0 +1,228 @@
+"""Is B better than A, or did the test rows favour it?  Two systems on the same rows, under the same resamples.
+
+Both are measured under the same weights, so the luck that they share (a stormy week is hard for both) falls out of the
+difference.  Around the difference of the exact values lies
+
+    difference ± t · SE,    SE² = variance over replicates · runs/(runs - 1) · inflation
+
+with Student's t at runs - 1 degrees of freedom, and runs = units/block: as many independent pieces of evidence as the
+bootstrap draws.  Interval, p-value and verdict come from that one t, so they cannot disagree.
+
+Percentile and BCa intervals of a dozen runs are too narrow: with no difference at all, 61 days correlated by 0.4 and
+runs of five, they raise the alarm in 10 to 13 % of the cases where they claim 5 %.  Three things are amiss, and each
+has its remedy.  Resamples of few runs vary too little: runs/(runs - 1).  The variance of few runs is itself uncertain:
+Student's t, not the normal.  Runs of five show 4/5 of the correlation between neighbours, 3/5 of that at two days'
+distance, …: *inflation* puts back what they do not show (`unseen_correlation`).  docs/comparison.md has the measured
+rates, and those of the methods that lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite, sqrt
+from typing import Any, Literal
+
+import numpy as np
+
+from stages.metrics.bootstrap import MIN_DEFINED_SHARE, Float, Measure, Scores, replicate
+from stages.metrics.contract import Direction, Metric, System
+from stages.metrics.corrections import Correction, adjust
+from stages.metrics.same_rows import refuse_other_rows
+from stages.metrics.student_t import t_quantile, two_sided_p
+
+__all__ = ["Difference", "Verdict", "adjust", "compare", "correct", "refuse_other_rows", "unseen_correlation"]
+
+Verdict = Literal["better", "worse", "no evidence", "descriptive", "undefined"]
+
+MANY_UNITS = 1024  # enough to tell the correlation of neighbours within 0.03
+MOST_CORRELATION = 0.9
+FADING = 0.4
+"""What is left of a correlation one unit further on, at least: as between days of late flights."""
+LEAST_P = 1e-6  # nothing is known so well of the tail of a distribution
+ROUNDING = 1e-12  # sums of the same counts in another order differ by less, as a share of the metric
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One metric of B minus that of A.
+
+    ``share_better`` is the share of resamples in which B is better, ties counting half: a description, where
+    ``p_value`` is the test.  Numbers that do not exist are None, and ``reason`` says why; it also holds a remark where
+    the resamples leave nothing to test.
+    """
+
+    metric: str
+    direction: Direction
+    a: float | None
+    b: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    level: float
+    p_value: float | None
+    share_better: float | None
+    verdict: Verdict
+    replicates: int
+    reason: str = ""
+    p_adjusted: float | None = None
+
+
+def compare(
+    a: System, b: System, metrics: Mapping[str, Metric], weights: Float, *, level: float, block: int
+) -> dict[str, Difference]:
+    """Every metric of the candidate ``b`` against the reference ``a``, both under ``weights`` (R, units).
+
+    ``block`` is that of the weights.  A metric that a system lacks, or that most resamples leave undefined, comes back
+    with the verdict "undefined"; the others do not suffer.
+    """
+    gaps = _Gaps.of(a, b, weights, block)
+    return {name: gaps.test(name, metric, level) for name, metric in metrics.items()}
+
+
+def correct(differences: Sequence[Difference], method: Correction) -> list[Difference]:
+    """The same differences with ``p_adjusted`` for having looked at all of them, and the verdicts that follow.
+
+    The intervals stay those of a single look.
+    """
+    tested = [found for found in differences if found.p_value is not None]
+    adjusted = iter(adjust([found.p_value for found in tested if found.p_value is not None], method))
+    return [found if found.p_value is None else _corrected(found, next(adjusted)) for found in differences]
+
+
+def _corrected(found: Difference, p: float) -> Difference:
+    return replace(found, p_adjusted=p, verdict=_verdict(found.difference or 0.0, found.direction, p, found.level))
+
+
+def _verdict(difference: float, direction: Direction, p: float, level: float) -> Verdict:
+    if p >= 1 - level or difference == 0:
+        return "no evidence"
+    return "better" if (difference > 0) == (direction == "higher") else "worse"
+
+
+def with_tests(results: Mapping[str, Mapping[str, Any]], gaps: Mapping[str, Difference]) -> dict[str, dict[str, Any]]:
+    """Results of `metrics.compare_systems`, their differences to the baseline judged by the paired test."""
+    tested = {}
+    for name, result in results.items():
+        gap = gaps[name]
+        p = None if gap.p_value is None else max(gap.p_value, LEAST_P)
+        judged = {"difference_low": gap.low, "difference_high": gap.high, "difference_p": p}
+        tested[name] = {**result, **({} if gap.verdict == "undefined" else judged)}
+    return tested
+
+
+@dataclass(frozen=True)
+class _Gaps:
+    """What two systems score on all rows, and B minus A: in each replicate, and with each unit left out."""
+
+    exact: tuple[Mapping[str, float], Mapping[str, float]]
+    coded: tuple[Scores, Scores]
+    replicates: Scores
+    left_out: Scores
+    runs: float
+    block: int
+
+    @classmethod
+    def of(cls, a: System, b: System, weights: Float, block: int) -> _Gaps:
+        n_units = weights.shape[1]
+        ones = np.ones((1, n_units))
+        drawn = (replicate(system.table.measure, weights) for system in (a, b))
+        # independent units have no neighbours whose likeness could have been missed
+        left = (_leave_one_out(system.table.measure, n_units) for system in (a, b)) if block > 1 else ({}, {})
+        return cls(
+            (a.exact, b.exact), (a.table.measure(ones), b.table.measure(ones)),
+            _minus(*drawn), _minus(*left), n_units / block, block,
+        )  # fmt: skip
+
+    def test(self, name: str, metric: Metric, level: float) -> Difference:
+        """One metric."""
+        value_a, value_b = self._values(name)
+        drawn = self.replicates.get(name, np.empty(0))
+        defined = drawn[np.isfinite(drawn)]
+        defined = np.where(np.abs(defined) <= self._rounding(name), 0.0, defined)
+        reason = self._why_undefined(name, value_a, value_b, defined, drawn)
+        if reason or value_a is None or value_b is None:
+            return Difference(
+                name, metric.direction, value_a, value_b, None, None, None, level, None, None, "undefined",
+                len(defined), reason,
+            )  # fmt: skip
+        difference = value_b - value_a
+        low, high, p, remark = self._around(name, difference, defined, level)
+        won = defined > 0 if metric.direction == "higher" else defined < 0
+        return Difference(
+            name, metric.direction, value_a, value_b, difference, low, high, level,
+            None if metric.descriptive else p,
+            float(won.mean() + (defined == 0).mean() / 2),
+            "descriptive" if metric.descriptive else _verdict(difference, metric.direction, p, level),
+            len(defined), remark,
+        )  # fmt: skip
+
+    def _values(self, name: str) -> tuple[float | None, float | None]:
+        """Both exact; from the coded tables, both, where a revision is from before the metric existed."""
+        pair = self.exact if all(name in values for values in self.exact) else self.coded
+        value_a, value_b = (_number(values.get(name)) for values in pair)
+        return value_a, value_b
+
+    def _rounding(self, name: str) -> float:
+        """Differences up to this are none."""
+        return ROUNDING * max(float(np.nan_to_num(abs(values.get(name, np.zeros(1))[0]))) for values in self.coded)
+
+    def _why_undefined(self, name: str, a: float | None, b: float | None, defined: Float, drawn: Float) -> str:
+        if not len(drawn):
+            lacking = " and ".join(which for which, values in zip("AB", self.coded, strict=True) if name not in values)
+            return f"{name} cannot be computed from the resampling table of {lacking}"
+        if a is None or b is None:
+            return f"{name} is not defined on the test rows: they lack a class"
+        if len(defined) < max(2, MIN_DEFINED_SHARE * len(drawn)):
+            return f"{name} is defined in {len(defined)} of {len(drawn)} resamples: too few rows of the rarest class"
+        return ""
+
+    def _around(self, name: str, difference: float, defined: Float, level: float) -> tuple[float, float, float, str]:
+        """Interval, p-value, and a remark where the resamples do not vary."""
+        if not defined.any():
+            return min(difference, 0.0), max(difference, 0.0), 1.0, "A and B are equal in every resample"
+        spread = float(defined.std(ddof=1))
+        if spread <= self._rounding(name):
+            return difference, difference, 0.0, "the difference is the same in every resample"
+        runs = self.runs
+        inflation = unseen_correlation(self.left_out[name], self.block) if self.block > 1 else 1.0
+        error = spread * sqrt(runs / (runs - 1) * inflation)
+        reach = t_quantile(level, runs - 1) * error
+        return difference - reach, difference + reach, two_sided_p(difference / error, runs - 1), ""
+
+
+def _number(value: Any) -> float | None:
+    """A float, or the only element of an array; None for what is missing, NaN or null."""
+    number = float("nan") if value is None else float(np.ravel(value)[0])
+    return number if isfinite(number) else None
+
+
+def _minus(own: Scores, other: Scores) -> Scores:
+    """The second minus the first, where both have the metric."""
+    return {name: other[name] - values for name, values in own.items() if name in other}
+
+
+def _leave_one_out(measure: Measure, n_units: int) -> Scores:
+    """Every metric without one unit, for the last `MANY_UNITS` units in turn."""
+    n_left_out = min(n_units, MANY_UNITS)
+    return replicate(measure, 1.0 - np.eye(n_left_out, n_units, n_units - n_left_out))
+
+
+def unseen_correlation(left_out: Float, block: int) -> float:
+    """How many times larger the variance is than runs of ``block`` units show: 1 or more.
+
+    A bootstrap of runs weighs the correlation at a distance of k units by 1 - k/block, and sees none beyond.  What is
+    missing is put back as if the correlation r between neighbours faded geometrically (the idea of prewhitening:
+    Andrews & Monahan, Econometrica 1992), by r itself but no faster than by `FADING`: the noise of a unit's own rows
+    makes r small, not short-lived.  r is that of the units' influence on the difference (``left_out``: the difference
+    without each unit in turn), corrected for the bias of few units (Marriott & Pope, Biometrika 1954).
+    """
+    influence = np.nan_to_num(np.nanmean(left_out) - left_out) if np.isfinite(left_out).any() else np.zeros(1)
+    squares, n = float(influence @ influence), len(influence)
+    if squares == 0:
+        return 1.0
+    r = float(influence[1:] @ influence[:-1]) / squares
+    r = min(max(r + (1 + 3 * r) / n, 0.0), MOST_CORRELATION)
+    fading, distances = max(r, FADING), np.arange(1, block)
+    seen = 1 + 2 * r * float(((1 - distances / block) * fading ** (distances - 1)).sum())
+    return (1 + 2 * r / (1 - fading)) / seen

@@ -1,0 +1,190 @@
+"""Score the rows of a feature table with several systems at once, and tabulate what a bootstrap needs of them.
+
+One partition at a time, side by side where memory allows; results stand in the order of the partitions, so neither
+their cut nor the number of workers can be seen in them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from stages.features.sketch import CategorySketch, Sketch
+from stages.features.table import FeatureTable
+from stages.metrics.binary import BinaryTask
+from stages.metrics.codes import N_CODES, Grid, code_probabilities
+from stages.metrics.multiclass import MulticlassTask
+from stages.metrics.regression import RegressionTask
+from stages.metrics.resampling import deal_rows, gather_cells, merge_cells, number_units
+from stages.metrics.segments import Segments
+from stages.metrics.settings import EvaluateSettings
+from stages.metrics.stored import Task
+from stages.metrics.thresholds import choose_threshold, count_codes
+from stages.models.baseline import OneRule
+from stages.runtime.memory import fit_in_memory
+from stages.runtime.partitions import each_partition
+from stages.workspace.errors import UserError
+from stages.workspace.settings import ClusterSettings
+
+Scorer = Callable[[pl.DataFrame], NDArray[np.float32]]
+BYTES_PER_VALUE = 20  # of a partition in work; measured: about 13 for each feature of each row
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One partition of the test part, or all of it: labels in order, and every system's scores and cells.
+
+    Cells of segments stand beside those of all rows, under views of their own.
+    """
+
+    labels: NDArray[Any]
+    scores: dict[str, NDArray[np.float32]]
+    cells: dict[str, pl.DataFrame]
+
+
+def choose_workers(table: FeatureTable, cluster: ClusterSettings, limit_bytes: int) -> ClusterSettings:
+    """No more partitions at a time than fit in memory."""
+    value = BYTES_PER_VALUE * (len(table.names) + 3)  # beside the features: part, target and cluster
+    read = {*table.partition_names("valid"), *table.partition_names("test")}
+    estimates = {part["name"]: value * part["rows"] for part in table.partitions if part["name"] in read}
+    return fit_in_memory(cluster, estimates, limit_bytes, f"{table.dataset}: evaluate")
+
+
+def choose_tasks(
+    table: FeatureTable,
+    scorers: Mapping[str, Scorer],
+    rule: OneRule,
+    settings: EvaluateSettings,
+    cluster: ClusterSettings,
+) -> dict[str, Task]:
+    """What each system is asked to do; for a binary task with its own threshold, chosen on the valid part."""
+    if table.task == "multiclass":
+        return dict.fromkeys(scorers, MulticlassTask(len(table.classes)))
+    if table.task == "regression":
+        return dict.fromkeys(scorers, RegressionTask(Grid.around(rule.target_mean, rule.target_spread)))
+
+    def count(partition: str) -> dict[str, NDArray[np.float64]]:
+        frame = table.read(partition, "valid")
+        labels = frame[table.target].to_numpy()
+        return {name: count_codes(labels, code_probabilities(score(frame))) for name, score in scorers.items()}
+
+    refuse_no_rows(table, "valid")
+    totals = {name: np.zeros((2, N_CODES)) for name in scorers}
+    for counted in each_partition(count, table.partition_names("valid"), cluster=cluster, label="score valid part"):
+        for name, counts in counted.items():
+            totals[name] += counts
+    costs = {"cost_of_miss": settings.cost_of_miss, "cost_of_false_alarm": settings.cost_of_false_alarm}
+    return {name: BinaryTask(choose_threshold(totals[name], **costs), **costs) for name in scorers}
+
+
+def choose_segments(table: FeatureTable, sketches: Mapping[str, Sketch], columns: Sequence[str]) -> Segments:
+    """The values of the declared columns that are told apart, from the training rows."""
+    known = {name: sketch for name, sketch in sketches.items() if isinstance(sketch, CategorySketch)}
+    if unknown := [name for name in columns if name not in known]:
+        raise UserError(
+            f"datasets.{table.dataset}.evaluate.segments: categorical features ({', '.join(known) or 'there is none'})",
+            ", ".join(unknown),
+            "correct it under params/ and run `make params`",
+        )
+    return Segments.of({name: known[name].counts for name in columns})
+
+
+def score_test(
+    table: FeatureTable,
+    scorers: Mapping[str, Scorer],
+    tasks: Mapping[str, Task],
+    settings: EvaluateSettings,
+    cluster: ClusterSettings,
+    segments: Segments,
+) -> Scored:
+    """Score and tabulate the test part, one partition at a time."""
+    refuse_no_rows(table, "test")
+    rows = {partition["name"]: partition["parts"]["test"] for partition in table.partitions}
+    names = table.partition_names("test")
+    starts = dict(zip(names, np.cumsum([0] + [rows[name] for name in names[:-1]]).tolist(), strict=True))
+    unit_column = cluster_of(table, settings)
+
+    def score(partition: str) -> Scored:
+        extra = [*([unit_column] if unit_column else []), *segments.values]
+        frame = table.read(partition, "test", extra=extra)
+        if unit_column:
+            unit_labels, units = number_units(frame[unit_column])
+        else:
+            units = deal_rows(starts[partition], len(frame), table.rows("test"))
+            unit_labels = [f"{unit:04d}" for unit in range(int(units.max()) + 1)]
+        stored = frame[table.target].to_numpy()  # one byte a label, while it waits for others
+        labels: NDArray[Any] = stored.astype(np.float64 if table.task == "regression" else np.int64)
+        scores = {name: finite(scorer(frame), name, partition) for name, scorer in scorers.items()}
+        cells = {}
+        for name, task in tasks.items():
+            whole = task.tabulate(units, unit_labels, labels, scores[name])
+            apart = segments.tabulate(task, frame, units, unit_labels, labels, scores[name])
+            cells[name] = pl.concat([whole, *apart])
+        return Scored(stored, scores, cells)
+
+    return gather(table, each_partition(score, names, cluster=cluster, label="score test part"))
+
+
+def gather(table: FeatureTable, parts: Iterable[Scored]) -> Scored:
+    """All of the test part, every row at its place, labels as small as they can be."""
+    n, at = table.rows("test"), 0
+    labels = np.empty(n, np.float64 if table.task == "regression" else np.min_scalar_type(len(table.classes)))
+    scores: dict[str, NDArray[np.float32]] = {}
+    cells: dict[str, list[pl.DataFrame]] = {}
+    found: Counter[int] = Counter()
+    for part in parts:
+        rows = slice(at, at := at + len(part.labels))
+        labels[rows] = part.labels
+        if table.task != "regression":
+            found.update(dict(zip(*(x.tolist() for x in np.unique(part.labels, return_counts=True)), strict=True)))
+        for system, values in part.scores.items():
+            scores.setdefault(system, np.empty((n, *values.shape[1:]), np.float32))[rows] = values
+            cells[system] = gather_cells(cells.get(system, []), part.cells[system])
+    refuse_one_class(table, found)
+    return Scored(labels, scores, {system: merge_cells(cells.pop(system)) for system in scores})
+
+
+def finite(scores: NDArray[np.float32], system: str, partition: str) -> NDArray[np.float32]:
+    """The scores, all of them numbers."""
+    broken = int(np.count_nonzero(~np.isfinite(scores)))
+    if broken:
+        raise UserError(
+            f"a finite score for every row of partition {partition}",
+            f"{broken} scores of the {system} are not",
+            "look at the model's parameters (a learning rate or a target far out of range), then run `dvc repro`",
+        )
+    return scores
+
+
+def refuse_no_rows(table: FeatureTable, part: str) -> None:
+    """Stop when a part is empty."""
+    if table.rows(part) == 0:
+        raise UserError(
+            f"labelled rows in the {part} part of {table.dataset}",
+            "none",
+            f"look at datasets.{table.dataset}.featurize.split, then run `dvc repro`",
+        )
+
+
+def refuse_one_class(table: FeatureTable, found: Mapping[int, int]) -> None:
+    """Stop when the test part cannot tell a good model from a bad one, or holds labels without a class."""
+    if table.task == "regression":
+        return
+    known = range(len(table.classes))
+    if len(found) < 2 or not all(value in known for value in found):
+        raise UserError(
+            f"two or more of the classes {', '.join(table.classes)}, and no other, in the test part of {table.dataset}",
+            ", ".join(f"{table.classes[v] if v in known else v}: {n:,} rows" for v, n in sorted(found.items())),
+            f"take more records into the test part (scale, datasets.{table.dataset}.featurize) and run `dvc repro`",
+        )
+
+
+def cluster_of(table: FeatureTable, settings: EvaluateSettings) -> str | None:
+    """The column whose values are drawn; None where single rows are."""
+    return table.cluster if settings.resample == "clusters" else None

@@ -1,0 +1,46 @@
+"""How a model is to be judged: ``datasets.<dataset>.evaluate``, which evaluation and cross-validation read."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Literal
+
+from pydantic import Field
+
+from stages.workspace.errors import UserError
+from stages.workspace.settings import Settings
+
+MIN_BEYOND = 2
+"""Replicates that must lie beyond each end of an interval: fewer, and the end is a single draw."""
+
+
+class EvaluateSettings(Settings):
+    """How intervals are made, and what mistakes cost."""
+
+    replicates: int = Field(ge=20, le=100_000, description="bootstrap replicates behind every interval")
+    level: float = Field(gt=0, lt=1, description="share of such intervals that are to hold the true value")
+    method: Literal["percentile", "bca"]
+    resample: Literal["clusters", "rows"] = "clusters"
+    block: int = Field(
+        default=1,
+        ge=1,
+        description="neighbouring units drawn together: days of one weather system; 1 where rows are independent",
+    )
+    cost_of_miss: float = Field(gt=0, le=1e6, allow_inf_nan=False)
+    cost_of_false_alarm: float = Field(gt=0, le=1e6, allow_inf_nan=False)
+    segments: list[str] = Field(
+        default_factory=list, description="categorical columns whose values are told apart in the resampling table"
+    )
+
+
+def refuse_few_replicates(name: str, settings: EvaluateSettings) -> None:
+    """Stop when an end of an interval would rest on the outermost replicate."""
+    beyond = settings.replicates * (1 - settings.level) / 2
+    if beyond < MIN_BEYOND - 1e-9:
+        path = f"datasets.{name}.evaluate"
+        raise UserError(
+            f"{path}.replicates: {MIN_BEYOND} or more of them beyond each end of an interval at {path}.level",
+            f"replicates {settings.replicates} at level {settings.level:g}: {beyond:.2g} beyond each end",
+            f"raise {path}.replicates to {ceil(2 * MIN_BEYOND / (1 - settings.level) - 1e-6)} or more, "
+            f"or lower {path}.level",
+        )

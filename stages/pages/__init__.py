@@ -1,0 +1,1 @@
+"""How numbers, verdicts, tables and pictures are written for people, the same everywhere."""

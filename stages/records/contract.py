@@ -1,0 +1,124 @@
+"""What a dataset must say of itself: a frozen value, not a class hierarchy.
+
+All that is peculiar to a dataset lives in one module here, as data and as pure functions of **one partition**; the
+no other room branches on a dataset's name.  CONTRIBUTING.md walks through adding one.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import polars as pl
+
+if TYPE_CHECKING:  # pandera takes most of a second to import and only `clean` validates
+    import pandera.polars as pa
+
+Task = Literal["binary", "multiclass", "regression"]
+Kind = Literal["numeric", "categorical"]
+Part = Literal["train", "valid", "test"]
+PARTS: tuple[Part, ...] = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Table:
+    """One published table: how its partitions are read, parsed and judged.
+
+    ``read(raw_folder, partition)`` returns every row as published, text as text, so that a row that does not parse
+    can still be kept.  ``parse(raw)`` returns the tidy columns, same rows, same order; a value that cannot be parsed
+    becomes null.  ``schema(partition)`` is the Pandera schema (Polars backend) that tidy rows must satisfy.
+    ``parsed_from`` maps a tidy column to the published column (or columns) it was parsed from: `clean` quarantines a
+    row whose text is present (not one of ``null_texts``) and whose parsed value is null.  The first column of ``key``
+    is ordered and tells partitions apart: only partitions whose ranges of it overlap can share a key.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    """The published columns that must be there; others are read along and ignored."""
+    partitions: Callable[[Path], list[str]]
+    read: Callable[[Path, str], pl.DataFrame]
+    parse: Callable[[pl.DataFrame], pl.DataFrame]
+    schema: Callable[[str], pa.DataFrameSchema]
+    key: tuple[str, ...]
+    parsed_from: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+    null_texts: tuple[str, ...] = ("", "NA")
+    day: str | None = None
+    """Tidy date column that must run without a gap."""
+    calendar: Literal["run", "months"] = "run"
+    """Where a gap counts: anywhere between the first and the last day, or within the calendar months that occur."""
+    files: Callable[[Path, str], Sequence[str]] | None = None
+    """Names of the published files that a partition is read from; None stands for all of them."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One model input: its kind, what it means and its unit (empty for a count, share or category)."""
+
+    name: str
+    kind: Kind
+    about: str
+    unit: str = ""
+    needs_complete: bool = False
+    """Whether it is only right where a partition holds every record: counts do, shares of a random sample do not."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset from published bytes to model inputs.
+
+    ``summarize(tidy)`` reduces one partition to a small table; ``context(summaries, references)`` adds them up, in
+    canonical order, into whatever `featurize` may know beyond its own partition (past days, joined tables).
+    ``reach(partition, partitions)`` names, in canonical order, the partitions whose summaries that may be: what a
+    change of one partition can touch, and no other.
+    ``featurize(tidy, context)`` returns, same rows, same order, the columns of ``identity``, the ``cluster`` column,
+    the target (null where there is no label) and every feature.  ``split(frame, settings, seed)`` names each row's
+    part.  Columns in ``forbidden`` are known only after the moment of prediction: no feature may depend on them for
+    its own row.
+    """
+
+    name: str
+    question: str
+    task: Task
+    target: str
+    classes: tuple[str, ...]
+    """Names of the target's values 0, 1, …; empty for regression."""
+    records: Table
+    references: tuple[Table, ...]
+    identity: tuple[str, ...]
+    features: tuple[Feature, ...]
+    forbidden: frozenset[str]
+    summarize: Callable[[pl.DataFrame], pl.DataFrame]
+    context: Callable[..., Any]
+    """``context(summaries, references)``; where a feature needs complete partitions, with ``complete=`` besides."""
+    featurize: Callable[[pl.DataFrame, Any], pl.DataFrame]
+    split: Callable[[pl.DataFrame, Mapping[str, Any], int], pl.Series]
+    unlabelled: Callable[[pl.DataFrame], pl.Series]
+    """Why a tidy row has no label ("cancelled", …); null where it has one."""
+    cluster: str | None = None
+    """Column of rows that share their luck (a day); None when rows are independent."""
+    reach: Callable[[str, Sequence[str]], Sequence[str]] = field(default=lambda _partition, partitions: partitions)
+
+
+def split_values(settings: Mapping[str, Any], *names: str) -> tuple[Any, ...]:
+    """The settings of a split, which must be exactly ``names``.
+
+    Raises
+    ------
+    ValueError
+        Naming every missing and every unknown key.
+    """
+    missing = [f"{name} is missing" for name in names if name not in settings]
+    unknown = [f"{name} is unknown" for name in settings if name not in names]
+    if missing or unknown:
+        raise ValueError(f"wanted the keys {', '.join(names)}; found that {', '.join(missing + unknown)}")
+    return tuple(settings[name] for name in names)
+
+
+def load_dataset(name: str) -> Dataset:
+    """The dataset of that name, from its own module alone."""
+    module = importlib.import_module(f"stages.datasets.{name}")
+    dataset: Dataset = module.DATASET
+    return dataset

@@ -1,0 +1,1 @@
+"""The report on results: facts, effects, costs, segments, one page."""

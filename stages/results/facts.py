@@ -1,0 +1,96 @@
+"""What does a report of results know?  All that its words, pictures and tables are made from, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from stages.results.costs import CostCurve
+from stages.results.dependence import Dependence
+from stages.results.effects import Effect
+from stages.results.segments import SegmentResult
+
+
+@dataclass(frozen=True)
+class Effects:
+    """The effects of all features over a sample of ``rows`` test rows, and a few of them looked at closely."""
+
+    every: Sequence[Effect]
+    closely: Sequence[Dependence]
+    rows: int
+    units: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One dataset's results, from the outputs of its stages."""
+
+    dataset: str
+    question: str
+    task: str
+    target: str
+    classes: Sequence[str]
+    columns: Mapping[str, Mapping[str, str]]
+    """By feature: what it is about, its unit."""
+    parts: Mapping[str, int]
+    """Labelled rows of train, valid and test."""
+    clean: Mapping[str, Any]
+    selection: Mapping[str, Any]
+    training: Mapping[str, Any]
+    baseline: str
+    """The feature of the one-rule baseline."""
+    results: Mapping[str, Mapping[str, Any]]
+    plots: Mapping[str, pl.DataFrame]
+    units: Sequence[str]
+    segments: Mapping[str, Sequence[SegmentResult]]
+    costs: CostCurve | None
+    effects: Effects
+    unseen: int
+    """Test rows with a category that training never saw."""
+    xgboost: str
+
+    @property
+    def lead_name(self) -> str:
+        """The metric that leads."""
+        return next(iter(self.results))
+
+    @property
+    def lead(self) -> Mapping[str, Any]:
+        """Its result."""
+        return self.results[self.lead_name]
+
+    @property
+    def level(self) -> str:
+        """The level of the intervals, as text."""
+        return f"{100 * self.lead['level']:g}%"
+
+    @property
+    def unit(self) -> str:
+        """What the intervals resample: row, or the name of the cluster column."""
+        resampled = str(self.lead.get("resampled", "rows"))
+        return "row" if resampled == "rows" else resampled
+
+    @property
+    def days(self) -> tuple[str, str] | None:
+        """First and last day of the test part, where the units are days."""
+        if self.unit == "row":
+            return None
+        try:
+            found = sorted(date.fromisoformat(unit) for unit in self.units)
+        except ValueError:
+            return None
+        return (found[0].isoformat(), found[-1].isoformat()) if found else None
+
+    @property
+    def threshold(self) -> float | None:
+        """From which probability on the answer is yes; None where nothing is decided."""
+        found = (result["threshold"] for result in self.results.values() if "threshold" in result)
+        return next(found, None)
+
+    def about(self, feature: str) -> str:
+        """What a feature is, in words."""
+        return self.columns.get(feature, {}).get("about", "")

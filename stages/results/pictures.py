@@ -1,0 +1,203 @@
+"""What do the results look like?  Curves of the model beside its baseline, each with its band."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from stages.pages.curves import (
+    Axis,
+    Panel,
+    axis,
+    axis_around,
+    bar,
+    draw,
+    line,
+    point,
+    rule_x,
+    rule_y,
+    shade,
+    word,
+)
+from stages.results.costs import CostCurve
+from stages.results.dependence import Dependence
+from stages.results.facts import Facts
+from stages.results.words import figure
+
+MOST_POINTS = 160  # of a line, in a picture 380 units wide
+ROW = 24  # units high, of a category
+NAME = 160  # units wide at most, for names of categories
+LETTER, LONGEST = 7, 20  # units wide; letters of a name
+KEY_MODEL = ("model", "the model and its band")
+KEY_BASELINE = ("baseline", "one-rule baseline")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture with its heading, what its colours mean (class, words), and what to know when reading it."""
+
+    title: str
+    svg: str
+    keys: Sequence[tuple[str, str]] = ()
+    note: str = ""
+
+
+def curves(facts: Facts) -> list[Shown]:
+    """ROC, precision by recall and the learning curve, those that the task has."""
+    average = ", mean over the classes" if facts.task == "multiclass" else ""
+    shown = []
+    if len(facts.plots["roc"]):
+        shown.append(_against_baseline(
+            facts.plots["roc"], "false_positive_rate", "true_positive_rate", f"ROC curve{average}",
+            "false positive rate", "true positive rate", chance=True,
+        ))  # fmt: skip
+    if len(facts.plots["precision_recall"]):
+        shown.append(_against_baseline(
+            facts.plots["precision_recall"], "recall", "precision", f"Precision by recall{average}",
+            "recall", "precision",
+        ))  # fmt: skip
+    if len(facts.plots["learning_curve"]):
+        shown.append(learning_curve(facts.plots["learning_curve"], facts.training))
+    return shown
+
+
+def _against_baseline(
+    curve: pl.DataFrame, x: str, y: str, title: str, across: str, up: str, chance: bool = False
+) -> Shown:
+    drawn = curve.drop_nulls([x, y, "low", "high", "baseline"])
+    panel = Panel(axis(across, 0, 1), axis(up, 0, 1))
+    xs = drawn[x].to_list()
+    marks = [line(panel, [0, 1], [0, 1], "rule")] if chance else []
+    marks += [
+        shade(panel, xs, drawn["low"].to_list(), drawn["high"].to_list(), "model"),
+        line(panel, xs, drawn["baseline"].to_list(), "baseline"),
+        line(panel, xs, drawn[y].to_list(), "model"),
+    ]
+    keys = [KEY_MODEL, KEY_BASELINE, *([("rule", "chance")] if chance else [])]
+    return Shown(title, draw(panel, marks, f"{title}: {up} against {across}, model with band, and baseline"), keys)
+
+
+def learning_curve(losses: pl.DataFrame, training: Mapping[str, Any]) -> Shown:
+    """Loss by round, with the round that was kept."""
+    best = int(training["best_round"])
+    by_part = {part: losses.filter(pl.col("part") == part).sort("round") for part in ("train", "valid")}
+    panel = Panel(
+        axis("boosting round", 0, max(losses["round"].max() or 1, 1)),  # type: ignore[arg-type]
+        axis_around("loss", losses["loss"].to_list()),
+    )
+    marks = [rule_x(panel, best)]
+    for part, kind in (("train", "baseline"), ("valid", "model")):
+        rows = by_part[part]
+        few = rows.gather_every(max(len(rows) // MOST_POINTS, 1))
+        marks.append(line(panel, few["round"].to_list(), few["loss"].to_list(), kind))
+    keys = [("model", "valid part"), ("baseline", "train part"), ("rule", f"round {best}, the last that is kept")]
+    return Shown("Learning curve", draw(panel, marks, "Loss of the train and the valid part by boosting round"), keys)
+
+
+def calibration(facts: Facts) -> Shown | None:
+    """Observed beside predicted, group by group, each with its interval."""
+    groups = facts.plots["calibration"].drop_nulls(["predicted", "observed", "low", "high"])
+    if not len(groups):
+        return None
+    predicted, observed = groups["predicted"].to_list(), groups["observed"].to_list()
+    lows, highs = groups["low"].to_list(), groups["high"].to_list()
+    if facts.task == "regression":
+        both = axis_around("", [*predicted, *observed, *lows, *highs])
+        panel = Panel(axis("mean prediction", both.low, both.high), axis("observed mean", both.low, both.high))
+    else:
+        panel = Panel(axis("mean probability", 0, 1), axis("observed share", 0, 1))
+    marks = [line(panel, [panel.x.low, panel.x.high], [panel.y.low, panel.y.high], "rule")]
+    marks += [bar(panel, x, low, high, "model whisker") for x, low, high in zip(predicted, lows, highs, strict=True)]
+    marks += [point(panel, x, y, "model") for x, y in zip(predicted, observed, strict=True)]
+    about = "Observed beside predicted in groups of predictions, with intervals; a perfect model lies on the diagonal"
+    return Shown("Calibration", draw(panel, marks, about), [("model", "the model"), ("rule", "perfect")])
+
+
+def costs(curve: CostCurve, threshold: float) -> Shown:
+    """Cost a row by threshold, with the chosen one and the two lazy answers."""
+    ys = [*curve.values, *curve.low, *curve.high, curve.never.value, curve.always.value]
+    panel = Panel(axis("threshold", 0, 1), axis_around("cost a row", [float(y) for y in ys], zero=True), left=52)
+    xs = curve.thresholds.tolist()
+    right = threshold < 0.6
+    marks = [
+        rule_y(panel, curve.never.value, "rule"),
+        rule_y(panel, curve.always.value, "rule"),
+        shade(panel, xs, curve.low.tolist(), curve.high.tolist(), "model"),
+        line(panel, xs, curve.values.tolist(), "model"),
+        rule_x(panel, threshold, "chosen"),
+        bar(panel, threshold, curve.chosen.low, curve.chosen.high, "chosen whisker"),
+        point(panel, threshold, curve.chosen.value, "chosen", 5),
+        word(panel, threshold + (0.015 if right else -0.015), panel.y.low, f"chosen {figure(threshold)}",
+             anchor="start" if right else "end", kind="strong halo"),
+        word(panel, 0.99, curve.never.value, f"never act {figure(curve.never.value)}", anchor="end", kind="halo",
+             up=5 if curve.never.value >= curve.always.value else -14),
+        word(panel, 0.99, curve.always.value, f"always act {figure(curve.always.value)}", anchor="end", kind="halo",
+             up=5 if curve.always.value > curve.never.value else -14),
+    ]  # fmt: skip
+    keys = [("model", "cost of acting from a threshold on, with its band"), ("chosen", "the threshold in use")]
+    return Shown("Cost by threshold", draw(panel, marks, "Expected cost a row by threshold, with its band"), keys)
+
+
+def dependence(found: Dependence, facts: Facts) -> Shown:
+    """Mean SHAP value by group of a feature's values."""
+    column = facts.columns.get(found.feature, {})
+    towards = f", towards “{facts.classes[found.output]}”" if facts.task == "multiclass" else ""
+    note = column.get("about", "")
+    title = f"{found.feature}{towards}"
+    about = f"Mean SHAP value by {found.feature}: " + "; ".join(
+        f"{group.label}: {figure(group.mean)}" for group in found.groups
+    )
+    draw_groups = _numbers if found.numeric and any(group.at is not None for group in found.groups) else _categories
+    return Shown(title, draw_groups(found, column.get("unit", ""), about), (), note)
+
+
+def _numbers(found: Dependence, unit: str, about: str) -> str:
+    placed = [(group.at, group) for group in found.groups if group.at is not None]
+    ends = [end for group in found.groups for end in (group.tenth, group.ninetieth, group.low, group.high)]
+    label = f"{found.feature}" if not unit or found.feature.endswith(f"_{unit}") else f"{found.feature} ({unit})"
+    panel = Panel(axis_around(label, [at for at, _ in placed]), axis_around("SHAP value", ends, zero=True), height=250)
+    marks = [rule_y(panel, 0.0)]
+    marks += [bar(panel, at, group.tenth, group.ninetieth, "model spread") for at, group in placed]
+    xs = [at for at, _ in placed]
+    marks.append(line(panel, xs, [group.mean for _, group in placed], "model"))
+    marks += [bar(panel, at, group.low, group.high, "model whisker") for at, group in placed]
+    marks += [point(panel, at, group.mean, "model", 3.5) for at, group in placed]
+    for group in found.groups:
+        if group.at is None:
+            marks.append(rule_y(panel, group.mean, "baseline dashed"))
+            marks.append(
+                word(panel, panel.x.high, group.mean, f"missing {figure(group.mean)}", anchor="end", kind="halo")
+            )
+    return draw(panel, marks, about)
+
+
+def _categories(found: Dependence, _unit: str, about: str) -> str:
+    """Lying down: a row for each category, so that names can be read."""
+    ends = [end for group in found.groups for end in (group.tenth, group.ninetieth, group.low, group.high)]
+    along = axis_around("SHAP value", ends, 4, zero=True)
+    height = 28 + ROW * len(found.groups) + 40
+    rows = axis("", 0, len(found.groups))
+    left = min(18 + LETTER * max(len(_cut(group.label)) for group in found.groups), NAME)
+    panel = Panel(along, Axis("", rows.low, rows.high, ()), height=height, left=left)
+    marks = [rule_x(panel, 0.0)]
+    for k, group in enumerate(found.groups):
+        y = len(found.groups) - k - 0.5
+        marks += [
+            word(panel, panel.x.low, y, _cut(group.label), anchor="end", up=-4),
+            _lying(panel, y, group.tenth, group.ninetieth, "model spread"),
+            _lying(panel, y, group.low, group.high, "model whisker"),
+            point(panel, group.mean, y, "model", 3.5),
+        ]
+    return draw(panel, marks, about)
+
+
+def _lying(panel: Panel, y: float, low: float, high: float, kind: str) -> str:
+    at = panel.at_y(y)
+    return f'<line class="{kind}" x1="{panel.at_x(low)}" x2="{panel.at_x(high)}" y1="{at}" y2="{at}"/>'
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

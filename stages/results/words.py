@@ -1,0 +1,267 @@
+"""What do the results say, in sentences?  Every figure is one of the facts, no sentence stronger than its interval.
+
+"Better" and "worse" are said only where the interval of the difference leaves zero out; of anything else it is said
+that it has not been shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
+
+import polars as pl
+
+from stages.pages.card import BETTER, OPEN, WORSE, cautions, metric_name, sentences, verdict, verdicts
+from stages.pages.numbers import MINUS, count_text, share_text
+from stages.results.costs import Cost
+from stages.results.effects import Effect
+from stages.results.facts import Facts
+from stages.results.segments import SHOWN, Figure, SegmentResult
+
+NAMED = 8  # segments that a sentence names before it counts
+
+
+def figure(value: float | None) -> str:
+    """Four significant digits; a dash when unknown."""
+    if value is None or not isfinite(value):
+        return "–"
+    text = "0" if value == 0 else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.4g}".removesuffix(".")
+    return text.replace("-", MINUS)
+
+
+def signed(value: float | None) -> str:
+    """The same with its sign."""
+    return f"+{figure(value)}" if value is not None and value > 0 else figure(value)
+
+
+def spanned(low: float | None, high: float | None) -> str:
+    """An interval."""
+    return f"[{figure(low)}, {figure(high)}]"
+
+
+def headline(facts: Facts) -> str:
+    """The verdict on the leading metric, and whether the others agree."""
+    told, name = verdicts(facts.results), metric_name(facts.lead_name)
+    others = len(told) - 1
+    worse = sum(v == WORSE for v in told.values())
+    if told[facts.lead_name] == OPEN:
+        return f"The model has not been shown to beat the one-rule baseline on {name}"
+    if told[facts.lead_name] == WORSE:
+        return f"The model does worse than the one-rule baseline on {name}"
+    if others and all(v == BETTER for v in told.values()):
+        return f"The model beats the one-rule baseline on all {len(told)} metrics"
+    if worse:
+        return f"The model beats the one-rule baseline on {name}, and does worse on {worse} of {others} other metrics"
+    return f"The model beats the one-rule baseline on {name}"
+
+
+def answer(facts: Facts) -> list[str]:
+    """The conclusion in a few short paragraphs."""
+    told = " ".join(sentences(facts.results, f"{facts.baseline} alone"))
+    return [text for text in (re.sub(r"(?<!\w)-(?=\d)", MINUS, told), " ".join(decision(facts))) if text]
+
+
+def decision(facts: Facts) -> list[str]:
+    """What acting on the model costs, beside the baseline, never acting and always acting."""
+    if facts.costs is None or facts.threshold is None:
+        return []
+    cost, costs, positive = facts.results["expected_cost"], facts.costs, facts.classes[1]
+    against = {BETTER: "less than", WORSE: "more than", OPEN: "not shown to differ from"}[verdict(cost)]
+    told = [
+        f"A row is called “{positive}” from a probability of {figure(facts.threshold)} on, the cheapest threshold on "
+        f"the valid part when a miss costs {costs.cost_of_miss:g} and a false alarm {costs.cost_of_false_alarm:g}: "
+        f"that costs {figure(cost['value'])} {spanned(cost['low'], cost['high'])} a row, {against} the baseline's "
+        f"{figure(cost['baseline'])}.",
+        f"Never acting would cost {_beside(costs.never)}, always acting {_beside(costs.always)}.",
+    ]
+    if verdict(cost) == BETTER and verdict(facts.results["accuracy"]) == WORSE:
+        told.append("The threshold was chosen for its cost, not for accuracy, which is worse than the baseline's.")
+    return told
+
+
+def _beside(cost: Cost) -> str:
+    """A cost, and whether the chosen threshold is cheaper."""
+    gap, low, high = -cost.difference, -cost.difference_high, -cost.difference_low
+    if low > 0:
+        return f"{figure(cost.value)} (dearer by {figure(gap)} {spanned(low, high)})"
+    if high < 0:
+        return f"{figure(cost.value)} (cheaper by {figure(-gap)} {spanned(-high, -low)})"
+    return f"{figure(cost.value)} (not shown to differ: {signed(gap)} [{signed(low)}, {signed(high)}])"
+
+
+def data(facts: Facts) -> list[str]:
+    """Where the rows went."""
+    records, calendar = facts.clean["records"], facts.clean.get("calendar", {})
+    told = []
+    if facts.clean.get("simulated"):
+        told.append("These rows are simulated: nothing here tells of the world.")
+    told.append(
+        f"Of {count_text(records['rows_in'])} rows that were read, {count_text(records['rows_quarantined'])} failed a "
+        f"check and went to quarantine, {count_text(records['rows_clean'])} are clean, and "
+        f"{count_text(records['labelled'])} of those have a label."
+    )
+    if beside := facts.clean.get("references"):
+        bad, every = (sum(table[key] for table in beside.values()) for key in ("rows_quarantined", "rows_in"))
+        told.append(f"Of the tables beside them, {count_text(bad)} of {count_text(every)} rows are in quarantine.")
+    if records["rows_published"] != records["rows_in"]:
+        told.append(f"{count_text(records['rows_published'])} rows were published; the rest was not read.")
+    if calendar:
+        missing = calendar["missing_days"]
+        told.append(
+            f"They span {count_text(calendar['days'])} days, "
+            + ("none of them missing." if not missing else f"and {count_text(missing)} days have no row.")
+        )
+    if facts.days:
+        told.append(f"The test part spans {len(facts.units)} days, {facts.days[0]} to {facts.days[1]}.")
+    return told
+
+
+def selection(facts: Facts) -> list[str]:
+    """How features were chosen."""
+    chosen, features = facts.selection, facts.selection["features"]
+    kept = sum(bool(feature["kept"]) for feature in features)
+    told = [f"{kept} of {len(features)} features were kept, looking at the training rows only."]
+    if resamples := chosen.get("resamples"):
+        of = "rows" if resamples.get("of") in (None, "rows") else f"{resamples['groups']} units of “{resamples['of']}”"
+        told.append(f"Stability is the share of {resamples['n']} resamples of {of} in which a feature is kept again.")
+        shaky = [f for f in features if f["kept"] and f.get("stability") is not None and f["stability"] < 0.9]
+        told.append(
+            f"{len(shaky)} of the kept ones {'is' if len(shaky) == 1 else 'are'} kept in fewer than 90% of them."
+            if shaky
+            else "Every kept feature is kept again in at least 90% of them."
+        )
+    return told
+
+
+def calibration(facts: Facts) -> list[str]:
+    """In how many groups the observed share agrees with the predicted one."""
+    groups = facts.plots["calibration"]
+    if not len(groups):
+        return ["Too few rows in every group of predictions to say."]
+    judged = groups.filter(pl.col("low") < pl.col("high"))
+    what, alike = "mean" if facts.task == "regression" else "share", len(groups) - len(judged)
+    off = judged.filter((pl.col("predicted") < pl.col("low")) | (pl.col("predicted") > pl.col("high")))
+    told = [
+        f"In {len(judged) - len(off)} of {len(judged)} groups of predictions the {facts.level} interval of the "
+        f"observed {what} holds the mean prediction."
+    ]
+    if len(off):
+        pairs = [f"{figure(row['predicted'])} predicted, {figure(row['observed'])} observed"
+                 for row in off.iter_rows(named=True)]  # fmt: skip
+        told.append(f"Where it does not: {'; '.join(pairs)}.")
+    if alike:
+        told.append(
+            f"In {alike} more all rows came out alike: their interval has no width, which is no proof of anything."
+        )
+    return told
+
+
+def segments(facts: Facts) -> list[str]:
+    """Which segments stand apart from all rows, and where the model does not beat the baseline."""
+    every = list(looked_at(facts.segments))
+    if not every:
+        return []
+    told = []
+    for metric in SHOWN[facts.task]:
+        apart = {side: [s for s in every if s.figures[metric].apart == side] for side in ("better", "worse")}
+        if any(apart.values()):
+            sides = [f"{side} in {_listed(found)}" for side, found in apart.items() if found]
+            told.append(f"Compared with all rows, {metric_name(metric)} is {', and '.join(sides)}.")
+        else:
+            told.append(f"No segment has been shown to differ from all rows in {metric_name(metric)}.")
+    lead = SHOWN[facts.task][0]
+    beaten = [s for s in every if s.figures[lead].verdict == "worse"]
+    ahead = sum(s.figures[lead].verdict == "better" for s in every)
+    told.append(
+        f"In {ahead} of {len(every)} segments the model beats the baseline on {metric_name(lead)}"
+        + (f"; it does worse in {_listed(beaten)}." if beaten else "; in none has it been shown to do worse.")
+    )
+    if facts.task == "binary":
+        told.append(f"Cost depends on how many rows are “{facts.classes[1]}” too, not on the model alone.")
+    chance = len(every) * (1 - facts.lead["level"])
+    told.append(
+        f"These are {len(every)} looks at each metric, every one at {facts.level} and none corrected for the others: "
+        f"about {chance:.2g} would stand out by chance if none differed."
+    )
+    return told
+
+
+def looked_at(judged: Mapping[str, Sequence[SegmentResult]]) -> Iterator[SegmentResult]:
+    """Every segment for which anything could be said."""
+    return (s for found in judged.values() for s in found if any(_is_told(f) for f in s.figures.values()))
+
+
+def _is_told(found: Figure) -> bool:
+    return found.low is not None
+
+
+def _listed(found: Sequence[SegmentResult]) -> str:
+    names = [f"{segment.column} {segment.name}" for segment in found[:NAMED]]
+    return ", ".join(names) + (f" and {len(found) - NAMED} more" if len(found) > NAMED else "")
+
+
+def effects(facts: Facts) -> list[str]:
+    """What moves the answer most."""
+    known = facts.effects
+    if not known.every:
+        return []
+    unit = "in the target's unit" if facts.task == "regression" else "in log-odds"
+    over = " and classes" if facts.task == "multiclass" else ""
+    return [
+        f"Mean size of the SHAP values over {count_text(known.rows)} test rows{over}, {unit}, with intervals that "
+        f"resample {count_text(known.units)} units.",
+        _strongest(known.every),
+    ]
+
+
+def _strongest(every: Sequence[Effect]) -> str:
+    """The feature that moves the answer most, or those of which it is not shown which one does."""
+    leading = next((k + 1 for k, effect in enumerate(every) if effect.ahead), len(every))
+    first = every[0]
+    if leading == 1:
+        return (
+            f"{first.name} moves the answer most: by {figure(first.value)} {spanned(first.low, first.high)} on "
+            f"average, {share_text(first.share)} of what all features do together."
+        )
+    names = ", ".join(f"{effect.name} ({figure(effect.value)})" for effect in every[: min(leading, NAMED)])
+    more = f" and {leading - NAMED} more" if leading > NAMED else ""
+    return f"Which feature moves the answer most is not shown; it is one of {names}{more}."
+
+
+def limits(facts: Facts) -> list[str]:
+    """What the figures do not tell."""
+    told = cautions(facts.results)
+    where = f" from {facts.days[0]} to {facts.days[1]}" if facts.days else ""
+    told.insert(0, f"The figures hold for rows like those of the test part{where}, and for nothing else.")
+    if unlabelled := facts.clean.get("unlabelled"):
+        reasons = ", ".join(f"{reason} {count_text(n)}" for reason, n in unlabelled.items())
+        told.append(f"Rows without a label are neither learned from nor judged: {reasons}.")
+    if any(column.get("kind") == "categorical" for column in facts.columns.values()):
+        seen = f"{count_text(facts.unseen)} of {count_text(facts.parts['test'])} test rows have one"
+        told.append(f"A category that training never saw is scored as missing: {seen}.")
+    if facts.costs is not None:
+        told.append(
+            f"The costs of {facts.costs.cost_of_miss:g} and {facts.costs.cost_of_false_alarm:g} are declared, not "
+            "measured; with other costs another threshold is best."
+        )
+    told.append(
+        "Effects tell what this fitted model uses.  They are no causes, and features that vary together share them in "
+        "a way that another fit may change."
+    )
+    if alike := _without_mistakes(facts):
+        told.append(
+            f"Where all rows of a class came out alike ({', '.join(alike)}), resampling sees no other outcome and the "
+            "interval has no width.  That is no certainty: n rows without a mistake leave room for a share of up to "
+            "about 3/n."
+        )
+    if facts.clean.get("simulated"):
+        told.insert(0, "The rows are simulated.")
+    return told
+
+
+def _without_mistakes(facts: Facts) -> list[str]:
+    """Classes with rows of which recall or precision has an interval without width."""
+    found = facts.plots["per_class"].filter(pl.col("rows") > 0)
+    narrow = [pl.col(f"{score}_low") == pl.col(f"{score}_high") for score in ("recall", "precision")]
+    return [f"“{name}”" for name in found.filter(pl.any_horizontal(narrow))["class"].to_list()] if len(found) else []

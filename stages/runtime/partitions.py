@@ -1,0 +1,151 @@
+"""Apply one function to the partitions of a dataset, several at a time, results in canonical order.
+
+Who works is a parameter: threads of this process, worker processes on this machine, or the workers of a running Dask
+scheduler.  Results never depend on it.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from dask.base import compute
+from dask.callbacks import Callback
+from dask.delayed import delayed
+
+from stages.runtime.log import progress
+from stages.workspace.settings import ClusterSettings
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+BATCH = 8  # partitions for each thread that are handed to Dask's local scheduler at a time
+PATIENCE_S = 5.0  # how often a wait for workers is looked after
+
+
+def map_partitions(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    cluster: ClusterSettings,
+    label: str | None,
+    unit: str = "partitions",
+) -> list[Result]:
+    """All the results of `each_partition`, in the order of ``items``."""
+    return list(each_partition(function, items, cluster=cluster, label=label, unit=unit))
+
+
+def each_partition(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    cluster: ClusterSettings,
+    label: str | None,
+    unit: str = "partitions",
+    at_once: int | None = None,
+) -> Iterator[Result]:
+    """Yield ``function(item)`` in the order of ``items``, as they get ready.
+
+    At most ``cluster.workers`` items (all threads of the workers that a scheduler has), and never more than
+    ``at_once``, are worked on at the same time; few results wait for slower ones before them.  So neither tasks nor
+    results pile up however many items there are.  The first exception of a task is raised here as it was, and nothing
+    more is started.  Without a ``label`` the tasks tell of their progress themselves, so they stay in this process.
+
+    The kernels (Polars, Arrow) release the interpreter lock, so threads are enough on one machine; one thread is the
+    caller's own.  Elsewhere, ``function``, ``items`` and results travel: closures over locks and open files cannot.
+    """
+    with _counted(label, len(items), unit) as advance:
+        yield from _results(function, items, cluster, label, at_once, advance)
+
+
+def is_apart(cluster: ClusterSettings) -> bool:
+    """Whether the workers see no file of this workspace, so that only jobs that name their files can travel."""
+    return cluster.kind == "scheduler" and cluster.exchange is not None
+
+
+def on_this_machine(cluster: ClusterSettings, workers: int | None = None) -> ClusterSettings:
+    """As many threads of this process, for work that cannot travel or would wait for the network anyway."""
+    return cluster.model_copy(update={"kind": "threads", "workers": workers or cluster.workers})
+
+
+def _results(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    cluster: ClusterSettings,
+    label: str | None,
+    at_once: int | None,
+    advance: Callable[[], None],
+) -> Iterator[Result]:
+    workers = min(cluster.workers, at_once or cluster.workers)
+    if not items:
+        return
+    if cluster.kind == "threads" or label is None or is_apart(cluster):
+        yield from _in_threads(function, items, workers, advance)
+        return
+    from stages.runtime.tasks import Workers  # the distributed scheduler takes a second to import
+
+    with Workers(cluster, function, label, at_once) as crew:
+        for result in collect_in_order(crew.submit, items, crew.window, crew.look_after):
+            advance()
+            yield result
+
+
+def _in_threads(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int, advance: Callable[[], None]
+) -> Iterator[Result]:
+    """Dask's local scheduler, some items at a time, so that results do not pile up; a single thread is this one."""
+    task = delayed(function, pure=False, traverse=False)
+    scheduler = "threads" if workers > 1 else "sync"
+    batch = BATCH * workers if workers > 1 else 1
+    for start in range(0, len(items), batch):
+        tasks = [task(item) for item in items[start : start + batch]]
+        with _Ticks(advance):
+            results: tuple[Result, ...] = compute(  # type: ignore[no-untyped-call]
+                *tasks, scheduler=scheduler, num_workers=workers, optimize_graph=False
+            )
+        yield from results
+
+
+class _Ticks(Callback):
+    def __init__(self, advance: Callable[[], None]) -> None:
+        super().__init__(posttask=self._tick)  # type: ignore[no-untyped-call]
+        self.advance = advance
+
+    def _tick(self, *_: Any) -> None:
+        self.advance()
+
+
+def collect_in_order(
+    submit: Callable[[Item], "Future[Result]"],
+    items: Sequence[Item],
+    window: Callable[[], int],
+    look_after: Callable[[], None] = lambda: None,
+) -> Iterator[Result]:
+    """A sliding window: at most ``window()`` items are submitted and not yet yielded.
+
+    While nothing gets ready, ``look_after`` is called every few seconds; it may raise.
+    """
+    waiting, submitted = iter(items), deque[Future[Result]]()
+    while True:
+        room = max(window(), 1) - len(submitted)
+        submitted.extend(submit(item) for _, item in zip(range(room), waiting, strict=False))
+        if not submitted:
+            return
+        while not submitted[0].done():
+            for task in submitted:
+                if task.done():
+                    task.result()  # raises what it raised, before slower ones have ended
+            done, _ = wait([task for task in submitted if not task.done()], PATIENCE_S, FIRST_COMPLETED)
+            if not done:
+                look_after()
+        yield submitted.popleft().result()
+
+
+@contextmanager
+def _counted(label: str | None, total: int, unit: str) -> Iterator[Callable[[], None]]:
+    if label is None:
+        yield lambda: None
+        return
+    with progress(label, total, unit) as counter:
+        yield counter.advance

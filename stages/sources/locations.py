@@ -1,0 +1,84 @@
+"""Where a source lives, and what opening it gives: a `Body`, or word of why not.
+
+What may pass by itself is raised as `Interrupted`, everything else as a `UserError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from stages.sources.certificates import Certificates
+from stages.workspace.errors import UserError
+
+CHUNK_BYTES = 1 << 18
+CORRECT = "correct the location under params/ and run `make params`, or set a mirror that holds the file"
+
+
+class Interrupted(Exception):
+    """A transfer that may well succeed when tried again, after ``wait_s`` seconds where the server said so."""
+
+    def __init__(self, reason: str, wait_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.wait_s = wait_s
+
+
+class Absent(UserError):
+    """Nothing is published, or mirrored, under this location."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """How servers are talked to."""
+
+    timeout_s: float
+    """The longest silence of a server."""
+    certificates: Certificates = field(default_factory=dict)
+    """What single hosts forget to send of their certificate chain."""
+
+
+@dataclass(frozen=True)
+class Body:
+    """A source opened at byte ``start`` — 0 where it cannot be continued, whatever was asked for."""
+
+    chunks: Iterator[bytes]
+    start: int
+    total: int | None
+    """Bytes of the whole object, where announced."""
+    tag: str
+    """Changes when the object does; empty where nothing tells."""
+    media_type: str = ""
+    origin: str = ""
+    """Where the bytes came from, when that is elsewhere than asked."""
+    fickle: bool = False
+    """Whether a wrong answer may be followed by the right one: servers send pages while they are busy."""
+
+
+def scheme_of(location: str) -> str:
+    """The scheme of a location in lower case; a plain path is a ``file``."""
+    return location.partition("://")[0].lower() if "://" in location else "file"
+
+
+def path_of(location: str) -> Path:
+    """The path that a plain or ``file://`` location stands for."""
+    return Path(unquote(urlsplit(location).path) if "://" in location else location).expanduser()
+
+
+def check_mirror(mirror: str | None) -> None:
+    """Say once that the folder of a mirror is not there, instead of once for every file in it."""
+    if mirror is None or scheme_of(mirror) != "file" or path_of(mirror).is_dir():
+        return
+    step = "correct `mirror` under params/ and run `make params`"
+    if not path_of(mirror).is_absolute():
+        step = f"give `mirror` an absolute path: queued experiments run elsewhere, this one in {Path.cwd()}"
+    raise UserError(f"a folder or URL as the mirror: {mirror}", "no such folder", step)
+
+
+def shown(location: str) -> str:
+    """A location as it may be printed and stored: without a user name and password."""
+    if "@" not in location or scheme_of(location) not in ("http", "https", "s3"):
+        return location
+    parts = urlsplit(location)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

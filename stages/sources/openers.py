@@ -1,0 +1,87 @@
+"""Open a source wherever it lives: in an installed package, in a folder, behind http(s), in an S3 bucket.
+
+Clients are imported when a source needs them; TLS certificates are always verified.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from stages.sources.locations import CHUNK_BYTES, CORRECT, Absent, Body, Client, Interrupted, path_of, scheme_of, shown
+from stages.workspace.errors import UserError
+
+Opener = Callable[[str, int, str, Client], AbstractContextManager[Body]]
+
+
+def open_location(location: str, *, start: int, tag: str, client: Client) -> AbstractContextManager[Body]:
+    """Open a source to read on at ``start``, provided that it is still the object called ``tag``."""
+    scheme = scheme_of(location)
+    if scheme not in OPENERS:
+        known = ", ".join(f"{name}://" for name in OPENERS)
+        raise UserError(shown(location), f"no way to read {scheme}://; known: {known} or a path", CORRECT)
+    return OPENERS[scheme](location, start, tag, client)
+
+
+def _open_package(location: str, start: int, tag: str, client: Client) -> AbstractContextManager[Body]:
+    """A file of an installed distribution, found without importing any of its code."""
+    distribution, _, inside = location.partition("://")[2].partition("/")
+    try:
+        path = Path(str(importlib.metadata.distribution(distribution).locate_file(inside)))
+    except importlib.metadata.PackageNotFoundError:
+        install = "install the environment again: `make setup`"
+        raise UserError(location, f"the package {distribution} is not installed", install) from None
+    if not path.is_file():
+        version = importlib.metadata.version(distribution)
+        raise UserError(location, f"{distribution} {version} holds no file {inside}", CORRECT)
+    return _read_path(path)
+
+
+def _open_path(location: str, start: int, tag: str, client: Client) -> AbstractContextManager[Body]:
+    path = path_of(location)
+    if path.is_dir():
+        raise UserError(location, "a folder", "name the files in it, one source each, or use the folder as the mirror")
+    if not path.exists():
+        raise Absent(location, "no such file", CORRECT)
+    return _read_path(path)
+
+
+@contextmanager
+def _read_path(path: Path) -> Iterator[Body]:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise UserError(str(path), error.strerror or str(error), "make the file readable") from None
+    with file:
+        yield Body(_file_chunks(file.read), 0, path.stat().st_size, tag="")
+
+
+def _file_chunks(read: Callable[[int], bytes]) -> Iterator[bytes]:
+    try:
+        while chunk := read(CHUNK_BYTES):
+            yield chunk
+    except OSError as error:  # a network drive that went away
+        raise Interrupted(str(error)) from error
+
+
+def _open_http(location: str, start: int, tag: str, client: Client) -> AbstractContextManager[Body]:
+    from stages.sources.web import open_http
+
+    return open_http(location, start, tag, client)
+
+
+def _open_s3(location: str, start: int, tag: str, client: Client) -> AbstractContextManager[Body]:
+    from stages.sources.bucket import open_s3
+
+    return open_s3(location, start, tag, client.timeout_s)
+
+
+OPENERS: dict[str, Opener] = {
+    "package": _open_package,
+    "file": _open_path,
+    "http": _open_http,
+    "https": _open_http,
+    "s3": _open_s3,
+}
