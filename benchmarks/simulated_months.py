@@ -10,8 +10,9 @@ from benchmarks.measure import Cost, measure
 from benchmarks.published_month import STEM
 from benchmarks.simulate import FACTS
 from benchmarks.workspace import ROOT, stage_command
+from stages.workspace.composition import compose_params
 from stages.workspace.files import read_json
-from tools.params import PARAMS, compose_params
+from tools.params import PARAMS
 
 DATASET = "ontime"
 REAL = ROOT / "data" / "raw" / DATASET  # where the stage download leaves the real ones

@@ -39,10 +39,11 @@ from stages.experiments.folds.words import (
 )
 from stages.features.table import FeatureTable, open_features, read_selection
 from stages.metrics.binary import BinaryTask
-from stages.metrics.contract import System, compare_systems, round_figures
+from stages.metrics.contract import System, round_figures
 from stages.metrics.scoring import cluster_of
 from stages.metrics.settings import EvaluateSettings, refuse_few_replicates
 from stages.metrics.stored import METRICS
+from stages.metrics.systems import compare_systems
 from stages.models.fitting import refuse_absent_device
 from stages.models.settings import ModelSettings
 from stages.runtime.commands import run_command

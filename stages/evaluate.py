@@ -27,15 +27,15 @@ from stages.features.table import FeatureTable, open_features, read_selection, r
 from stages.metrics import binary as binary_scores
 from stages.metrics.binary import BinaryTask
 from stages.metrics.bootstrap import draw_weights
-from stages.metrics.contract import System, compare_systems, round_figures
+from stages.metrics.contract import System, round_figures
 from stages.metrics.evaluation_plots import draw_plots
 from stages.metrics.files import FORMAT, write_evaluation
-from stages.metrics.paired import compare, with_tests
 from stages.metrics.resampling import fingerprint, unit_names
 from stages.metrics.scoring import Scorer, choose_segments, choose_tasks, choose_workers, cluster_of, score_test
 from stages.metrics.segments import Segments
 from stages.metrics.settings import EvaluateSettings, refuse_few_replicates
 from stages.metrics.stored import METRICS, Task
+from stages.metrics.systems import compare_systems
 from stages.models.baseline import predict_one_rule, rule_from_json
 from stages.models.models import predict, read_booster
 from stages.runtime.log import log, start_log
@@ -74,13 +74,10 @@ def main(name: str) -> None:
             system: System(task.table(cells[system], units), task.exact(scored.labels, scored.scores[system]))
             for system, task in tasks.items()
         }
-        metrics, block = METRICS[table.task], words["block"]
         results = compare_systems(
-            systems["model"], systems["baseline"], metrics, weights,
-            level=settings.level, method=settings.method, n=table.rows("test"), block=block,
+            systems["model"], systems["baseline"], METRICS[table.task], weights,
+            level=settings.level, method=settings.method, n=table.rows("test"), block=words["block"],
         )  # fmt: skip
-        gaps = compare(systems["baseline"], systems["model"], metrics, weights, level=settings.level, block=block)
-        results = with_tests(results, gaps)
         plots = draw_plots(
             systems["model"].table, systems["baseline"].table, results, table.classes, weights, settings.level
         )

@@ -187,7 +187,7 @@ def judge(dataset: str, revision: Revision, reigning: Registered | None, *, repl
     with plain_words(), TemporaryDirectory(prefix="promote-") as folder:
         refuse_metric(settings.metric, METRICS[table.task], dataset)
         rows = survey(table, evaluation, settings.last_units)
-        refuse_few_units(rows, evaluation.block, f"datasets.{dataset}.promote")
+        refuse_few_units(rows, f"datasets.{dataset}.promote")
         refuse_outdated_bundle(revision, dataset)
         candidate = open_contender("candidate", revision, table, Path(folder), threads)
         champion = open_champion(reigning, table, Path(folder), threads, replace_broken=replace_broken)

@@ -9,33 +9,13 @@ settings, so the two cannot differ.  ``--check`` writes nothing and fails when t
 
 import argparse
 import difflib
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
+from stages.workspace.composition import compose_params
 from stages.workspace.errors import UserError, run_stage
 
 PARAMS = Path("params.yaml")
 SHOWN = 20  # lines of difference in the message
-
-
-def compose_params(root: Path, overrides: Sequence[str] = ()) -> str:
-    """The text that ``dvc exp run`` would write to ``params.yaml`` for these overrides."""
-    from dvc.config import Config
-    from dvc.utils.hydra import compose_and_dump
-
-    hydra = Config(str(root / ".dvc"))["hydra"]
-    with tempfile.TemporaryDirectory() as folder:
-        composed = Path(folder) / PARAMS.name
-        compose_and_dump(
-            composed,
-            config_dir=str(root / hydra.get("config_dir", "conf")),
-            config_module=None,
-            config_name=hydra.get("config_name", "config"),
-            plugins_path=str(root / hydra.get("plugins_path", "")),
-            overrides=list(overrides),
-        )
-        return composed.read_text(encoding="utf-8")
 
 
 def check_params(root: Path) -> None:

@@ -20,9 +20,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.workspace.composition import compose_params
 from stages.workspace.errors import UserError, run_stage
 from tools.lockfile import Difference, first_difference, moved_metrics
-from tools.params import PARAMS, compose_params
+from tools.params import PARAMS
 
 LOCK = Path("dvc.lock")
 OTHER_MACHINE = {

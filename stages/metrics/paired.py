@@ -39,7 +39,6 @@ MANY_UNITS = 1024  # enough to tell the correlation of neighbours within 0.03
 MOST_CORRELATION = 0.9
 FADING = 0.4
 """What is left of a correlation one unit further on, at least: as between days of late flights."""
-LEAST_P = 1e-6  # nothing is known so well of the tail of a distribution
 ROUNDING = 1e-12  # sums of the same counts in another order differ by less, as a share of the metric
 
 
@@ -69,14 +68,16 @@ class Difference:
 
 
 def compare(
-    a: System, b: System, metrics: Mapping[str, Metric], weights: Float, *, level: float, block: int
-) -> dict[str, Difference]:
+    a: System, b: System, metrics: Mapping[str, Metric], weights: Float, *, level: float, block: int,
+    drawn: tuple[Scores, Scores] | None = None,
+) -> dict[str, Difference]:  # fmt: skip
     """Every metric of the candidate ``b`` against the reference ``a``, both under ``weights`` (R, units).
 
-    ``block`` is that of the weights.  A metric that a system lacks, or that most resamples leave undefined, comes back
-    with the verdict "undefined"; the others do not suffer.
+    ``block`` is that of the weights; ``drawn`` are the replicates of both, where they are known.  A metric that a
+    system lacks, or that most resamples leave undefined, comes back with the verdict "undefined"; the others do not
+    suffer.
     """
-    gaps = _Gaps.of(a, b, weights, block)
+    gaps = _Gaps.of(a, b, weights, block, drawn)
     return {name: gaps.test(name, metric, level) for name, metric in metrics.items()}
 
 
@@ -100,17 +101,6 @@ def _verdict(difference: float, direction: Direction, p: float, level: float) ->
     return "better" if (difference > 0) == (direction == "higher") else "worse"
 
 
-def with_tests(results: Mapping[str, Mapping[str, Any]], gaps: Mapping[str, Difference]) -> dict[str, dict[str, Any]]:
-    """Results of `metrics.compare_systems`, their differences to the baseline judged by the paired test."""
-    tested = {}
-    for name, result in results.items():
-        gap = gaps[name]
-        p = None if gap.p_value is None else max(gap.p_value, LEAST_P)
-        judged = {"difference_low": gap.low, "difference_high": gap.high, "difference_p": p}
-        tested[name] = {**result, **({} if gap.verdict == "undefined" else judged)}
-    return tested
-
-
 @dataclass(frozen=True)
 class _Gaps:
     """What two systems score on all rows, and B minus A: in each replicate, and with each unit left out."""
@@ -123,15 +113,15 @@ class _Gaps:
     block: int
 
     @classmethod
-    def of(cls, a: System, b: System, weights: Float, block: int) -> _Gaps:
+    def of(cls, a: System, b: System, weights: Float, block: int, drawn: tuple[Scores, Scores] | None) -> _Gaps:
         n_units = weights.shape[1]
         ones = np.ones((1, n_units))
-        drawn = (replicate(system.table.measure, weights) for system in (a, b))
+        of_a, of_b = drawn or (replicate(a.table.measure, weights), replicate(b.table.measure, weights))
         # independent units have no neighbours whose likeness could have been missed
         left = (_leave_one_out(system.table.measure, n_units) for system in (a, b)) if block > 1 else ({}, {})
         return cls(
             (a.exact, b.exact), (a.table.measure(ones), b.table.measure(ones)),
-            _minus(*drawn), _minus(*left), n_units / block, block,
+            _minus(of_a, of_b), _minus(*left), n_units / block, block,
         )  # fmt: skip
 
     def test(self, name: str, metric: Metric, level: float) -> Difference:

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from stages.metrics.bootstrap import MIN_DEFINED_SHARE, Float, replicate
-from stages.metrics.contract import Metric, Tabulated
+from stages.metrics.bootstrap import MIN_DEFINED_SHARE, Float, Scores, replicate
+from stages.metrics.contract import Metric, System, Tabulated
+from stages.metrics.paired import compare
 from stages.metrics.stored import METRICS, months_of, segments_of, system_of, units_of
 
 MONTH = "month"
@@ -29,8 +30,8 @@ SHOWN = {"binary": ("roc_auc", "expected_cost"), "multiclass": ("accuracy", "log
 class Figure:
     """One metric of the model in a segment; None where the rows do not define it.
 
-    ``apart`` says whether the interval of its difference from all rows leaves zero out: "better", "worse" or "";
-    ``verdict`` says the same of the difference from the baseline in the same segment.
+    ``apart`` says whether it is shown to differ from that of all rows: "better", "worse" or ""; ``verdict`` says the
+    same of the baseline in the same segment.  Both by the paired test, at the level of one look.
     """
 
     value: float | None
@@ -76,11 +77,10 @@ def judge_segments(
     metrics = {name: METRICS[header["task"]][name] for name in SHOWN[header["task"]]}
     whole = system_of(cells, header).table
     with np.errstate(invalid="ignore", divide="ignore"):  # a replicate may lack every row of a segment
-        reference = replicate(whole.measure, weights)
-        everything = whole.measure(np.ones((1, weights.shape[1])))
+        everything = _Drawn.of(whole, weights)
         judged: dict[str, list[SegmentResult]] = {}
         for column, name, pair in pairs(cells, header):
-            figures = _figures(pair, metrics, weights, level, everything, reference)
+            figures = _figures(pair, metrics, weights, level, header.get("block", 1), everything)
             judged.setdefault(column, []).append(SegmentResult(column, name, pair.rows, pair.positives, figures))
     return judged
 
@@ -109,26 +109,64 @@ def _pair(own: pl.DataFrame, task: str, model: Tabulated, baseline: Tabulated, p
     return _Pair(model, baseline, list(places), int(counted["n"].sum()), positives, units)
 
 
-def _figures(
-    pair: _Pair, metrics: Mapping[str, Metric], weights: Float, level: float,
-    everything: Mapping[str, Float], reference: Mapping[str, Float],
-) -> dict[str, Figure]:  # fmt: skip
-    own, ones = weights[:, pair.places], np.ones((1, len(pair.places)))
-    values = pair.model.measure(ones)
-    drawn, other_drawn = replicate(pair.model.measure, own), replicate(pair.baseline.measure, own)
-    figures = {}
-    for name, metric in metrics.items():
-        value = float(values[name][0])
-        interval = interval_of(drawn[name], level)
-        if not np.isfinite(value) or interval is None or not pair.is_enough:
-            figures[name] = Figure(value if np.isfinite(value) else None, None, None)
-            continue
-        figures[name] = Figure(
-            value, *interval,
-            apart=_side(drawn[name] - reference[name], metric, level),
-            verdict=_side(drawn[name] - other_drawn[name], metric, level),
+@dataclass(frozen=True)
+class _Drawn:
+    """A system whose metrics have been drawn under some weights."""
+
+    system: System
+    replicates: Scores
+
+    @classmethod
+    def of(cls, table: Tabulated, weights: Float) -> _Drawn:
+        coded = table.measure(np.ones((1, weights.shape[1])))
+        exact = {name: float(values[0]) for name, values in coded.items()}
+        return cls(System(table, exact), replicate(table.measure, weights))
+
+    def verdicts(
+        self, reference: _Drawn, metrics: Mapping[str, Metric], weights: Float, level: float, block: int
+    ) -> dict[str, str]:
+        """Better or worse than the reference, metric by metric; nothing where it is not shown."""
+        found = compare(
+            reference.system, self.system, metrics, weights, level=level, block=block,
+            drawn=(reference.replicates, self.replicates),
         )  # fmt: skip
+        return {name: gap.verdict if gap.verdict in ("better", "worse") else "" for name, gap in found.items()}
+
+
+@dataclass(frozen=True)
+class _Among:
+    """A table over some units that is asked with the weights of all."""
+
+    table: Tabulated
+    places: list[int]
+
+    def measure(self, weights: Float) -> dict[str, Float]:
+        """Every metric (R,) under weights (R, all units)."""
+        return self.table.measure(weights[:, self.places])
+
+
+def _figures(
+    pair: _Pair, metrics: Mapping[str, Metric], weights: Float, level: float, block: int, everything: _Drawn
+) -> dict[str, Figure]:
+    own = weights[:, pair.places]
+    model, baseline = _Drawn.of(pair.model, own), _Drawn.of(pair.baseline, own)
+    if not pair.is_enough or len(pair.places) < 2 * block:
+        return {name: Figure(_finite(model.system.exact[name]), None, None) for name in metrics}
+    among = _Drawn(System(_Among(pair.model, pair.places), model.system.exact), model.replicates)
+    apart = among.verdicts(everything, metrics, weights, level, block)
+    verdicts = model.verdicts(baseline, metrics, own, level, block)
+    figures = {}
+    for name in metrics:
+        value, interval = _finite(model.system.exact[name]), interval_of(model.replicates[name], level)
+        if value is None or interval is None:
+            figures[name] = Figure(value, None, None)
+        else:
+            figures[name] = Figure(value, *interval, apart=apart[name], verdict=verdicts[name])
     return figures
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
 
 
 def interval_of(replicates: Float, level: float) -> tuple[float, float] | None:
@@ -138,10 +176,3 @@ def interval_of(replicates: Float, level: float) -> tuple[float, float] | None:
         return None
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def _side(gaps: Float, metric: Metric, level: float) -> str:
-    interval = interval_of(gaps, level)
-    if interval is None or interval[0] <= 0 <= interval[1]:
-        return ""
-    return "better" if (interval[0] > 0) == (metric.direction == "higher") else "worse"

@@ -20,9 +20,9 @@ from stages.experiments.folds.pooled import FoldScores, draw_within, pool, refus
 from stages.metrics.binary import METRICS, BinaryTask
 from stages.metrics.bootstrap import draw_weights
 from stages.metrics.codes import Grid
-from stages.metrics.contract import compare_systems
 from stages.metrics.multiclass import MulticlassTask
 from stages.metrics.regression import RegressionTask
+from stages.metrics.systems import compare_systems
 
 COSTS = {"cost_of_miss": 3.0, "cost_of_false_alarm": 1.0}
 THRESHOLDS = (900, 1000, 1100)

@@ -1,6 +1,5 @@
 """Tags as a registry: versions, the champion, and what stands in the way; git and GTO are the second opinions."""
 
-import subprocess
 from pathlib import Path
 
 import gto.api
@@ -8,10 +7,7 @@ import pytest
 
 from stages.experiments.promotion.registry import Registered, Tag, champion, mark, missing, plan, version_at, who
 from stages.workspace.errors import UserError
-
-
-def git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
+from tests.git_repositories import git
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,9 @@ from stages.metrics.binary import AT_THRESHOLD, METRICS, BinaryTask
 from stages.metrics.bootstrap import draw_weights, interval, replicate
 from stages.metrics.calibration import exact_calibration_error
 from stages.metrics.codes import code_probabilities
-from stages.metrics.contract import System, compare_systems
+from stages.metrics.contract import System
 from stages.metrics.resampling import deal_rows, merge_cells, number_units, unit_names
+from stages.metrics.systems import compare_systems
 
 TASK = BinaryTask(threshold_code=950, cost_of_miss=3.0, cost_of_false_alarm=1.0)
 

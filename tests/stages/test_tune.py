@@ -19,7 +19,7 @@ import yaml
 from sklearn.metrics import roc_auc_score
 
 from stages import train
-from stages.experiments.tuning.overrides import compose_params
+from stages.experiments.tuning.overrides import composed_params
 from stages.features.table import open_features, read_selection
 from stages.models.models import predict, read_booster
 from stages.tune import main
@@ -102,7 +102,7 @@ def test_the_winner_is_written_as_what_differs_and_trains_to_the_loss_of_its_tri
     assert f"trial {best['trial']} of 8 of the study trial" in WINNER.read_text()
     command = re.search(r"dvc exp run -n tuned-trial -S (\S+) train@trial evaluate@trial$", said, re.M)
     assert command
-    composed = compose_params([command[1]])
+    composed = composed_params([command[1]])
     Path("params.yaml").write_text(yaml.safe_dump(composed))
     assert {**before, **written} == model()
     train.main("trial")
@@ -289,6 +289,6 @@ def test_what_the_datasets_own_file_overrules_is_overridden_by_the_command(prepa
     overrides = re.findall(r"-S (\S+)", said)
     assert len(overrides) == 3
     best = min(trials(), key=lambda trial: float(trial["loss"]))
-    composed = compose_params(overrides)["datasets"]["trial"]["model"]
+    composed = composed_params(overrides)["datasets"]["trial"]["model"]
     assert {name: str(composed[name]) for name in SPACE} == {name: best[name] for name in SPACE}
     assert "max_depth, learning_rate" in said

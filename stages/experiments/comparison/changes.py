@@ -22,6 +22,10 @@ class Change:
         """``datasets.nycflights.model.max_depth 5 → 8``"""
         return f"{self.path} {self.a or '(none)'} → {self.b or '(none)'}"
 
+    def within(self, dataset: str) -> str:
+        """``model.max_depth 5 → 8``, where the dataset is known."""
+        return str(self).removeprefix(f"datasets.{dataset}.")
+
 
 def changed_parameters(a: Mapping[str, Any], b: Mapping[str, Any], dataset: str) -> list[Change]:
     """Every difference that may matter to the dataset, in the order of the parameters."""

@@ -12,20 +12,18 @@ from tabulate import tabulate
 
 from stages.experiments.comparison.changes import Change
 from stages.experiments.comparison.ranking import Ranked, Ranking
-from stages.experiments.comparison.tables import ARROWS, FOREST, MOST_CHANGES, short, to_forest
+from stages.experiments.comparison.tables import ARROWS, FOREST, MOST_CHANGES, figures, judged, short, to_forest
 from stages.experiments.comparison.words import (
     CORRECTIONS,
     cautions,
     decimals,
     level_text,
-    p_text,
     plain,
-    rounded,
     signed,
     wrapped,
 )
+from stages.metrics.contract import round_figures
 from stages.metrics.paired import Difference
-from stages.pages.numbers import share_text
 
 NAMES_WIDTH = 44
 MOST_SHOWN = 3  # changed parameters in a row of the table
@@ -97,19 +95,14 @@ def _table(ranking: Ranking, style: str) -> str:
 
 
 def _row(each: Ranked, ranking: Ranking) -> list[str]:
-    found, digits = each.found, decimals(each.found)
-    between = "–" if found.low is None else f"[{signed(found.low, digits)}, {signed(found.high, digits)}]"
-    adjusted = [p_text(found.p_adjusted)] if ranking.correction != "none" else []
-    return [
-        each.side.label, shown_changes(each.changes, ranking.drawn.dataset), plain(found.b, digits),
-        signed(found.difference, digits), between, p_text(found.p_value), *adjusted, share_text(found.share_better),
-        found.verdict,
-    ]  # fmt: skip
+    _, *beside = figures(each.found)  # the baseline's figure has a row of its own
+    changes = shown_changes(each.changes, ranking.drawn.dataset)
+    return [each.side.label, changes, *beside, *judged(each.found, ranking.correction)]
 
 
 def shown_changes(changes: Sequence[Change], dataset: str) -> str:
     """model.max_depth 5 → 8, and how many more."""
-    told = [str(change).removeprefix(f"datasets.{dataset}.") for change in changes]
+    told = [change.within(dataset) for change in changes]
     more = f" and {len(told) - MOST_SHOWN} more" if len(told) > MOST_SHOWN else ""
     return (", ".join(told[:MOST_SHOWN]) + more) or "(no parameter)"
 
@@ -133,7 +126,7 @@ def to_json(ranking: Ranking) -> dict[str, Any]:
         "conclusion": conclusion(ranking),
         "experiments": [
             asdict(each.side) | {"changed_parameters": [asdict(change) for change in each.changes]}
-            | rounded(asdict(each.found))
+            | round_figures(asdict(each.found))
             for each in ranking.ranked
         ],
         "not_ranked": ranking.unranked,
@@ -142,11 +135,10 @@ def to_json(ranking: Ranking) -> dict[str, Any]:
 
 def to_frame(ranking: Ranking) -> pl.DataFrame:
     """One row an experiment, best first."""
-    own = f"datasets.{ranking.drawn.dataset}."
     records = [
         {"rank": n, "experiment": each.side.label, "commit": each.side.commit,
-         "changed": "; ".join(str(change).removeprefix(own) for change in each.changes[:MOST_CHANGES])}
-        | rounded(asdict(each.found))
+         "changed": "; ".join(change.within(ranking.drawn.dataset) for change in each.changes[:MOST_CHANGES])}
+        | round_figures(asdict(each.found))
         for n, each in enumerate(ranking.ranked, 1)
     ]  # fmt: skip
     return pl.DataFrame(records, infer_schema_length=None)

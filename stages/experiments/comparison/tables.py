@@ -20,10 +20,11 @@ from stages.experiments.comparison.words import (
     p_text,
     plain,
     reading,
-    rounded,
     signed,
     wrapped,
 )
+from stages.metrics.contract import round_figures
+from stages.metrics.corrections import Correction
 from stages.metrics.paired import Difference
 from stages.pages.numbers import count_text, share_text
 
@@ -65,15 +66,17 @@ def changed(comparison: Comparison) -> str:
     """What was changed, in one line."""
     if not comparison.changes:
         return "Changed parameters: none; code or data may differ."
-    own = f"datasets.{comparison.drawn.dataset}."
-    told = [str(change).removeprefix(own) for change in comparison.changes]
+    told = [change.within(comparison.drawn.dataset) for change in comparison.changes]
     more = f"; and {len(told) - MOST_CHANGES} more" if len(told) > MOST_CHANGES else ""
     return f"Changed parameters: {'; '.join(told[:MOST_CHANGES])}{more}"
 
 
 def whole_table(comparison: Comparison, style: str) -> str:
     """One row a metric."""
-    rows = [[_name(each.found), *figures(each.found), *_judged(each.found, comparison)] for each in comparison.whole]
+    rows = [
+        [_name(each.found), *figures(each.found), *judged(each.found, comparison.correction)]
+        for each in comparison.whole
+    ]
     return _table(rows, ["metric", *_heads(comparison)], style, left=1)
 
 
@@ -82,7 +85,7 @@ def segment_table(comparison: Comparison, style: str) -> str:
     several = len({each.found.metric for each in comparison.segments}) > 1
     rows = [
         [each.segment, count_text(each.rows), *([_name(each.found)] if several else []), *figures(each.found),
-         *_judged(each.found, comparison)]
+         *judged(each.found, comparison.correction)]
         for each in comparison.segments
     ]  # fmt: skip
     first = comparison.segments[0].found
@@ -107,8 +110,9 @@ def figures(found: Difference) -> list[str]:
     return [plain(found.a, digits), plain(found.b, digits), signed(found.difference, digits), between]
 
 
-def _judged(found: Difference, comparison: Comparison) -> list[str]:
-    adjusted = [p_text(found.p_adjusted)] if comparison.correction != "none" else []
+def judged(found: Difference, correction: Correction) -> list[str]:
+    """Its p-values, how many resamples favour B, and the verdict."""
+    adjusted = [p_text(found.p_adjusted)] if correction != "none" else []
     return [p_text(found.p_value), *adjusted, share_text(found.share_better), found.verdict]
 
 
@@ -159,9 +163,10 @@ def to_frame(comparison: Comparison) -> pl.DataFrame:
 def to_forest(differences: Sequence[Difference]) -> pl.DataFrame:
     """What a forest plot of differences needs; metrics without an interval have no place in it."""
     drawn = [found for found in differences if found.low is not None]
-    records = [rounded({column: getattr(found, column) for column in FOREST}) for found in drawn]
+    records = [round_figures({column: getattr(found, column) for column in FOREST}) for found in drawn]
     return pl.DataFrame(records, schema=dict.fromkeys(FOREST, pl.String) | dict.fromkeys(FOREST[2:5], pl.Float64))
 
 
 def _record(each: Compared) -> dict[str, Any]:
-    return {"segment": each.segment, "rows": each.rows} | rounded(asdict(each.found))
+    figures: dict[str, Any] = round_figures(asdict(each.found))
+    return {"segment": each.segment, "rows": each.rows} | figures

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor, log10
 from textwrap import fill
-from typing import Any
 
 from stages.experiments.comparison.changes import Change
 from stages.experiments.comparison.comparison import Compared, Evaluation, Resampling
@@ -187,11 +186,6 @@ def p_text(p: float | None) -> str:
 def level_text(level: float) -> str:
     """95 %"""
     return f"{100 * level:g} %"
-
-
-def rounded(content: dict[str, Any], digits: int = 6) -> dict[str, Any]:
-    """Floats to significant digits: more is noise."""
-    return {key: float(f"{value:.{digits}g}") if isinstance(value, float) else value for key, value in content.items()}
 
 
 def wrapped(*sentences: str) -> str:

@@ -43,8 +43,8 @@ def weigh(
         path = f"bundles scored the rows: {stored}"
     else:
         systems, path = stored, "stored resampling tables, made from these rows"
-    metrics, block = METRICS[rows.table.task], evaluation.block if rows.resampled != "rows" else 1
-    evidence = {"path": path} | facts(rows, settings, evaluation, block) | unseen_by(both)
+    metrics = METRICS[rows.table.task]
+    evidence = {"path": path} | facts(rows, settings, evaluation) | unseen_by(both)
     if champion is None:
         alone = {name: {"candidate": systems["candidate"].exact[name]} for name in metrics}
         return Ruling("first", "no champion yet: the first model becomes it"), round_figures(
@@ -52,9 +52,9 @@ def weigh(
         )
     # drawn as `evaluate` draws: the same replicates of the same units
     seed = child_seed(read_seed(), "evaluate", rows.table.dataset)
-    weights = draw_weights(len(rows.units), evaluation.replicates, seed, block)
+    weights = draw_weights(len(rows.units), evaluation.replicates, seed, rows.block)
     found = compare(
-        systems["champion"], systems["candidate"], metrics, weights, level=evaluation.level, block=block
+        systems["champion"], systems["candidate"], metrics, weights, level=evaluation.level, block=rows.block
     )  # fmt: skip
     ruling = rule(found[settings.metric], settings.margin)
     gain = {"gain": {"value": ruling.gain, "low": ruling.low, "high": ruling.high}}
@@ -62,7 +62,7 @@ def weigh(
     return ruling, round_figures(evidence | gain | compared)
 
 
-def facts(rows: RecentRows, settings: PromoteSettings, evaluation: EvaluateSettings, block: int) -> dict[str, Any]:
+def facts(rows: RecentRows, settings: PromoteSettings, evaluation: EvaluateSettings) -> dict[str, Any]:
     """Which rows, and by what rules they were asked."""
     costs = {"cost_of_miss": evaluation.cost_of_miss, "cost_of_false_alarm": evaluation.cost_of_false_alarm}
     ordered = {"first": rows.units[0], "last": rows.units[-1]} if rows.resampled != "rows" else {}
@@ -78,7 +78,7 @@ def facts(rows: RecentRows, settings: PromoteSettings, evaluation: EvaluateSetti
         **(costs if rows.table.task == "binary" else {}),
         "level": evaluation.level,
         "replicates": evaluation.replicates,
-        "block": block,
+        "block": rows.block,
     }
 
 

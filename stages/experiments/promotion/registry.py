@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from gto.base import Artifact, BaseRegistryState
+from gto.base import Artifact, BaseRegistryState, Version
 from gto.constants import Action, VersionSort
 from gto.exceptions import GTOException
 from gto.registry import GitRegistry
@@ -70,28 +70,33 @@ def champion(dataset: str) -> Registered | None:
 def version_at(dataset: str, commit: str) -> str | None:
     """The version that a commit is registered as."""
     with _registry() as registry:
-        found = [v for v in _artifact(registry, dataset).versions if v.commit_hexsha == commit and v.is_registered]
-    return found[0].version if found else None
+        known = _known(_artifact(registry, dataset), commit)
+    return known.version if known else None
 
 
 def plan(dataset: str, commit: str) -> tuple[str, list[Tag]]:
     """The version that ``commit`` has or gets, and the tags that make it the champion."""
     with _registry() as registry:
         artifact = _artifact(registry, dataset)
-        known = [version for version in artifact.versions if version.commit_hexsha == commit and version.is_registered]
-        if known and not known[0].is_active:
+        known = _known(artifact, commit)
+        if known and not known.is_active:
             raise UserError(
                 f"a commit of {dataset} that is not withdrawn",
-                f"{known[0].version} ({commit[:7]}) was deregistered",
-                f"`git tag -d '{dataset}@{known[0].version}!'` brings it back, if that is meant",
+                f"{known.version} ({commit[:7]}) was deregistered",
+                f"`git tag -d '{dataset}@{known.version}!'` brings it back, if that is meant",
             )
-        version = known[0].version if known else _next_version(artifact)
+        version = known.version if known else _next_version(artifact)
         assigned = name_tag(Action.ASSIGN, dataset, stage=CHAMPION, scm=registry.scm)
         registered = [] if known else [name_tag(Action.REGISTER, dataset, version=version, simple=True)]
         tags = [Tag(name, commit) for name in (*registered, assigned)]
         refuse_taken([tag.name for tag in tags], registry.scm.list_tags())
         _ahead_s(dataset, registry)  # a clock that is wrong is better found out now than between log and tags
     return version, tags
+
+
+def _known(artifact: Artifact, commit: str) -> Version | None:
+    """The registration of a commit, a withdrawn one too."""
+    return next((each for each in artifact.versions if each.commit_hexsha == commit and each.is_registered), None)
 
 
 def _next_version(artifact: Artifact) -> str:

@@ -43,12 +43,14 @@ class LatestRows(FeatureTable):
 
 @dataclass(frozen=True)
 class RecentRows:
-    """The rows, and what is known of them: ``resampled`` names the unit, ``same_rows`` is their fingerprint."""
+    """The rows, and what is known of them: ``resampled`` names the unit, of which ``block`` neighbours are drawn
+    together, and ``same_rows`` is their fingerprint."""
 
     table: FeatureTable
     n: int
     units: tuple[str, ...]
     resampled: str
+    block: int
     same_rows: str
     is_whole: bool
 
@@ -63,16 +65,16 @@ def survey(table: FeatureTable, settings: EvaluateSettings, last_units: int | No
     question = {"dataset": table.dataset, "question": table.question, "task": table.task, "target": table.target,
                 "classes": list(table.classes)}  # fmt: skip
     return RecentRows(
-        chosen, chosen.rows("test"), units, unit_column or "rows",
+        chosen, chosen.rows("test"), units, unit_column or "rows", settings.block if unit_column else 1,
         fingerprint(cells, VIEW, question, "code" if table.task == "regression" else "label"),
         chosen.rows("test") == table.rows("test"),
     )  # fmt: skip
 
 
-def refuse_few_units(rows: RecentRows, block: int, path: str) -> None:
+def refuse_few_units(rows: RecentRows, path: str) -> None:
     """Stop when ``last_units`` leaves fewer units than a bootstrap can draw from."""
-    if not rows.is_whole and len(rows.units) < max(MIN_RUNS * block, MIN_RUNS):
-        wanted = max(MIN_RUNS * block, MIN_RUNS)
+    wanted = MIN_RUNS * rows.block
+    if not rows.is_whole and len(rows.units) < wanted:
         raise UserError(
             f"{path}.last_units: {wanted} or more, two runs of evaluate.block",
             f"{len(rows.units)}",

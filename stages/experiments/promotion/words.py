@@ -7,6 +7,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from stages.experiments.comparison.words import p_text
 from stages.experiments.promotion.promotion import MAKES_A_CHAMPION
 
 Entry = Mapping[str, Any]
@@ -67,7 +68,7 @@ def _rows_of(evidence: Mapping[str, Any]) -> list[dict[str, str]]:
                 "candidate": _figure(found["candidate"]),
                 "difference": "" if found["difference"] is None else f"{found['difference']:+.4f}",
                 f"at {evidence['level']:g}": interval,
-                "p": "" if found["p_value"] is None else f"{found['p_value']:.3f}",
+                "p": "" if found["p_value"] is None else p_text(found["p_value"]),
                 "verdict": found["verdict"],
             }
         )

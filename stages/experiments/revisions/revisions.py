@@ -98,14 +98,14 @@ def params_of(revision: Revision) -> dict[str, Any]:
 
 def recorded_params(revision: Revision, dataset: str) -> dict[str, Any]:
     """The parameters with which the dataset's stages were run last, by path, as ``dvc.lock`` has them."""
-    stages = _stages(revision)
+    stages = recorded_stages(revision)
     own = [stage for name, stage in stages.items() if name.endswith(f"@{dataset}")]
     return {path: value for stage in own for path, value in stage.get("params", {}).get(str(PARAMS), {}).items()}
 
 
 def outdated_stages(revision: Revision, dataset: str) -> list[str]:
     """Stages of a dataset that ran before what they read was made again, as where a run named an earlier stage."""
-    stages = _stages(revision)
+    stages = recorded_stages(revision)
     made = {out["path"]: out.get("md5") for stage in stages.values() for out in stage.get("outs", [])}
     return [
         name
@@ -212,10 +212,10 @@ def _kept(revision: Revision, path: PurePath) -> bytes | None:
 
 def _recorded(revision: Revision) -> dict[str, dict[str, Any]]:
     """The outputs of every stage in ``dvc.lock``, by path."""
-    return {output["path"]: output for stage in _stages(revision).values() for output in stage.get("outs", [])}
+    return {output["path"]: output for stage in recorded_stages(revision).values() for output in stage.get("outs", [])}
 
 
-def _stages(revision: Revision) -> dict[str, dict[str, Any]]:
+def recorded_stages(revision: Revision) -> dict[str, dict[str, Any]]:
     """The stages in ``dvc.lock``, by name; none where it does not exist."""
     raw = _kept(revision, LOCK)
     if raw is None:

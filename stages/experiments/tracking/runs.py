@@ -10,17 +10,16 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
-import yaml
 
 from stages.experiments.revisions.git import ask_git, commit_of, read_blob
-from stages.experiments.revisions.revisions import Revision, fetch_folder, read_output
+from stages.experiments.revisions.revisions import Revision, fetch_folder, outdated_stages, read_output, recorded_stages
 from stages.sources.locations import shown
 from stages.workspace import layout
 from stages.workspace.errors import UserError
@@ -58,13 +57,14 @@ class RecordedRun:
 
 def recorded_datasets(revision: Revision) -> list[str]:
     """The datasets whose evaluation the lock of a revision records."""
-    return sorted(key.partition("@")[2] for key in _stages(revision) if key.startswith("evaluate@"))
+    return sorted(key.partition("@")[2] for key in recorded_stages(revision) if key.startswith("evaluate@"))
 
 
 def read_run(revision: Revision, dataset: str, just_packaged: bool = False) -> RecordedRun:
     """The run of ``dataset`` at ``revision``; ``just_packaged`` where DVC has yet to record that `package` ran."""
     entries = _entries(revision, dataset)
-    _check_one_run(entries, dataset)
+    outdated = {name.partition("@")[0] for name in outdated_stages(revision, dataset)}
+    _refuse_outdated(outdated, dataset)
     outs = {out["path"]: out["md5"] for entry in entries.values() for out in entry.get("outs", [])}
     metrics_file, curve_file = layout.metrics(dataset) / "test.json", layout.plots(dataset) / "learning_curve.csv"
     results = json.loads(_read_as_locked(revision, metrics_file, outs))
@@ -74,7 +74,8 @@ def read_run(revision: Revision, dataset: str, just_packaged: bool = False) -> R
     commit = revision.commit or commit_of("HEAD")
     model = outs[layout.models(dataset).as_posix()]
     identity = [dataset, params, model, outs[metrics_file.as_posix()]]
-    files, missing = _files(revision, dataset, entries, just_packaged)
+    current = {name: entry for name, entry in entries.items() if name not in outdated}
+    files, missing = _files(revision, _pages(dataset, current, just_packaged))
     return RecordedRun(
         dataset=dataset,
         revision=revision,
@@ -91,12 +92,6 @@ def read_run(revision: Revision, dataset: str, just_packaged: bool = False) -> R
     )
 
 
-def _stages(revision: Revision) -> dict[str, Any]:
-    content = yaml.load(read_output(revision, LOCK), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
-    stages: dict[str, Any] = content.get("stages", {})
-    return stages
-
-
 def _is_lock_of(commit: str) -> bool:
     return read_blob(commit, LOCK) == LOCK.read_bytes()
 
@@ -107,7 +102,7 @@ def _time_of(commit: str) -> int:
 
 def _entries(revision: Revision, dataset: str) -> dict[str, dict[str, Any]]:
     """What the lock records of one dataset, by stage."""
-    stages = _stages(revision)
+    stages = recorded_stages(revision)
     entries = {name: stages[f"{name}@{dataset}"] for name in LINE if f"{name}@{dataset}" in stages}
     beside = {key.partition("@")[0]: entry for key, entry in stages.items() if key.endswith(f"@{dataset}")}
     if absent := [name for name in LINE if name not in entries]:
@@ -120,20 +115,14 @@ def _entries(revision: Revision, dataset: str) -> dict[str, dict[str, Any]]:
     return entries | beside
 
 
-def _check_one_run(entries: Mapping[str, Mapping[str, Any]], dataset: str) -> None:
+def _refuse_outdated(outdated: Collection[str], dataset: str) -> None:
     """Refuse results that were computed from something else than the lock now records."""
-    if odd := [name for name in LINE if not _is_current(name, entries)]:
+    if odd := [name for name in LINE if name in outdated]:
         raise UserError(
             f"results of {dataset} that follow from each other",
             f"{odd[0]} ran before its inputs were made again",
             "run `dvc repro`, and mirror then",
         )
-
-
-def _is_current(stage: str, entries: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether a stage ran on what the line's stages have written last."""
-    made = {out["path"]: out["md5"] for name in LINE for out in entries[name].get("outs", [])}
-    return all(made.get(dep["path"], dep["md5"]) == dep["md5"] for dep in entries[stage].get("deps", []))
 
 
 def _read_as_locked(revision: Revision, path: Path, outs: Mapping[str, str]) -> bytes:
@@ -182,12 +171,10 @@ def _numbers(value: Any, name: str) -> dict[str, float]:
     return {OTHER_SIGNS.sub("_", name): float(value)} if type(value) in (int, float) else {}
 
 
-def _files(
-    revision: Revision, dataset: str, entries: Mapping[str, Mapping[str, Any]], just_packaged: bool
-) -> tuple[dict[str, bytes], tuple[str, ...]]:
+def _files(revision: Revision, pages: Iterable[tuple[str, Path]]) -> tuple[dict[str, bytes], tuple[str, ...]]:
     """The card, pages and tables of the run that can be read, by name; and the paths of those that cannot."""
     files, missing = {}, []
-    for name, path in _pages(dataset, entries, just_packaged):
+    for name, path in pages:
         try:
             files[name] = _read_page(revision, path)
         except (UserError, FileNotFoundError):
@@ -205,11 +192,11 @@ def _read_page(revision: Revision, path: Path) -> bytes:
         return (fetch_folder(revision, path.parent, Path(aside) / "bundle") / CARD).read_bytes()
 
 
-def _pages(dataset: str, entries: Mapping[str, Mapping[str, Any]], just_packaged: bool) -> Iterator[tuple[str, Path]]:
+def _pages(dataset: str, current: Mapping[str, Mapping[str, Any]], just_packaged: bool) -> Iterator[tuple[str, Path]]:
     """The model card, and the pages and tables of stages that are up to date with the results; with their names."""
-    if just_packaged or ("package" in entries and _is_current("package", entries)):
+    if just_packaged or "package" in current:
         yield "model_card.md", layout.bundles(dataset) / CARD
-    for stage, entry in entries.items():
-        for out in (Path(out["path"]) for out in entry.get("outs", []) if _is_current(stage, entries)):
+    for entry in current.values():
+        for out in (Path(out["path"]) for out in entry.get("outs", [])):
             if out.parts[0] in ("plots", "reports") and out.suffix in (".csv", ".html"):
                 yield f"{out.parts[0]}/{out.name}", out

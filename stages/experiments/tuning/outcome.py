@@ -39,8 +39,7 @@ ROUNDED = 6  # digits of a loss in training.json
 
 def pick_best(trials: Sequence[Trial], direction: Literal["minimize", "maximize"]) -> Trial | None:
     """The completed trial with the best value, the first of equals."""
-    complete = [trial for trial in trials if trial.state == "complete"]
-    return min(complete, key=lambda trial: trial.value if direction == "minimize" else -trial.value, default=None)
+    return next(iter(_ranked(trials, direction)), None)
 
 
 def write_tables(search: Search, trials: Sequence[Trial], importances: Mapping[str, float]) -> None:
@@ -126,10 +125,15 @@ def _present(search: Search, trials: Sequence[Trial]) -> Trial | None:
     return next(of_present, None)
 
 
-def _table(search: Search, trials: Sequence[Trial], present: Trial | None) -> str:
+def _ranked(trials: Sequence[Trial], direction: Literal["minimize", "maximize"]) -> list[Trial]:
+    """The completed trials, best first."""
     complete = [trial for trial in trials if trial.state == "complete"]
-    ranked = sorted(complete, key=lambda trial: trial.value if search.direction == "minimize" else -trial.value)
-    shown = ranked[:SHOWN] + ([present] if present and present not in ranked[:SHOWN] else [])
+    return sorted(complete, key=lambda trial: trial.value if direction == "minimize" else -trial.value)
+
+
+def _table(search: Search, trials: Sequence[Trial], present: Trial | None) -> str:
+    shown = _ranked(trials, search.direction)[:SHOWN]
+    shown += [present] if present and present not in shown else []
     header = ["trial", search.settings.metric, "rounds", *search.space]
     rows = [
         [f"{trial.place}{' (present)' if trial is present else ''}", figure(trial.value), trial.rounds,

@@ -10,13 +10,13 @@ import json
 import shlex
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from stages.workspace.composition import compose_params
 from stages.workspace.errors import UserError
 from stages.workspace.files import whole_file
 from stages.workspace.settings import INDENT, read_params
@@ -28,34 +28,22 @@ STAGES = ("train", "evaluate", "package", "report")
 DVC = [sys.executable, "-m", "dvc"]
 
 
-def compose_params(overrides: Sequence[str] = ()) -> dict[str, Any]:
+def composed_params(overrides: Sequence[str] = ()) -> dict[str, Any]:
     """What ``dvc exp run`` would write to ``params.yaml`` for these overrides."""
-    from dvc.config import Config
-    from dvc.utils.hydra import compose_and_dump
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    hydra = Config(str(Path(".dvc").resolve()))["hydra"]
-    with tempfile.TemporaryDirectory() as folder:
-        composed = Path(folder) / "params.yaml"
-        try:
-            compose_and_dump(
-                composed,
-                config_dir=str(Path(hydra.get("config_dir", "conf")).resolve()),
-                config_module=None,
-                config_name=hydra.get("config_name", "config"),
-                plugins_path=str(Path(hydra.get("plugins_path", "")).resolve()),
-                overrides=list(overrides),
-            )
-        except (HydraException, OmegaConfBaseException) as error:
-            found = " ".join(str(error).split())
-            raise UserError("params/ to compose", found, "correct it; `make params` shows more") from None
-        return read_params(composed)
+    try:
+        composed: dict[str, Any] = yaml.safe_load(compose_params(Path.cwd(), overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        found = " ".join(str(error).split())
+        raise UserError("params/ to compose", found, "correct it; `make params` shows more") from None
+    return composed
 
 
 def check_composed(dataset: str) -> None:
     """Refuse to search beside parameters that an experiment would not run with."""
-    found, composed = read_params(), compose_params()
+    found, composed = read_params(), composed_params()
     pairs = {
         **{name: (found.get(name), composed.get(name)) for name in ("seed", "scale")},
         f"datasets.{dataset}": (found["datasets"].get(dataset), composed["datasets"].get(dataset)),
@@ -76,7 +64,7 @@ def write_override(dataset: str, option: str, wanted: Mapping[str, Any], told: S
     """
     group, section = f"model@datasets.{dataset}.model", f"datasets.{dataset}.model"
     base = yaml.safe_load((MODELS / f"{BASE}.yaml").read_text(encoding="utf-8"))
-    composed = compose_params([f"{group}={BASE}"])["datasets"][dataset]["model"]
+    composed = composed_params([f"{group}={BASE}"])["datasets"][dataset]["model"]
     # an interpolation in the base is known by what it becomes; what the dataset's file sets is not the base's word
     resolved = {name: composed[name] if isinstance(value, str) else value for name, value in base.items()}
     differing = {name: value for name, value in wanted.items() if resolved.get(name) != value}
@@ -85,7 +73,7 @@ def write_override(dataset: str, option: str, wanted: Mapping[str, Any], told: S
     with whole_file(MODELS / f"{option}.yaml") as aside:
         aside.write_text(text, encoding="utf-8")
     overrides = [f"{group}={option}"]
-    got = compose_params(overrides)["datasets"][dataset]["model"]
+    got = composed_params(overrides)["datasets"][dataset]["model"]
     overrides += [f"{section}.{name}={json.dumps(value)}" for name, value in wanted.items() if got[name] != value]
     return overrides
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -20,6 +20,7 @@ from stages.experiments.tuning.space import Number, Parameter, Range
 from stages.runtime.log import log
 from stages.workspace.errors import UserError
 from stages.workspace.seeds import child_seed
+from stages.workspace.settings import INDENT
 
 QUESTION, SETTINGS, PROCESS, REASON = "question", "settings", "process", "reason"
 LOST, ATTEMPT, ROUNDS = "lost", "attempt", "rounds"
@@ -90,7 +91,7 @@ def refuse_other_question(name: str, kept: Mapping[str, str], asked: Mapping[str
     told = [f"{key}: {_short(kept.get(key, 'unknown'))}, now {_short(asked[key])}" for key in differing]
     raise UserError(
         f"a study {name} of the same rows, space and metric",
-        "one of others\n        " + "\n        ".join(told or ["a question with more to it"]),
+        INDENT.join(["one of others", *(told or ["a question with more to it"])]),
         "begin a new study with --fresh (the old one is kept under another name) or with --name <name>",
     )
 
@@ -134,7 +135,7 @@ def give_back(study: optuna.Study, storage: optuna.storages.RDBStorage, number: 
     study.tell(number, state=TrialState.FAIL)
     if attempt < ATTEMPTS:
         parameters = {**trial.params, **trial.system_attrs.get("fixed_params", {})}
-        kept: dict[str, Any] = {key: trial.user_attrs[key] for key in (SETTINGS,) if key in trial.user_attrs}
+        kept = {SETTINGS: trial.user_attrs[SETTINGS]} if SETTINGS in trial.user_attrs else {}
         study.enqueue_trial(parameters, user_attrs={**kept, ATTEMPT: attempt + 1})
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 import xgboost as xgb
 
+from stages.experiments.folds.table import time_folds
 from stages.experiments.tuning.trial_scores import ScoredRows
 from stages.features.sketch import Sketch
 from stages.features.table import FeatureTable
@@ -53,8 +54,6 @@ class TrialRows:
         self.table, self.sketches, self.threads, self.limit_bytes = table, sketches, threads, limit_bytes
         self.shares, self.tests = open_folds(table, folds) if folds else ([Share(table, table)], [None])
         self.kept: dict[tuple[int, int], Kept] = {}
-        self.passes = 0
-        """How often rows were read: once for each fold and ``max_bin`` where memory allows."""
 
     def fit(
         self, number: int, model: ModelSettings, seed: int, each_round: Callable[[int, float, float], None]
@@ -97,7 +96,6 @@ class TrialRows:
                 found, dataset = own_words(error), self.table.dataset
                 next_step = f"look at the target and the features in data/features/{dataset}, then run `dvc repro`"
                 raise UserError(f"rows of {dataset} that XGBoost can read", found, next_step) from error
-            self.passes += 1
         self.kept[key] = self.kept.pop(key)  # the last one to go
         return self.kept[key]
 
@@ -131,8 +129,6 @@ class TrialRows:
 
 def open_folds(table: FeatureTable, folds: int) -> tuple[Sequence[Share], Sequence[Frames | None]]:
     """Folds in order of time over the rows that a search may see, and of each the rows that judge it."""
-    from stages.experiments.folds.table import time_folds
-
     opened = time_folds(table, SEARCHED_PARTS, folds)
     return opened, [fold.test_frames for fold in opened]
 

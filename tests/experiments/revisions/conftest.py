@@ -1,13 +1,14 @@
 """A real repository with commits, a tag, a branch, DVC experiments and a remote in a folder."""
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
+
+from tests.git_repositories import commit_all, git, go_to, new_repository, run_pipeline
 
 ADDED = "data/added.bin"
 PIPELINE = """\
@@ -23,35 +24,17 @@ stages:
 """
 
 
-def git(*arguments: str) -> str:
-    who = ["-c", "user.name=T", "-c", "user.email=t@example.org"]
-    return subprocess.run(["git", *who, *arguments], check=True, capture_output=True, text=True).stdout.strip()
-
-
 def commit(value: int) -> None:
     """Run the pipeline with a parameter, and commit what it left."""
     Path("params.yaml").write_text(f"value: {value}\n", encoding="utf-8")
-    with Repo() as repo:
-        repo.reproduce()
-    git("add", "-A")
-    git("commit", "-qm", f"value {value}")
+    run_pipeline()
+    commit_all(f"value {value}")
 
 
 @pytest.fixture(scope="session")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """main: 1 (tag first) ← 2 ← 3, and branch feature/other from the tag; experiments of main."""
-    folder = tmp_path_factory.mktemp("history") / "repository"
-    folder.mkdir()
-    with chdir(folder):
-        git("init", "-qb", "main")
-        git("config", "user.name", "T")
-        git("config", "user.email", "t@example.org")
-        Repo.init().close()
-        Path(".dvc/config").write_text("[core]\n    autostage = true\n", encoding="utf-8")
-        Path(".dvc/config.local").write_text(
-            "[core]\n    remote = far\n['remote \"far\"']\n    url = ../../far\n",
-            encoding="utf-8",
-        )
+    with new_repository(tmp_path_factory.mktemp("history"), autostage=True, remote=True) as folder:
         Path("dvc.yaml").write_text(PIPELINE, encoding="utf-8")
         Path("data").mkdir()
         Path(ADDED).write_bytes(b"\x00added")
@@ -64,9 +47,8 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with Repo() as repo:
             repo.push(all_commits=True)
             repo.experiments.run(name="trial", params=["value=7"])
-        git("checkout", "-q", "-f", "main")
+        go_to("main")
         with Repo() as repo:
-            repo.checkout(force=True)
             repo.experiments.run(name="later", params=["value=8"], queue=True)
         git("branch", "feature/other", "first")
         git("update-ref", "refs/remotes/origin/theirs", "first")

@@ -20,12 +20,9 @@ from stages.experiments.revisions.revisions import (
 )
 from stages.experiments.revisions.waiting import QUEUED, RUNNING, started_elsewhere, waiting_experiments
 from stages.workspace.errors import UserError
+from tests.git_repositories import git
 
 TABLE, BUNDLE, ADDED, SMALL = "data/tables/a.txt", "models/a", "data/added.bin", "metrics/a.json"
-
-
-def git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def test_every_kind_of_name_is_the_commit_that_git_means(shared: Path) -> None:

@@ -7,7 +7,6 @@ way of scoring them; the pipeline copies the table of the variant that the param
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import chdir
 from dataclasses import asdict, dataclass
@@ -27,6 +26,7 @@ from stages.metrics.codes import code_probabilities
 from stages.metrics.files import write_evaluation
 from stages.metrics.resampling import fingerprint, merge_cells
 from stages.metrics.segments import Segments
+from tests.git_repositories import commit_all, git, go_to, new_repository, run_pipeline
 
 CARRIERS = ("AA", "UA", "HA")  # no flight of HA is ever late
 SEGMENTS = Segments({"carrier": CARRIERS})
@@ -104,10 +104,6 @@ def commit_table(rows: Rows, variant: str, **header: Any) -> None:
     git("commit", "-qm", variant)
 
 
-def git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
-
-
 def set_variant(flights: str, depth: int = 3) -> None:
     sections = {"flights": {"model": {"variant": flights, "depth": depth}}, "hotels": {"model": {"variant": "base"}}}
     params = {"seed": 1, "cluster": {"workers": 2}, "datasets": sections}
@@ -116,10 +112,8 @@ def set_variant(flights: str, depth: int = 3) -> None:
 
 def run_and_commit(variant: str, depth: int = 3) -> None:
     set_variant(variant, depth)
-    with Repo() as repo:
-        repo.reproduce()
-    git("add", "-A")
-    git("commit", "-qm", variant)
+    run_pipeline()
+    commit_all(variant)
 
 
 def write_made() -> None:
@@ -136,19 +130,11 @@ def write_made() -> None:
 @pytest.fixture(scope="session")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """main is ``base``; a branch for every other variant; experiments of main; the tag ``before`` has no tables."""
-    folder = tmp_path_factory.mktemp("compared") / "repository"
-    folder.mkdir()
-    with chdir(folder):
-        git("init", "-qb", "main")
-        git("config", "user.name", "T")
-        git("config", "user.email", "t@example.org")
-        Repo.init().close()
-        Path(".dvc/config").write_text("[core]\n    autostage = true\n", encoding="utf-8")
+    with new_repository(tmp_path_factory.mktemp("compared"), autostage=True) as folder:
         Path(".gitignore").write_text("/made/\n/data/\n/comparisons/\n", encoding="utf-8")
         Path("dvc.yaml").write_text(PIPELINE, encoding="utf-8")
         set_variant("base")
-        git("add", "-A")
-        git("commit", "-qm", "no table yet")
+        commit_all("no table yet")
         git("tag", "before")
         write_made()
         run_and_commit("base")
@@ -161,19 +147,15 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lock = yaml.safe_load(Path("dvc.lock").read_text())
         del lock["stages"]["evaluate@flights"]
         Path("dvc.lock").write_text(yaml.safe_dump(lock), encoding="utf-8")
-        git("add", "-A")
-        git("commit", "-qm", "hotels only")
-        git("checkout", "-qf", "main")
+        commit_all("hotels only")
+        go_to("main")
         with Repo() as repo:
-            repo.checkout(force=True)
             for name in ("better", "worse", "alike", "other"):
                 repo.experiments.run(name=f"try-{name}", params=[f"datasets.flights.model.variant={name}"])
             base = "datasets.flights.model.variant=base"
             repo.experiments.run(name="try-nothing", params=[base, "datasets.flights.model.depth=9"])
             repo.experiments.run(name="try-later", params=[base, "datasets.flights.model.depth=8"], queue=True)
-        git("checkout", "-qf", "main")
-        with Repo() as repo:
-            repo.checkout(force=True)
+        go_to("main")
     return folder
 
 

@@ -5,9 +5,7 @@ The commands behind `dvc.yaml` are not run here: `dvc commit` records what the s
 """
 
 import shutil
-import subprocess
 from collections.abc import Callable
-from contextlib import chdir
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +14,7 @@ import yaml
 from dvc.repo import Repo
 
 from stages import evaluate, package, promote, train
+from tests.git_repositories import commit_all, git, go_to, new_repository
 
 PIPELINE = """\
 stages:
@@ -27,10 +26,6 @@ artifacts:
 """
 PROMOTE = {"metric": "log_loss", "margin": 0.0, "last_units": None}
 IGNORED = "/data/features/\n/data/selection/\n/models/\n/plots/\n/metrics/\n*.part\n"
-
-
-def git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def change_params(**sections: dict[str, object]) -> None:
@@ -48,22 +43,14 @@ def commit_model(message: str, **model: object) -> str:
         stage.main("trial")
     with Repo() as repo:
         repo.commit(force=True)
-    git("add", "-A")
-    git("commit", "-qm", message)
+    commit_all(message)
     return git("rev-parse", "HEAD")
 
 
 @pytest.fixture(scope="session")
 def original(tmp_path_factory: pytest.TempPathFactory, planted: SimpleNamespace) -> Path:
     """The repository; nobody writes to it."""
-    folder = tmp_path_factory.mktemp("promotion") / "repository"
-    folder.mkdir()
-    with chdir(folder):
-        git("init", "-qb", "main")
-        git("config", "user.name", "Ada")
-        git("config", "user.email", "ada@example.org")
-        Repo.init().close()
-        Path(".dvc/config.local").write_text("[core]\n    remote = far\n['remote \"far\"']\n    url = ../../far\n")
+    with new_repository(tmp_path_factory.mktemp("promotion"), author="Ada", remote=True) as folder:
         Path("dvc.yaml").write_text(PIPELINE)
         with Path(".gitignore").open("a") as ignored:
             ignored.write(IGNORED)
@@ -74,9 +61,7 @@ def original(tmp_path_factory: pytest.TempPathFactory, planted: SimpleNamespace)
         commit_model("main", max_rounds=30)
         git("checkout", "-qb", "twin")
         commit_model("twin", max_bin=40)
-        git("checkout", "-q", "main")
-        with Repo() as repo:
-            repo.checkout(force=True)
+        go_to("main")
     return folder
 
 

@@ -1,0 +1,99 @@
+"""What is a result?  Never a bare number: value, interval, n, direction, baseline, and a test of their difference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stages.metrics.bootstrap import Float, Interval, Method, Scores, interval, jackknife, replicate
+from stages.metrics.contract import Metric, System
+from stages.metrics.paired import Difference, compare
+
+LEAST_P = 1e-6  # nothing is known so well of the tail of a distribution
+
+
+def compare_systems(
+    model: System,
+    baseline: System,
+    metrics: Mapping[str, Metric],
+    weights: Float,
+    *,
+    level: float,
+    method: Method,
+    n: int,
+    block: int = 1,
+) -> dict[str, dict[str, Any]]:
+    """Every metric of the model with its interval, beside the baseline's, and their difference by the paired test.
+
+    Values are exact.  Replicates are drawn from coded scores, so intervals are moved by exact - coded, a shift far
+    smaller than the interval is wide.  ``block`` is that of the weights: BCa leaves out runs as long as those drawn.
+    """
+    left_out_block = block if method == "bca" else None
+    own, other = (_Drawn.of(system, weights, left_out_block) for system in (model, baseline))
+    gaps = compare(
+        baseline, model, metrics, weights, level=level, block=block, drawn=(other.replicates, own.replicates)
+    )
+    results = {}
+    for name, metric in metrics.items():
+        chosen = metric.method or method
+        around = own.interval(name, metric, chosen, level)
+        around_reference = other.interval(name, metric, chosen, level)
+        results[name] = {
+            "value": model.exact[name],
+            "low": around.low,
+            "high": around.high,
+            "level": level,
+            "n": n,
+            "direction": metric.direction,
+            "baseline": baseline.exact[name],
+            "baseline_low": around_reference.low,
+            "baseline_high": around_reference.high,
+            "difference": gaps[name].difference,
+            "difference_low": gaps[name].low,
+            "difference_high": gaps[name].high,
+            "method": chosen,
+            "replicates": around.replicates,
+            **({"descriptive": True} if metric.descriptive else {}),
+            "difference_p": _p_value(gaps[name]),
+        }
+    return results
+
+
+def _p_value(gap: Difference) -> float | None:
+    if gap.verdict == "undefined":
+        raise ValueError(
+            f"a difference of {gap.metric} between the model and the baseline",
+            gap.reason,
+            "evaluate on more rows, with more of the rarest class among them",
+        )
+    return None if gap.p_value is None else max(gap.p_value, LEAST_P)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """One system's metrics on its scores, on its codes, in every replicate, and for BCa with runs left out."""
+
+    exact: Mapping[str, float]
+    coded: Mapping[str, Float]
+    replicates: Scores
+    left_out: Mapping[str, Float]
+
+    @classmethod
+    def of(cls, system: System, weights: Float, left_out_block: int | None) -> _Drawn:
+        measure, n_units = system.table.measure, weights.shape[1]
+        left_out = jackknife(measure, n_units, left_out_block) if left_out_block else {}
+        return cls(system.exact, measure(np.ones((1, n_units))), replicate(measure, weights), left_out)
+
+    def interval(self, name: str, metric: Metric, method: Method, level: float) -> Interval:
+        coded = float(self.coded[name][0])
+        found = interval(
+            self.replicates[name], coded, method=method, level=level, left_out=self.left_out.get(name), name=name
+        )
+        shift = self.exact[name] - coded
+        low, high = (min(max(end + shift, metric.floor), metric.ceiling) for end in (found.low, found.high))
+        if metric.descriptive:
+            low, high = min(low, self.exact[name]), max(high, self.exact[name])
+        return Interval(low, high, found.method, found.replicates)
