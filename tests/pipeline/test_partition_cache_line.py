@@ -8,15 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
 from stages import clean, featurize
-from stages.workspace.files import write_manifest
+from tests.small_flights import NAME, start_workspace, tree
 
 ROOT = Path(__file__).parents[2]
-NAME = "nycflights"
 N_JOBS = 5 + 2 + 2  # cleaned: two months and three tables; summaries and features: two months each
-OUTPUTS = ("data/clean", "data/quarantine", "data/features", "metrics")
 
 
 @pytest.fixture
@@ -24,14 +21,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     """Further workspaces with the small sample of nycflights in them."""
 
     def start(name: str, **cluster: object) -> Path:
-        folder = tmp_path / name
-        shutil.copytree(ROOT / "tests" / "data" / NAME, folder / "data" / "raw" / NAME)
-        write_manifest(folder / "data" / "raw" / NAME, {"files": []})
-        params = yaml.safe_load((ROOT / "params.yaml").read_text())
-        params["cluster"] |= cluster
-        params["datasets"][NAME]["clean"] |= {"sample": 0.9, "max_quarantined_share": 1.0}
-        params["datasets"][NAME]["featurize"]["split"] = {"train_until": "2013-01-31", "valid_until": "2013-02-02"}
-        (folder / "params.yaml").write_text(yaml.safe_dump(params))
+        folder = start_workspace(tmp_path / name, **cluster)
         monkeypatch.chdir(folder)
         return folder
 
@@ -56,12 +46,6 @@ def run_apart(code: Path) -> None:
         command = [sys.executable, "-m", f"stages.{stage}", NAME]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-
-
-def tree(workspace: Path) -> dict[str, bytes]:
-    """Every output by its name."""
-    paths = sorted(path for folder in OUTPUTS for path in (workspace / folder).rglob("*") if path.is_file())
-    return {str(path.relative_to(workspace)): path.read_bytes() for path in paths}
 
 
 def entries(cache: Path) -> set[str]:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 DATASETS = sorted(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["datasets"])
 # In the order of the line.  `runtime` is none of them: who works, in what order, with which cache and which log never
-# changes a result, as tests/pipeline/test_cluster_line.py shows.
+# changes a result, as tests/pipeline/test_same_bytes.py shows.
 ROOMS = (
     "sources", "records", "features", "models", "metrics",
     "exploration", "results", "experiments", "pages", "workspace",

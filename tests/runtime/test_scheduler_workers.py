@@ -7,14 +7,11 @@ import hashlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,61 +27,10 @@ from stages.runtime.jobs import Job
 from stages.runtime.partitions import each_partition, map_partitions
 from stages.workspace.errors import UserError
 from stages.workspace.settings import ClusterSettings, read_cluster, read_scale
+from tests.dask_machines import DASK, Machines, free_port, machines_in
 from tools.params import compose_params
 
 ROOT = Path(__file__).parents[2]
-DASK = Path(sys.executable).with_name("dask")
-
-
-@dataclass
-class Machines:
-    """A scheduler and the workers that were started for it: processes of their own, their logs in files."""
-
-    folder: Path
-    port: int
-    started: list["subprocess.Popen[bytes]"] = field(default_factory=list)
-
-    @property
-    def address(self) -> str:
-        return f"tcp://127.0.0.1:{self.port}"
-
-    @property
-    def cluster(self) -> ClusterSettings:
-        return ClusterSettings(kind="scheduler", address=self.address, workers=2, training_threads=1)
-
-    def start(self, *command: str, cwd: Path, **environment: str) -> "subprocess.Popen[bytes]":
-        settings = {**os.environ, "PYTHONPATH": str(ROOT), "POLARS_MAX_THREADS": "1", **environment}
-        with (self.folder / f"{len(self.started)}.log").open("wb") as log:
-            process = subprocess.Popen([DASK, *command], cwd=cwd, env=settings, stdout=log, stderr=log)
-        self.started.append(process)
-        return process
-
-    def start_scheduler(self) -> "subprocess.Popen[bytes]":
-        return self.start("scheduler", "--host", "127.0.0.1", "--port", str(self.port), cwd=self.folder)
-
-    def start_worker(self, cwd: Path, *options: str, **environment: str) -> "subprocess.Popen[bytes]":
-        kept = ["--local-directory", str(self.folder / "scratch"), "--death-timeout", "60", "--no-dashboard"]
-        return self.start("worker", self.address, "--nthreads", "1", *kept, *options, cwd=cwd, **environment)
-
-    def stop(self, *processes: "subprocess.Popen[bytes]") -> None:
-        """A worker ends with its nanny, which is the process that was started."""
-        for process in processes:
-            process.kill()
-            process.wait()
-
-
-@contextmanager
-def machines_in(folder: Path, *workspaces: Path) -> Iterator[Machines]:
-    """A scheduler, and one worker in each of the workspaces."""
-    machines = Machines(folder, free_port())
-    try:
-        machines.start_scheduler()
-        for workspace in workspaces:
-            machines.start_worker(workspace)
-        yield machines
-    finally:
-        disconnect()
-        machines.stop(*reversed(machines.started))
 
 
 @pytest.fixture(scope="module")
@@ -106,12 +52,6 @@ def machines(started: Machines, workspace: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(dask_client, "CONNECT_S", 60.0)  # the scheduler may still be starting
     connect(started.cluster).wait_for_workers(2, timeout=60)
     return started
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def refusal(cluster: ClusterSettings) -> UserError:
