@@ -21,9 +21,10 @@ from sklearn import metrics
 from benchmarks.contenders import find_python
 from benchmarks.measure import Cost, measure, quiet_rounds
 from benchmarks.report import Figure, conditions, table, text_table, write_block
-from benchmarks.synthetic_airline import DATASET, FEATURES, LEVELS, TARGET, names_of, write_airline, write_params
+from benchmarks.synthetic_airline import DATASET, LEVELS, TARGET, names_of, write_airline, write_params
 from benchmarks.workspace import ROOT, stage_command
-from stages.models.models import predict, read_booster
+from stages.models.boosting import FAMILY
+from stages.models.families import read_model
 
 SIZES = (1_000_000, 10_000_000)
 BARRED = 10_000_000  # the size of which the bars speak
@@ -122,7 +123,7 @@ def score_stage(folder: Path) -> dict[str, float]:
     features = folder / "data" / "features" / DATASET
     rows = pl.scan_parquet(features / "*.parquet").filter(pl.col("part") == "test").collect()
     rows = rows.with_columns(pl.col(name).cast(pl.Enum(names_of(name))) for name in LEVELS)
-    scores = predict(read_booster(folder / "models" / DATASET), rows, FEATURES)
+    scores = read_model(folder / "models" / DATASET, FAMILY).predict(rows)
     late = rows[TARGET].to_numpy()
     return {"auc": metrics.roc_auc_score(late, scores), "ap": metrics.average_precision_score(late, scores)}
 

@@ -44,8 +44,8 @@ from stages.metrics.scoring import cluster_of
 from stages.metrics.settings import EvaluateSettings, refuse_few_replicates
 from stages.metrics.stored import METRICS
 from stages.metrics.systems import compare_systems
-from stages.models.fitting import refuse_absent_device
-from stages.models.settings import ModelSettings
+from stages.models.contract import FamilySettings
+from stages.models.families import family_of, refuse_impossible
 from stages.runtime.commands import run_command
 from stages.runtime.log import log, start_log
 from stages.workspace.errors import UserError, plain_words
@@ -62,11 +62,13 @@ def main(*arguments: str) -> None:
     """Cross-validate one dataset; see ``--help``."""
     options = parse(arguments)
     name = options.dataset
-    model = read_settings(ModelSettings, name, "model")
+    family = family_of(name)
+    model = read_settings(family.settings, name, "model")
     judging = read_settings(EvaluateSettings, name, "evaluate")
     refuse_few_replicates(name, judging)
-    check_model(model, name)
     table = open_features(name, columns=read_selection(name))
+    refuse_impossible(family, model, table)
+    tell_distributed(model, name)
     check_table(table, options.metric)
     folds = time_folds(table, options.parts, options.folds, options.gap)
     with plain_words():
@@ -96,9 +98,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def check_model(model: ModelSettings, name: str) -> None:
-    """Refuse a device that is not there; say that the rows are not shared out."""
-    refuse_absent_device(model, name)
+def tell_distributed(model: FamilySettings, name: str) -> None:
+    """Say that the rows are not shared out."""
     if model.distributed:
         log.info(
             "%s: datasets.%s.model.distributed is on; every fold is trained in this process all the same", *[name] * 2

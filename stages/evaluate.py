@@ -37,7 +37,7 @@ from stages.metrics.settings import EvaluateSettings, refuse_few_replicates
 from stages.metrics.stored import METRICS, Task
 from stages.metrics.systems import compare_systems
 from stages.models.baseline import predict_one_rule, rule_from_json
-from stages.models.models import predict, read_booster
+from stages.models.families import open_model
 from stages.runtime.log import log, start_log
 from stages.workspace import layout
 from stages.workspace.errors import plain_words, run_stage
@@ -58,9 +58,9 @@ def main(name: str) -> None:
     with plain_words():
         rule = rule_from_json(read_json(layout.models(name) / "baseline.json"))
     # partitions side by side get a thread each: teams of threads would wait for one another's cores
-    booster = read_booster(layout.models(name), threads=1 if cluster.workers > 1 else cluster.training_threads)
+    model = open_model(name, table.names, threads=1 if cluster.workers > 1 else cluster.training_threads)
     scorers: dict[str, Scorer] = {
-        "model": lambda frame: predict(booster, frame, table.names),
+        "model": model.predict,
         "baseline": lambda frame: predict_one_rule(rule, frame),
     }
     with plain_words():

@@ -1,7 +1,8 @@
 """Make the bundle that ships: model, signature, reference, example and model card, loaded again before it counts.
 
 Reads   models/<dataset>, data/features/<dataset>, data/selection/<dataset>.json, metrics/<dataset>/test.json
-Writes  bundles/<dataset>/   model.ubj, signature.json, reference.json, example.csv, README.md, manifest.json
+Writes  bundles/<dataset>/   model.ubj (or what its family writes), signature.json, reference.json,
+                             example.csv, README.md, manifest.json
 Params  datasets.<dataset>.evaluate (the costs behind the threshold)
 
 With ``tracking.mlflow``, the run is shown in MLflow as well; a server that does not answer costs a warning.
@@ -15,12 +16,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import xgboost as xgb
 
 from stages.features.sketch import NumberSketch, Sketch, sketch_to_json
 from stages.features.table import FeatureTable, open_features, read_selection, read_sketches
 from stages.models.bundle import CARD, EXAMPLE, REFERENCE, SIGNATURE, open_bundle, seal, whole_bundle
-from stages.models.models import MODEL, predict, read_booster
+from stages.models.contract import Model
+from stages.models.families import FAMILIES, FIRST, model_files, open_model, say_fitted
 from stages.models.signature import fit_rows
 from stages.pages.card import conclusion, write_card
 from stages.runtime.log import log, start_log
@@ -36,28 +37,31 @@ EXAMPLE_ROWS = 10
 def main(name: str) -> None:
     """Package the model of the dataset ``name``."""
     features = open_features(name, columns=read_selection(name))
-    sketches, booster = read_sketches(name), read_booster(layout.models(name))
+    sketches, model = read_sketches(name), open_model(name, features.names)
+    training = read_json(layout.models(name) / "training.json")
     results = read_json(layout.metrics(name) / "test.json")
     selection = read_json(layout.selection(name))["features"]
     baseline = read_json(layout.models(name) / "baseline.json")["bins"]["name"]
-    signature = describe(features, sketches, results, read_params()["datasets"][name]["evaluate"])
+    family = training.get("family", FIRST)
+    signature = describe(features, sketches, results, family, read_params()["datasets"][name]["evaluate"])
     rows = example_rows(features)
 
     with whole_bundle(layout.bundles(name)) as folder:
-        shutil.copyfile(layout.models(name) / MODEL, folder / MODEL)
+        for path in model_files(layout.models(name)):
+            shutil.copyfile(path, folder / path.name)
         write_json(folder / SIGNATURE, signature)
         write_json(folder / REFERENCE, {column: sketch_to_json(sketches[column]) for column in features.names})
         write_csv(folder / EXAMPLE, rows)
         card = write_card(
             signature=signature,
             results=results,
-            training=read_json(layout.models(name) / "training.json"),
+            fitted=say_fitted(training),
             baseline_feature=baseline,
             dropped=[feature for feature in selection if not feature["kept"]],
         )
         (folder / CARD).write_text(card, encoding="utf-8")
         seal(folder)
-        check_scores(features, booster, rows, open_bundle(folder).booster, signature)
+        check_scores(features, model, rows, open_bundle(folder).model, signature)
     log.info("%s: %s", name, conclusion(features.question, results, f"{baseline} alone"))
     mirror_after(name)
 
@@ -66,6 +70,7 @@ def describe(
     features: FeatureTable,
     sketches: Mapping[str, Sketch],
     results: Mapping[str, Mapping[str, Any]],
+    family: str,
     costs: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The signature: what goes in, what comes out, and from where on the answer is yes."""
@@ -88,7 +93,8 @@ def describe(
         "target": features.target,
         "classes": list(features.classes),
         **(decision if threshold is not None else {}),
-        "xgboost": xgb.__version__,
+        "family": family,
+        "library": FAMILIES[family].library(),
         "inputs": inputs,
     }
 
@@ -101,14 +107,14 @@ def example_rows(features: FeatureTable) -> pl.DataFrame:
 
 
 def check_scores(
-    features: FeatureTable, booster: xgb.Booster, rows: pl.DataFrame, loaded: xgb.Booster, signature: Mapping[str, Any]
+    features: FeatureTable, model: Model, rows: pl.DataFrame, loaded: Model, signature: Mapping[str, Any]
 ) -> None:
     """The loaded bundle scores the example, and the same rows read as text, exactly as the model in memory."""
-    expected = predict(booster, rows, features.names)
+    expected = model.predict(rows)
     as_text = rows.with_columns(pl.all().cast(pl.String))
     fitted, misfits = fit_rows(as_text, signature["inputs"])
     for frame in (rows, fitted):
-        if not np.array_equal(expected, predict(loaded, frame, features.names)):
+        if not np.array_equal(expected, loaded.predict(frame)):
             raise AssertionError(f"{features.dataset}: the bundle does not score as the model does")
     if [misfit for misfit in misfits if misfit.kind in ("missing column", "not a number")]:
         raise AssertionError(f"{features.dataset}: the signature refuses its own example: {misfits[0].told}")

@@ -17,7 +17,6 @@ import numpy as np
 import polars as pl
 
 from stages.models.bundle import EXAMPLE, open_bundle
-from stages.models.models import predict
 from stages.models.signature import Misfit, fit_rows
 from stages.runtime.log import log, start_log
 from stages.workspace.errors import UserError, run_stage
@@ -62,7 +61,7 @@ def main(*arguments: str) -> None:
     inputs, misfits = fit_rows(rows, bundle.signature["inputs"])
     judge(misfits, rows.columns, options.unknown)
     names = [entry["name"] for entry in bundle.signature["inputs"]]
-    scores = name_scores(predict(bundle.booster, inputs, names), bundle.signature)
+    scores = name_scores(bundle.model.predict(inputs), bundle.signature)
     others = rows.select([column for column in rows.columns if column not in names and column not in scores.columns])
     write_scores(pl.concat([others, scores], how="horizontal") if others.width else scores, options.output)
     log.info("%s rows scored by %s", f"{len(rows):,}", bundle.folder)

@@ -19,22 +19,21 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import xgboost as xgb
 
 from stages.features.table import FeatureTable, open_features, read_selection
 from stages.metrics.binary import BinaryTable
-from stages.metrics.bootstrap import draw_weights
+from stages.metrics.bootstrap import Float, draw_weights
 from stages.metrics.evaluation_plots import COLUMNS
 from stages.metrics.files import read_evaluation
 from stages.metrics.resampling import deal_rows, number_units
 from stages.metrics.stored import system_of, units_of
-from stages.models.models import read_booster
+from stages.models.contract import Model
+from stages.models.families import FAMILIES, FIRST, open_model, say_fitted
 from stages.results.costs import cost_curve
 from stages.results.dependence import depend_on
 from stages.results.effects import (
     Int,
     Sample,
-    contributions,
     mean_effects,
     outputs_of,
     sample_size,
@@ -77,23 +76,21 @@ def gather_facts(name: str) -> Facts:
     with plain_words():
         weights = draw_weights(len(units), header["replicates"], header["seed"], header["block"])
         segments = judge_segments(cells, header, weights, level)
-        model = system_of(cells, header).table
-        costs = cost_curve(model, weights, level) if isinstance(model, BinaryTable) else None
-    sample = draw_sample(table, read_booster(layout.models(name), read_cluster().training_threads), header, units)
-    every = mean_effects(sample, weights, level)
-    strongest = [effect.name for effect in every[:CLOSELY] if effect.value > 0]
-    closely = [depend_on(sample, feature, output, weights, level)
-               for feature, output in zip(strongest, outputs_of(sample, strongest), strict=True)]  # fmt: skip
+        judged = system_of(cells, header).table
+        costs = cost_curve(judged, weights, level) if isinstance(judged, BinaryTable) else None
+    model = open_model(name, table.names, read_cluster().training_threads)
+    training = read_json(layout.models(name) / "training.json")
     return Facts(
         dataset=name, question=table.question, task=table.task, target=table.target, classes=table.classes,
         columns={c.name: {"about": c.about, "unit": c.unit, "kind": c.kind} for c in every_column(name)},
         parts={part: table.rows(part) for part in ("train", "valid", "test")},
         clean=read_json(layout.metrics(name) / "clean.json"), selection=read_json(layout.selection(name)),
-        training=read_json(layout.models(name) / "training.json"),
+        training=training,
         baseline=read_json(layout.models(name) / "baseline.json")["bins"]["name"],
         results=results, plots={plot: read_plot(layout.plots(name) / f"{plot}.csv") for plot in PLOTS}, units=units,
-        segments=segments, costs=costs, effects=Effects(every, closely, len(sample.inputs), len(units)),
-        unseen=count_unseen(table), xgboost=xgb.__version__,
+        segments=segments, costs=costs, effects=effects_of(draw_sample(table, model, header, units), weights, level),
+        unseen=count_unseen(table), fitted=say_fitted(training),
+        stops_early=FAMILIES[training.get("family", FIRST)].stops_early,
     )  # fmt: skip
 
 
@@ -126,17 +123,28 @@ def read_plot(path: Path) -> pl.DataFrame:
     return table.with_columns(pl.exclude(texts).cast(pl.Float64))
 
 
-def draw_sample(table: FeatureTable, booster: xgb.Booster, header: dict[str, Any], units: list[str]) -> Sample:
-    """SHAP values of a sample of the test rows, one partition at a time."""
-    if list(booster.feature_names or table.names) != table.names:
-        found = ", ".join(booster.feature_names or [])
-        raise UserError(f"a model of the features {', '.join(table.names)}", found, "run `dvc repro`")
+def effects_of(sample: Sample | None, weights: Float, level: float) -> Effects:
+    """What moves the answer; nothing where the model has no exact contributions."""
+    if sample is None:
+        return Effects([], [], 0, 0)
+    every = mean_effects(sample, weights, level)
+    strongest = [effect.name for effect in every[:CLOSELY] if effect.value > 0]
+    closely = [depend_on(sample, feature, output, weights, level)
+               for feature, output in zip(strongest, outputs_of(sample, strongest), strict=True)]  # fmt: skip
+    return Effects(every, closely, len(sample.inputs), sample.n_units)
+
+
+def draw_sample(table: FeatureTable, model: Model, header: dict[str, Any], units: list[str]) -> Sample | None:
+    """Contributions to a sample of the test rows, one partition at a time; None where the model has no exact ones."""
     place = {unit: k for k, unit in enumerate(units)}
     outputs = len(table.classes) if table.task == "multiclass" else 1
     values, inputs, numbers = [], [], []
     for chosen, unit_labels, unit_places in sampled_rows(table, header, sample_size(outputs, len(table.names))):
         rows = chosen.select(table.names)
-        values.append(contributions(booster, rows)[:, :, :-1])
+        found = model.contributions(rows)
+        if found is None:
+            return None
+        values.append(found[:, :, :-1])
         inputs.append(rows)
         numbers.append(np.array([place[unit] for unit in unit_labels], dtype=np.int64)[unit_places])
     return Sample(np.concatenate(values), pl.concat(inputs), np.concatenate(numbers), len(units))

@@ -1,8 +1,8 @@
-"""Fit one booster on the training rows of one dataset, and the one-rule baseline it must beat.
+"""Fit one model on the training rows of one dataset, and the one-rule baseline it must beat.
 
 Reads   data/features/<dataset>         rows in canonical order; manifest: task, kinds of columns
         data/selection/<dataset>.json   which features, and the most relevant of them
-Writes  models/<dataset>/               model.ubj, training.json, baseline.json
+Writes  models/<dataset>/               model.ubj (or what its family writes), training.json, baseline.json
         plots/<dataset>/learning_curve.csv
         dvclive/<dataset>/              only with tracking.live: curves to watch, no output of the stage
 Params  datasets.<dataset>.model, seed
@@ -21,11 +21,10 @@ import polars as pl
 from stages.features.sketch import Sketch
 from stages.features.table import FeatureTable, open_features, read_selection, read_sketches
 from stages.models.baseline import rule_to_json
-from stages.models.boosting import Fit
-from stages.models.fitting import fit_baseline, fit_here, refuse_absent_device
-from stages.models.models import write_booster
+from stages.models.boosting import BoostingSettings
+from stages.models.contract import FamilySettings, Fit
+from stages.models.families import family_of, fit_baseline, fit_model, refuse_impossible, write_model
 from stages.models.rows import Share
-from stages.models.settings import ModelSettings
 from stages.runtime.live_curves import live_curves
 from stages.runtime.log import Progress, log, progress, start_log
 from stages.workspace import layout
@@ -37,37 +36,39 @@ from stages.workspace.settings import read_cluster, read_scale, read_seed, read_
 
 def main(name: str) -> None:
     """Train on the dataset ``name``."""
-    settings = read_settings(ModelSettings, name, "model")
-    check_device(settings, name)
+    family = family_of(name)
+    settings = read_settings(family.settings, name, "model")
+    refuse_many_devices(settings, name)
     features = open_features(name, columns=read_selection(name))
+    refuse_impossible(family, settings, features)
     check_parts(features)
     sketches = read_sketches(name)
 
     started = time.monotonic()
     with (
-        progress(f"{name}: train", settings.max_rounds, "rounds") as counter,
+        progress(f"{name}: train", settings.rounds, "rounds") as counter,
         live_curves(name, _ticker(counter)) as each_round,
     ):
-        fit, workers = boost(features, sketches, settings, each_round)
+        fit, workers = fit_anywhere(features, sketches, settings, each_round)
     seconds = time.monotonic() - started
     rule = fit_baseline(features, sketches)
 
-    write_booster(layout.models(name), fit.booster)
+    write_model(layout.models(name), fit.model)
     write_json(layout.models(name) / "baseline.json", rule_to_json(rule))
-    write_json(layout.models(name) / "training.json", describe(fit, features, workers))
+    write_json(layout.models(name) / "training.json", describe(fit, family.name, features, workers))
     write_csv(layout.plots(name) / "learning_curve.csv", learning_curve(fit))
     log.info("%s: best %s %.4f at round %d, %.1f s", name, fit.metric, fit.best, fit.best_round, seconds)
 
 
-def boost(
+def fit_anywhere(
     features: FeatureTable,
     sketches: Mapping[str, Sketch],
-    settings: ModelSettings,
+    settings: FamilySettings,
     each_round: Callable[[int, float, float], None],
 ) -> tuple[Fit, int]:
-    """The fitted booster, and how many workers it was fitted on: 0 for this process alone."""
+    """The fitted model, and how many workers it was fitted on: 0 for this process alone."""
     whole = Share(features, features)
-    if settings.distributed:
+    if settings.distributed and isinstance(settings, BoostingSettings):
         from stages.models.boosting_workers import fit_on_workers  # Dask takes a second to import
 
         return fit_on_workers(
@@ -75,11 +76,11 @@ def boost(
             seed=child_seed(read_seed(), "train", features.dataset), limit_bytes=read_scale().memory_limit_bytes,
             each_round=each_round,
         )  # fmt: skip
-    return fit_here(whole, sketches, settings, each_round, features.dataset), 0
+    return fit_model(whole, sketches, settings, each_round, features.dataset), 0
 
 
-def check_device(settings: ModelSettings, name: str) -> None:
-    """Refuse a GPU that is not there, and one on many machines, which nobody has tried."""
+def refuse_many_devices(settings: FamilySettings, name: str) -> None:
+    """Refuse GPUs on many machines, which nobody has tried."""
     path = f"datasets.{name}.model"
     if settings.device == "cuda" and settings.distributed:
         raise UserError(
@@ -87,7 +88,6 @@ def check_device(settings: ModelSettings, name: str) -> None:
             "device: cuda; distributed training on GPUs needs NCCL, which this environment leaves out",
             f"set one of the two: `-S {path}.device=cpu` or `-S {path}.distributed=false`",
         )
-    refuse_absent_device(settings, name)
 
 
 def check_parts(features: FeatureTable) -> None:
@@ -122,9 +122,10 @@ def check_classes(features: FeatureTable, part: str) -> None:
         )
 
 
-def describe(fit: Fit, features: FeatureTable, workers: int = 0) -> dict[str, object]:
+def describe(fit: Fit, family: str, features: FeatureTable, workers: int = 0) -> dict[str, object]:
     """What is worth knowing of the fit, without a clock reading; ``workers`` of distributed training, else 0."""
     return {
+        "family": family,
         "task": features.task,
         "features": len(features.names),
         "rows": {part: features.rows(part) for part in ("train", "valid")},

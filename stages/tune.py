@@ -172,13 +172,14 @@ class Watch:
     ) -> None:
         self.trial, self.counter, self.best, self.step = trial, counter, best, 0
         self.model = search.model.model_copy(update=settings)
+        self.rate = float(getattr(self.model, "learning_rate", 1.0))
         self.may_prune = settings != search.present
         self.each = search.pruner == "median"
 
     def __call__(self, number: int, _train_loss: float, valid_loss: float) -> None:
         """After every round."""
         self.counter.advance(0, "; ".join([f"round {number + 1}: {figure(valid_loss)}", *self.best]))
-        step = int((number + 1) * self.model.learning_rate / STEP + 1e-9)
+        step = int((number + 1) * self.rate / STEP + 1e-9)
         if self.each and step > self.step:
             self.step = step
             self.report(valid_loss, step)
@@ -200,7 +201,7 @@ def judge(search: Search, rows: TrialRows, watch: Watch) -> tuple[float, int]:
         if settings.metric == LOSS and not settings.folds:
             value = fit.best
         else:
-            stopped, judged = rows.scores(fit, kept)
+            stopped, judged = rows.scores(number, fit, kept)
             value = score_trial(settings.metric, table.task, len(table.classes), stopped, judged, search.costs)
         if not isfinite(value):
             raise TrialFailed(f"{settings.metric} is undefined on the rows that judge")

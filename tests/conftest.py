@@ -8,10 +8,14 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
 os.environ["PLUMBLINE_CACHE"] = "off"
+# A busy machine is no counterexample.
+hypothesis.settings.register_profile("plumbline", deadline=None)
+hypothesis.settings.load_profile("plumbline")
 # A shell starts what runs in its background (`make test &`) deaf to Ctrl-C, which tests send to what they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from stages.features.binning import Bins, bins_from_json, bins_to_json
 
 Float = NDArray[np.float64]
-Task = Literal["binary", "multiclass", "regression"]
 EXTRA_ROWS = 2.0
 
 
@@ -27,7 +26,7 @@ EXTRA_ROWS = 2.0
 class OneRule:
     """The rule: ``values[b]`` is predicted in bin b of a feature; one number, or one share per class."""
 
-    task: Task
+    task: str
     bins: Bins
     values: tuple[tuple[float, ...], ...]
     rows: tuple[int, ...]
@@ -36,7 +35,7 @@ class OneRule:
 
 
 def fit_one_rule(
-    frames: Iterable[pl.DataFrame], *, bins: Bins, target: str, task: Task, classes: Sequence[str] = ()
+    frames: Iterable[pl.DataFrame], *, bins: Bins, target: str, task: str, classes: Sequence[str] = ()
 ) -> OneRule:
     """The rule of training rows that come one partition at a time."""
     n_outcomes = len(classes) if task != "regression" else 1
@@ -55,7 +54,7 @@ def sum_bins(frame: pl.DataFrame, *, bins: Bins, target: str, n_outcomes: int) -
     return np.stack([np.bincount(codes, weights=column, minlength=bins.levels) for column in columns], axis=1)
 
 
-def rule_from_sums(sums: Float, *, bins: Bins, task: Task) -> OneRule:
+def rule_from_sums(sums: Float, *, bins: Bins, task: str) -> OneRule:
     """Shares (or means) by bin from added-up sums."""
     rows, whole = sums[:, 0], sums.sum(axis=0)
     if whole[0] == 0:

@@ -1,222 +1,71 @@
-"""How are gradient boosted trees fitted to rows that come one partition at a time?
-
-XGBoost's `hist` method needs of each feature value only the index of its bin.  `QuantileDMatrix` makes
-those from an iterator over partitions, so the rows are never all in memory as floats (Chen & Guestrin, "XGBoost",
-KDD 2016).  Beyond memory, `ExtMemQuantileDMatrix` keeps the same bins in pages on disk.  The same rows in the same
-order give the same model to the byte, for any number of threads, wherever the rows are cut into partitions, and from
-memory as from disk: measured, and a test holds it.
-"""
+"""Gradient boosted trees, one after another until the valid part no longer gets better (XGBoost's `hist`)."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import polars as pl
 import xgboost as xgb
-from numpy.typing import NDArray
+from pydantic import Field
 
-OBJECTIVES = {
-    "binary": ("binary:logistic", "logloss"),
-    "multiclass": ("multi:softprob", "mlogloss"),
-    "regression": ("reg:squarederror", "rmse"),
-}
+from stages.models.contract import Family, FamilySettings, Fit
+from stages.models.trees import fit_booster, load_trees
+
+if TYPE_CHECKING:
+    from stages.models.rows import Training
 
 
-@dataclass(frozen=True)
-class Fit:
-    """A fitted booster and its learning curve: one loss per round for the train and the valid part."""
+class BoostingSettings(FamilySettings):
+    """XGBoost's own names."""
 
-    booster: xgb.Booster
-    metric: str
-    best_round: int
-    train_losses: tuple[float, ...]
-    valid_losses: tuple[float, ...]
+    max_depth: int = Field(ge=1, le=20)
+    learning_rate: float = Field(gt=0, le=1)
+    min_child_weight: float = Field(ge=0)
+    subsample: float = Field(gt=0, le=1)
+    colsample_bytree: float = Field(gt=0, le=1)
+    reg_lambda: float = Field(ge=0)
+    max_bin: int = Field(ge=2, le=65_536)
+    max_rounds: int = Field(ge=1)
+    early_stopping_rounds: int = Field(ge=1)
+    grow_policy: Literal["depthwise", "lossguide"] = "depthwise"
+    max_leaves: int = Field(0, ge=0, description="0 sets no limit")
+    max_cat_to_onehot: int = Field(4, ge=1, description="columns of fewer categories are split one against the rest")
+    max_cat_threshold: int = Field(64, ge=1, description="categories of a column that a split may take to one side")
 
     @property
-    def best(self) -> float:
-        """Loss of the valid part at the best round."""
-        return self.valid_losses[self.best_round]
+    def rounds(self) -> int:
+        """How many rounds a fit has at most."""
+        return self.max_rounds
+
+    def for_booster(self) -> dict[str, Any]:
+        """The arguments of `fit_booster` that users choose."""
+        return self.model_dump(exclude={"family", "distributed"})
 
 
-class Partitions(xgb.DataIter):
-    """Feeds XGBoost one partition at a time; ``open_frames`` starts a fresh pass over them.
-
-    ``pages`` begins the names of the files in which `ExtMemQuantileDMatrix` keeps its bins; one page a partition.
-    """
-
-    def __init__(
-        self,
-        open_frames: Callable[[], Iterable[pl.DataFrame]],
-        features: Sequence[str],
-        target: str,
-        pages: str | None = None,
-    ) -> None:
-        super().__init__(cache_prefix=pages, release_data=True)
-        self.open_frames, self.features, self.target = open_frames, list(features), target
-        self.remaining = iter(open_frames())
-
-    def reset(self) -> None:
-        """Start over: XGBoost passes four times, for the shape, the quantiles, the bins by row and by column."""
-        self.remaining = iter(self.open_frames())
-
-    def next(self, input_data: Callable[..., Any]) -> bool:
-        """Hand over the next partition; False when there is none."""
-        frame = next(self.remaining, None)
-        if frame is None:
-            return False
-        label: NDArray[np.float32] = frame[self.target].cast(pl.Float32).to_numpy()
-        input_data(data=frame.select(self.features), label=label)
-        return True
+def fit(training: Training, settings: BoostingSettings) -> Fit:
+    """The booster of the rows, its bins on disk where memory has no room for them."""
+    with training.pages(settings.max_bin, may_use_disk=settings.device == "cpu") as pages:
+        return fit_booster(**training.named(), **settings.for_booster(), pages=pages)
 
 
-@dataclass(frozen=True)
-class BinnedRows:
-    """Both parts as XGBoost holds them while it trains; any number of fits may use them.
-
-    Bins depend on the rows and on ``max_bin`` alone: a fit with another ``max_bin`` needs other ones.
-    """
-
-    train: xgb.DMatrix
-    valid: xgb.DMatrix
-    max_bin: int
+def library() -> str:
+    """The library that fits, with its version."""
+    return f"XGBoost {xgb.__version__}"
 
 
-def bin_rows(
-    train: Callable[[], Iterable[pl.DataFrame]],
-    valid: Callable[[], Iterable[pl.DataFrame]],
-    *,
-    features: Sequence[str],
-    target: str,
-    max_bin: int,
-    threads: int,
-    pages: str | None = None,
-) -> BinnedRows:
-    """Read both parts and keep their bins, in memory or, with ``pages``, on disk; see `fit_booster`."""
-    shared = {"enable_categorical": True, "max_bin": max_bin, "nthread": threads or None}
-    matrix = xgb.QuantileDMatrix if pages is None else xgb.ExtMemQuantileDMatrix
-    train_rows = matrix(Partitions(train, features, target, pages and f"{pages}train"), **shared)
-    valid_rows = matrix(Partitions(valid, features, target, pages and f"{pages}valid"), ref=train_rows, **shared)
-    return BinnedRows(train_rows, valid_rows, max_bin)
+def words(training: Mapping[str, Any], library: str) -> str:
+    """What kind of model it is."""
+    return f"Gradient boosted trees ({library}, {training['best_round'] + 1} rounds)"
 
 
-def bin_like(
-    rows: BinnedRows,
-    frames: Callable[[], Iterable[pl.DataFrame]],
-    *,
-    features: Sequence[str],
-    target: str,
-    threads: int,
-    pages: str | None = None,
-) -> xgb.DMatrix:
-    """Other rows in the bins of ``rows``, to be scored."""
-    shared = {"enable_categorical": True, "max_bin": rows.max_bin, "nthread": threads or None}
-    matrix = xgb.QuantileDMatrix if pages is None else xgb.ExtMemQuantileDMatrix
-    return matrix(Partitions(frames, features, target, pages and f"{pages}other"), ref=rows.train, **shared)
-
-
-def boost(
-    rows: BinnedRows,
-    *,
-    task: str,
-    classes: int,
-    max_depth: int,
-    learning_rate: float,
-    min_child_weight: float,
-    subsample: float,
-    colsample_bytree: float,
-    reg_lambda: float,
-    max_rounds: int,
-    early_stopping_rounds: int,
-    threads: int,
-    seed: int,
-    each_round: Callable[[int, float, float], None],
-    device: str = "cpu",
-) -> Fit:
-    """Boost on rows that are binned already; an error raised by ``each_round`` ends the fit at once."""
-    objective, metric = OBJECTIVES[task]
-    parameters = {
-        "objective": objective,
-        "eval_metric": metric,
-        "tree_method": "hist",
-        "max_depth": max_depth,
-        "learning_rate": learning_rate,
-        "min_child_weight": min_child_weight,
-        "subsample": subsample,
-        "colsample_bytree": colsample_bytree,
-        "reg_lambda": reg_lambda,
-        "max_bin": rows.max_bin,
-        "nthread": threads,
-        "device": device,
-        "seed": seed % 2**31,
-        **({"num_class": classes} if task == "multiclass" else {}),
-    }
-    losses: dict[str, dict[str, list[float]]] = {}
-    booster = xgb.train(
-        parameters,
-        rows.train,
-        num_boost_round=max_rounds,
-        evals=[(rows.train, "train"), (rows.valid, "valid")],
-        evals_result=losses,
-        early_stopping_rounds=early_stopping_rounds,
-        verbose_eval=False,
-        callbacks=[_Rounds(each_round, metric)],
-    )
-    return Fit(
-        booster=booster,
-        metric=metric,
-        best_round=int(booster.best_iteration),
-        train_losses=tuple(map(float, losses["train"][metric])),
-        valid_losses=tuple(map(float, losses["valid"][metric])),
-    )
-
-
-def fit_booster(
-    train: Callable[[], Iterable[pl.DataFrame]],
-    valid: Callable[[], Iterable[pl.DataFrame]],
-    *,
-    features: Sequence[str],
-    target: str,
-    max_bin: int,
-    threads: int,
-    pages: str | None = None,
-    **settings: Any,
-) -> Fit:
-    """Boost until the valid part has not improved for ``early_stopping_rounds`` rounds, or ``max_rounds`` are done.
-
-    ``train`` and ``valid`` open a pass over frames that hold ``features`` (categoricals as enums) and ``target``;
-    ``each_round`` is told the round and both losses.  With ``pages``, the beginning of file names, the bins are kept
-    on disk instead of in memory; XGBoost removes the files when it is done with them.  ``settings`` are those of
-    `boost`.
-    """
-    rows = bin_rows(train, valid, features=features, target=target, max_bin=max_bin, threads=threads, pages=pages)
-    return boost(rows, threads=threads, **settings)
-
-
-class _Rounds(xgb.callback.TrainingCallback):
-    def __init__(self, each_round: Callable[[int, float, float], None], metric: str) -> None:
-        super().__init__()
-        self.each_round, self.metric = each_round, metric
-
-    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-        train_loss, valid_loss = (float(evals_log[part][self.metric][-1]) for part in ("train", "valid"))
-        self.each_round(epoch, train_loss, valid_loss)
-        return False
-
-
-def has_device(device: str) -> bool:
-    """Whether XGBoost computes on ``device`` here: asked for one that it does not find, it takes the processor.
-
-    A build without CUDA refuses; one with it, on a machine without a GPU, falls back with a warning.
-    """
-    rows = xgb.QuantileDMatrix(np.zeros((2, 1), np.float32), label=np.arange(2, dtype=np.float32))
-    try:
-        with xgb.config_context(verbosity=0):
-            tried = xgb.train({"device": device, "tree_method": "hist", "verbosity": 0}, rows, num_boost_round=1)
-    except xgb.core.XGBoostError:
-        return False
-    taken = json.loads(tried.save_config())["learner"]["generic_param"]["device"]
-    return str(taken).partition(":")[0] == device
+FAMILY = Family(
+    name="boosting",
+    settings=BoostingSettings,
+    fit=fit,
+    load=load_trees,
+    library=library,
+    words=words,
+    stops_early=True,
+    devices=("cpu", "cuda"),
+    distributes=True,
+)

@@ -28,8 +28,9 @@ from xgboost.tracker import RabitTracker
 
 from stages.features.sketch import Sketch
 from stages.features.table import FeatureTable
-from stages.models.boosting import Fit
+from stages.models.contract import Fit
 from stages.models.rows import Share, describe_rows, fit_share, goes_to_disk
+from stages.models.trees import Trees
 from stages.runtime.check import Pass, work_checked
 from stages.runtime.client import connection
 from stages.runtime.exchange import Sent, deposit, withdraw
@@ -190,7 +191,7 @@ def _fit_once(client: Client, orders: Sequence[Order], addresses: Sequence[str],
     try:
         _wait_for_all(client, tasks, addresses)
         raw, curve = tasks[0].result()
-        return Fit(_booster(raw), **curve)
+        return Fit(_trees(raw), **curve)
     finally:
         client.cancel(tasks, force=True)  # type: ignore[no-untyped-call]
 
@@ -264,8 +265,9 @@ def _fit(order: Order, meeting: Meeting) -> tuple[bytes, dict[str, Any]]:
             from_disk=order.from_disk,
             each_round=tell,
         )
-    rest = {field.name: getattr(fit, field.name) for field in fields(fit) if field.name != "booster"}
-    return bytes(fit.booster.save_raw("ubj")), rest
+    rest = {field.name: getattr(fit, field.name) for field in fields(fit) if field.name != "model"}
+    assert isinstance(fit.model, Trees)
+    return bytes(fit.model.booster.save_raw("ubj")), rest
 
 
 @contextmanager
@@ -290,10 +292,10 @@ class _Ranked(CommunicatorContext):
         self.args["DMLC_TASK_ID"] = f"{rank:06d}"
 
 
-def _booster(raw: bytes) -> xgb.Booster:
+def _trees(raw: bytes) -> Trees:
     booster = xgb.Booster()
     booster.load_model(bytearray(raw))
-    return booster
+    return Trees(booster)
 
 
 def _addresses(client: Client, cluster: ClusterSettings) -> list[str]:

@@ -1,6 +1,7 @@
 """The bundle on disk: everything that scoring needs, and a checksum of every file.
 
-bundles/<dataset>/  model.ubj, signature.json, reference.json, example.csv, README.md (the model card), manifest.json
+bundles/<dataset>/  the model's own files (model.ubj, or what its family writes), signature.json, reference.json,
+                    example.csv, README.md (the model card), manifest.json
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import xgboost as xgb
-
-from stages.models.models import MODEL, read_booster
+from stages.models.contract import Model
+from stages.models.families import FIRST, family_named, model_files, read_model
 from stages.workspace.errors import UserError
 from stages.workspace.files import MANIFEST, read_json, read_manifest, write_manifest
 
@@ -30,7 +30,7 @@ class Bundle:
 
     folder: Path
     signature: dict[str, Any]
-    booster: xgb.Booster
+    model: Model
 
 
 @contextmanager
@@ -77,7 +77,9 @@ def open_bundle(folder: Path, threads: int = 0) -> Bundle:
             "; ".join(problems),
             f"fetch it again with `dvc checkout {folder}`, or rebuild it with `dvc repro`",
         )
-    return Bundle(folder, read_json(folder / SIGNATURE), read_booster(folder, threads))
+    signature = read_json(folder / SIGNATURE)
+    family = family_named(signature.get("family", FIRST), f"the family in {folder / SIGNATURE}")
+    return Bundle(folder, signature, read_model(folder, family, threads))
 
 
 def _listed(folder: Path) -> dict[str, str]:
@@ -97,7 +99,8 @@ def _listed(folder: Path) -> dict[str, str]:
 
 def _problems(folder: Path, listed: dict[str, str]) -> list[str]:
     present = {path.name: path for path in folder.iterdir() if path.name != MANIFEST}
-    missing = sorted({*listed, MODEL, SIGNATURE} - present.keys())
+    missing = sorted({*listed, SIGNATURE} - present.keys())
+    missing += [] if model_files(folder) or any(name.startswith("model") for name in missing) else ["the model"]
     changed = [
         name
         for name in sorted(listed.keys() & present.keys())

@@ -9,8 +9,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stages.pages.numbers import count_text
-
 Results = Mapping[str, Mapping[str, Any]]
 
 BETTER, WORSE, OPEN, DESCRIPTIVE = "better", "worse", "not shown to differ", "descriptive"
@@ -133,7 +131,7 @@ def write_card(
     *,
     signature: Mapping[str, Any],
     results: Results,
-    training: Mapping[str, Any],
+    fitted: str,
     baseline_feature: str,
     dropped: Sequence[Mapping[str, Any]],
 ) -> str:
@@ -143,7 +141,7 @@ def write_card(
     return (
         f"# Model card: {marked(signature['dataset'])}\n\n"
         f"## Conclusion\n{conclusion(marked(signature['question']), results, f'{code(baseline_feature)} alone')}\n\n"
-        f"## What it is\n{fitted(signature['xgboost'], training)}\n\n{decides(signature)}"
+        f"## What it is\n{fitted}\n\n{decides(signature)}"
         f"## Test results\n{metrics_table(results)}\n"
         f"## Use\n`python -m stages.predict bundles/{signature['dataset']} rows.csv` scores rows that hold the inputs "
         "below; `example.csv` holds some to start from.\n\n"
@@ -156,15 +154,6 @@ def write_card(
         "outside its range is scored like the nearest one that training saw, with a warning.\n"
         "- `reference.json` holds the distribution of every input over the training rows, to tell when new rows have "
         "drifted away from it.\n"
-    )
-
-
-def fitted(xgboost: str, training: Mapping[str, Any]) -> str:
-    """What kind of model, and which rows it was fitted to."""
-    return (
-        f"Gradient boosted trees (XGBoost {xgboost}, {training['best_round'] + 1} rounds) on {training['features']} "
-        f"features, fitted to {count_text(training['rows']['train'])} rows; the number of rounds was chosen on "
-        f"{count_text(training['rows']['valid'])} later or held-out ones."
     )
 
 

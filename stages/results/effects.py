@@ -2,7 +2,8 @@
 
 A SHAP value is the share of one feature in one row's raw score, in log-odds for classes and in the target's unit for
 numbers; those of all features and the bias add up to the score (Lundberg et al., "From local explanations to global
-understanding with explainable AI for trees", Nature Machine Intelligence 2, 2020).  XGBoost computes them exactly.
+understanding with explainable AI for trees", Nature Machine Intelligence 2, 2020).  A family that has
+exact ones computes them itself (`Model.contributions`).
 A feature's *effect* is the mean size of its values: it says what the fitted model uses, not what causes the outcome.
 
 Intervals resample the same units as the metrics do, so days of one weather system stay together.
@@ -12,11 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
-import xgboost as xgb
 from numpy.typing import NDArray
 
 from stages.metrics.bootstrap import Float, in_chunks
@@ -27,7 +26,6 @@ Float32 = NDArray[np.float32]
 
 MOST_ROWS = 10_000
 MOST_VALUES = 1 << 24  # 64 MiB of SHAP values
-ROWS_AT_ONCE = 2_000  # XGBoost holds their values twice
 
 
 @dataclass(frozen=True)
@@ -78,18 +76,6 @@ def sampled_places(first: int, count: int, total: int, size: int) -> Int:
     mixed = (mixed ^ (mixed >> np.uint64(33))) * np.uint64(0xC4CE_B9FE_1A85_EC53)
     mixed ^= mixed >> np.uint64(33)
     return np.flatnonzero(mixed < np.uint64(int(size / total * 2**64))).astype(np.int64)
-
-
-def contributions(booster: xgb.Booster, rows: pl.DataFrame) -> Float32:
-    """SHAP values (rows, outputs, features + 1) of rows that hold the model's inputs in order; the last is the bias."""
-    best = booster.attr("best_iteration")
-    rounds = (0, 0) if best is None else (0, int(best) + 1)
-    pieces: list[Float32] = []
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        matrix: Any = xgb.DMatrix(rows[start : start + ROWS_AT_ONCE], enable_categorical=True)
-        values = np.asarray(booster.predict(matrix, pred_contribs=True, iteration_range=rounds), dtype=np.float32)
-        pieces.append(values if values.ndim == 3 else values[:, None, :])
-    return np.concatenate(pieces)
 
 
 def mean_effects(sample: Sample, weights: Float, level: float) -> list[Effect]:

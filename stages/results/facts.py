@@ -51,7 +51,10 @@ class Facts:
     effects: Effects
     unseen: int
     """Test rows with a category that training never saw."""
-    xgboost: str
+    fitted: str
+    """What kind of model, fitted to which rows: a sentence."""
+    stops_early: bool
+    """Whether the valid part decided on the number of rounds."""
 
     @property
     def lead_name(self) -> str:

@@ -54,7 +54,7 @@ def sections(facts: Facts) -> dict[str, Any]:
         "classes": tables.classes(facts),
         "segments": {"words": words.segments(facts), "tables": tables.segments(facts)},
         "effects": {
-            "words": words.effects(facts), "table": tables.effects(facts),
+            "words": words.effects(facts), "table": tables.effects(facts) if facts.effects.every else None,
             "pictures": [pictures.dependence(found, facts) for found in facts.effects.closely],
         },
         "costs": costs(facts),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from stages.pages.card import code, conclusion, decides, fitted, marked, metrics_table
+from stages.pages.card import code, conclusion, decides, marked, metrics_table
 from stages.results import tables, words
 from stages.results.facts import Facts
 from stages.results.tables import Table
@@ -20,7 +20,7 @@ def write_results_card(facts: Facts) -> str:
         f"**{marked(words.headline(facts))}.**",
         conclusion(marked(facts.question), facts.results, f"{code(facts.baseline)} alone"),
         "## The model",
-        fitted(facts.xgboost, facts.training),
+        facts.fitted,
         _decides(facts),
         "## The data",
         *_sentences(words.data(facts)),
@@ -37,7 +37,7 @@ def write_results_card(facts: Facts) -> str:
         *_tables(*tables.segments(facts)),
         "## Effects of the features",
         *_sentences(words.effects(facts)),
-        *_tables(tables.effects(facts)),
+        *(_tables(tables.effects(facts)) if facts.effects.every else ()),
         "## Limits",
         "\n".join(f"- {marked(line)}" for line in words.limits(facts)),
     ]

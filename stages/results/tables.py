@@ -258,8 +258,9 @@ def failures(facts: Facts) -> Table:
 
 def parts(facts: Facts) -> Table:
     """Labelled rows of each part, and rows without a label by reason."""
-    chosen = "rounds and threshold chosen on" if facts.threshold is not None else "rounds chosen on"
-    used = {"train": "fitted to", "valid": chosen, "test": "judged on"}
+    chosen = [*(["rounds"] if facts.stops_early else []), *(["threshold"] if facts.threshold is not None else [])]
+    valid = f"{' and '.join(chosen)} chosen on" if chosen else "kept apart"
+    used = {"train": "fitted to", "valid": valid, "test": "judged on"}
     total = max(sum(facts.parts.values()), 1)
     rows = [
         [Cell(part, kind="name"), Cell(used[part], kind="words"), Cell(svg=length(n / total), kind="drawn"),

@@ -205,7 +205,7 @@ def effects(facts: Facts) -> list[str]:
     """What moves the answer most."""
     known = facts.effects
     if not known.every:
-        return []
+        return ["This family of models has no exact share of each feature in a row's score, so none is shown."]
     unit = "in the target's unit" if facts.task == "regression" else "in log-odds"
     over = " and classes" if facts.task == "multiclass" else ""
     return [

@@ -9,12 +9,12 @@ import xgboost as xgb
 from scipy.special import expit, softmax
 
 from stages.metrics.bootstrap import draw_weights
+from stages.models.trees import Trees
 from stages.results.dependence import MISSING, REST, UNKNOWN, depend_on
 from stages.results.effects import (
     MOST_ROWS,
     MOST_VALUES,
     Sample,
-    contributions,
     mean_effects,
     outputs_of,
     sample_size,
@@ -58,7 +58,7 @@ def sampled() -> Callable[[str], Sample]:
     def make(task: str) -> Sample:
         if task not in made:
             booster, frame = fitted(task)
-            made[task] = Sample(contributions(booster, frame)[:, :, :-1], frame, np.arange(N) % UNITS, UNITS)
+            made[task] = Sample(Trees(booster).contributions(frame)[:, :, :-1], frame, np.arange(N) % UNITS, UNITS)
         return made[task]
 
     return make
@@ -67,7 +67,7 @@ def sampled() -> Callable[[str], Sample]:
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_contributions_and_bias_add_up_to_the_score(task: str) -> None:
     booster, frame = fitted(task)
-    margin = contributions(booster, frame).sum(axis=2)
+    margin = Trees(booster).contributions(frame).sum(axis=2)
     told = booster.inplace_predict(frame)
     expected = {"binary": lambda m: expit(m[:, 0]), "multiclass": lambda m: softmax(m, axis=1)}.get(
         task, lambda m: m[:, 0]
@@ -77,9 +77,9 @@ def test_contributions_and_bias_add_up_to_the_score(task: str) -> None:
 
 def test_rows_in_pieces_contribute_as_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     booster, frame = fitted("multiclass")
-    whole = contributions(booster, frame)
+    whole = Trees(booster).contributions(frame)
     monkeypatch.setattr("stages.results.effects.ROWS_AT_ONCE", 77)
-    assert np.array_equal(contributions(booster, frame), whole)
+    assert np.array_equal(Trees(booster).contributions(frame), whole)
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])

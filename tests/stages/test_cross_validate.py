@@ -20,7 +20,7 @@ from stages.experiments.folds.runs import judge_folds
 from stages.experiments.folds.table import time_folds
 from stages.features.table import open_features, read_selection
 from stages.metrics.settings import EvaluateSettings
-from stages.models.settings import ModelSettings
+from stages.models.boosting import BoostingSettings
 from stages.workspace.errors import UserError
 from stages.workspace.settings import read_settings
 
@@ -71,7 +71,7 @@ def test_pooled_figures_are_those_of_scikit_learn_on_the_rows(planted) -> None:
     found = run(folds=3)["metrics"]
     table = open_features("trial", columns=read_selection("trial"))
     model, judging = (
-        read_settings(ModelSettings, "trial", "model"),
+        read_settings(BoostingSettings, "trial", "model"),
         read_settings(EvaluateSettings, "trial", "evaluate"),
     )
     judged = judge_folds(time_folds(table, PARTS, 3), model, judging)

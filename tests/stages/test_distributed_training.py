@@ -20,8 +20,9 @@ import yaml
 from sklearn.metrics import roc_auc_score
 
 from stages.features.table import open_features, read_selection, read_sketches
+from stages.models.boosting import FAMILY
 from stages.models.boosting_workers import cut_shares, fit_on_workers
-from stages.models.models import predict, read_booster
+from stages.models.families import read_model
 from stages.models.rows import Share
 from stages.runtime import client as dask_client
 from stages.train import main
@@ -71,7 +72,7 @@ def test_two_workers_find_nearly_the_model_of_one_machine(planted) -> None:
     rows = pl.concat(open_features("trial", columns=read_selection("trial")).frames("test"))
 
     def area() -> float:
-        return roc_auc_score(rows["target"], predict(read_booster(MODEL), rows, read_selection("trial")))
+        return roc_auc_score(rows["target"], read_model(MODEL, FAMILY).predict(rows))
 
     train()
     alone, by_one = training(), area()
@@ -125,7 +126,7 @@ def test_training_begins_anew_when_a_worker_is_killed_and_ends_with_the_same_mod
 
     found = fit("trial", kill_once)
     assert "training begins anew" in caplog.text
-    assert bytes(found.booster[: found.best_round + 1].save_raw("ubj")) == undisturbed["model.ubj"]
+    assert bytes(found.model.booster[: found.best_round + 1].save_raw("ubj")) == undisturbed["model.ubj"]
 
 
 @pytest.mark.slow

@@ -23,7 +23,8 @@ from stages.metrics.bootstrap import draw_weights, replicate
 from stages.metrics.evaluation_plots import COLUMNS
 from stages.metrics.files import read_evaluation
 from stages.models.baseline import fit_one_rule, predict_one_rule, rule_from_json, rule_to_json
-from stages.models.models import predict, read_booster
+from stages.models.boosting import FAMILY
+from stages.models.families import read_model
 from stages.workspace.errors import UserError
 from stages.workspace.files import write_json, write_manifest, write_parquet
 
@@ -125,6 +126,7 @@ def write_model(rows: pl.DataFrame, task: str) -> None:
     folder = Path("models") / DATASET
     folder.mkdir(parents=True, exist_ok=True)
     booster.save_model(folder / "model.ubj")
+    write_json(folder / "training.json", {"family": "boosting"})
     bins = bin_column(table.names[0], sketch_frame(frame, table.names[:1])[table.names[0]], (), 5)
     rule = fit_one_rule([frame], bins=bins, target="target", task=task, classes=table.classes)
     write_json(folder / "baseline.json", rule_to_json(rule))
@@ -144,7 +146,7 @@ def results() -> dict:
 def scored_rows() -> tuple[np.ndarray, np.ndarray]:
     table = open_features(DATASET)
     frame = pl.concat(table.frames("test"))
-    return frame["target"].to_numpy(), predict(read_booster(Path("models") / DATASET), frame, table.names)
+    return frame["target"].to_numpy(), read_model(Path("models") / DATASET, FAMILY).predict(frame)
 
 
 def outputs() -> dict[str, bytes]:

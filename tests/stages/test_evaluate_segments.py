@@ -17,7 +17,8 @@ from stages.metrics.files import read_evaluation
 from stages.metrics.paired import compare
 from stages.metrics.segments import OTHER, Segments
 from stages.metrics.stored import METRICS, months_of, on_units, segments_of, system_of, task_of, units_of
-from stages.models.models import predict, read_booster
+from stages.models.boosting import FAMILY
+from stages.models.families import read_model
 from stages.workspace.errors import UserError
 from stages.workspace.files import read_json
 
@@ -40,10 +41,10 @@ def told_apart(planted: SimpleNamespace, tmp_path_factory: pytest.TempPathFactor
 def scored_rows() -> pl.DataFrame:
     """Day, carrier, label and score of every test row, by reading the features again."""
     table = open_features(DATASET, columns=read_selection(DATASET))
-    booster = read_booster(Path("models") / DATASET)
+    model = read_model(Path("models") / DATASET, FAMILY)
     frames = []
     for frame in table.frames("test", extra=["day", "carrier"]):
-        scores = predict(booster, frame, table.names)
+        scores = model.predict(frame)
         frames.append(frame.select(pl.col("day").cast(pl.String), "carrier", "target").with_columns(score=scores))
     return pl.concat(frames)
 

@@ -13,7 +13,6 @@ import pytest
 
 from stages.features.table import open_features, read_selection
 from stages.models.bundle import open_bundle
-from stages.models.models import predict
 from stages.predict import main
 from stages.workspace.errors import UserError
 
@@ -68,8 +67,7 @@ def test_ten_hand_written_rows_get_the_same_scores_in_every_format(score, ten_ro
     for name in ("rows.csv", "rows.parquet", "rows.jsonl", "rows[1].csv"):
         assert score(ten_rows, name=name).equals(scored)
     enums = ten_rows.with_columns(pl.col("carrier").cast(pl.Enum(["AA", "B6", "NA", "a|b"])))
-    inputs = read_selection("trial")
-    assert np.array_equal(scored["probability"], predict(open_bundle(Path(BUNDLE)).booster, enums, inputs))
+    assert np.array_equal(scored["probability"], open_bundle(Path(BUNDLE)).model.predict(enums))
 
 
 def test_decisions_over_the_test_part_are_those_of_the_evaluation(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_square
 
 from stages.features.table import open_features, read_selection
 from stages.models.baseline import predict_one_rule, rule_from_json
-from stages.models.boosting import has_device
-from stages.models.models import predict, read_booster
+from stages.models.boosting import FAMILY
+from stages.models.families import read_model
+from stages.models.trees import Trees, has_device
 from stages.train import main
 from stages.workspace.errors import UserError
 
@@ -41,7 +42,7 @@ def part_of(part: str) -> pl.DataFrame:
 def scores_of(part: str) -> tuple[np.ndarray, np.ndarray]:
     """Labels and the written model's predictions."""
     rows = part_of(part)
-    return rows["target"].to_numpy(), predict(read_booster(MODEL), rows, read_selection("trial"))
+    return rows["target"].to_numpy(), read_model(MODEL, FAMILY).predict(rows)
 
 
 def training() -> dict:
@@ -75,7 +76,7 @@ def test_early_stopping_keeps_the_best_round_and_nothing_after_it(planted) -> No
     losses = pl.read_csv(CURVE).filter(pl.col("part") == "valid")["loss"].to_numpy()
     assert training()["best_round"] == int(losses.argmin())
     assert training()["rounds"] == len(losses) == int(losses.argmin()) + 1 + 7
-    assert read_booster(MODEL).num_boosted_rounds() == training()["best_round"] + 1
+    assert read_model(MODEL, FAMILY).booster.num_boosted_rounds() == training()["best_round"] + 1
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_the_model_is_that_of_a_plain_fit_on_all_rows_at_once(planted) -> None:
         "max_bin": 32,
     }
     plain = xgb.train(settings, data, training()["best_round"] + 1)
-    assert np.allclose(scores_of("test")[1], predict(plain, part_of("test"), names), atol=1e-6)
+    assert np.allclose(scores_of("test")[1], Trees(plain).predict(part_of("test").select(names)), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["diabetes", "digits"])

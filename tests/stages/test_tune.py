@@ -21,7 +21,8 @@ from sklearn.metrics import roc_auc_score
 from stages import train
 from stages.experiments.tuning.overrides import composed_params
 from stages.features.table import open_features, read_selection
-from stages.models.models import predict, read_booster
+from stages.models.boosting import FAMILY
+from stages.models.families import read_model
 from stages.tune import main
 from stages.workspace.errors import UserError
 from tools.params import compose_params as compose_by_tools
@@ -50,10 +51,10 @@ def prepare(planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
         params = yaml.safe_load(Path("params.yaml").read_text())
         dataset = params.pop("datasets")["trial"]
         contents = {
-            "model/xgboost": dataset["model"],
+            "model/boosting": dataset["model"],
             "tune/trial": tune,
             "dataset/trial": {
-                "defaults": [{"/model@model": "xgboost"}, {"/tune@tune": "trial"}, "_self_"],
+                "defaults": [{"/model@model": "boosting"}, {"/tune@tune": "trial"}, "_self_"],
                 "evaluate": dataset["evaluate"],
                 **({"model": own} if own else {}),
             },
@@ -95,7 +96,7 @@ def test_the_winner_is_written_as_what_differs_and_trains_to_the_loss_of_its_tri
     assert f"{values[0]:.6g} → {min(values):.6g}" in said and "part of that is luck" in said
     assert "python -m stages.compare HEAD tuned-trial --dataset trial" in said
     written = yaml.safe_load(WINNER.read_text())
-    assert written.pop("defaults") == ["xgboost", "_self_"]
+    assert written.pop("defaults") == ["boosting", "_self_"]
     assert {name: str(value) for name, value in written.items()} == {
         name: best[name] for name in SPACE if best[name] != str(before[name])
     }
@@ -159,7 +160,7 @@ def test_a_metric_of_the_task_is_that_of_the_valid_part(prepare) -> None:
     train.main("trial")
     names = read_selection("trial")
     valid = pl.concat(open_features("trial", columns=names).frames("valid"))
-    auc = roc_auc_score(valid["target"], predict(read_booster(Path("models/trial")), valid, names))
+    auc = roc_auc_score(valid["target"], read_model(Path("models/trial"), FAMILY).predict(valid))
     assert float(best["roc_auc"]) == pytest.approx(auc, abs=1e-12)
 
 

@@ -16,10 +16,8 @@ from stages.metrics.scoring import Scorer, choose_tasks, choose_workers, cluster
 from stages.metrics.segments import Segments
 from stages.metrics.settings import EvaluateSettings
 from stages.models.baseline import OneRule, predict_one_rule
-from stages.models.boosting import Fit
-from stages.models.fitting import fit_baseline, fit_here
-from stages.models.models import predict
-from stages.models.settings import ModelSettings
+from stages.models.contract import FamilySettings, Fit
+from stages.models.families import fit_baseline, fit_model
 from stages.runtime.log import log, progress
 from stages.workspace.settings import read_cluster, read_scale
 
@@ -33,7 +31,7 @@ class Judged:
     tested: Mapping[str, FoldScores]
 
 
-def judge_folds(folds: Sequence[Fold], model: ModelSettings, judging: EvaluateSettings) -> list[Judged]:
+def judge_folds(folds: Sequence[Fold], model: FamilySettings, judging: EvaluateSettings) -> list[Judged]:
     """Every fold fitted and tested; a number to be predicted is coded on the grid of the first."""
     dataset = folds[0].table.dataset
     sketches, judged = read_sketches(dataset), []
@@ -41,12 +39,12 @@ def judge_folds(folds: Sequence[Fold], model: ModelSettings, judging: EvaluateSe
     for fold, rule in zip(folds, rules, strict=True):
         label, started = f"{dataset}: fold {fold.number} of {len(folds)}", time.monotonic()
         log.info("%s: %s", label, fold.told)
-        with progress(f"{label}: train", model.max_rounds, "rounds") as counter:
+        with progress(f"{label}: train", model.rounds, "rounds") as counter:
 
             def tick(_round: int, _train: float, valid: float, advance: Callable[..., None] = counter.advance) -> None:
                 advance(1, f"valid {valid:.4f}")
 
-            fit = fit_here(fold, sketches, model, tick, label)
+            fit = fit_model(fold, sketches, model, tick, label)
         judged.append(Judged(fold, fit, score_fold(fold, fit, rule, rules[0], judging)))
         seconds = time.monotonic() - started
         log.info("%s: best %s %.4f at round %d, %.1f s", label, fit.metric, fit.best, fit.best_round, seconds)
@@ -60,9 +58,9 @@ def score_fold(
     table = fold.table
     cluster = choose_workers(table, read_cluster(), read_scale().memory_limit_bytes)
     # partitions side by side get a thread each: teams of threads would wait for one another's cores
-    fit.booster.set_param({"nthread": 1 if cluster.workers > 1 else cluster.training_threads})
+    fit.model.use_threads(1 if cluster.workers > 1 else cluster.training_threads)
     scorers: dict[str, Scorer] = {
-        "model": lambda frame: predict(fit.booster, frame, table.names),
+        "model": fit.model.predict,
         "baseline": lambda frame: predict_one_rule(rule, frame),
     }
     tasks = choose_tasks(table, scorers, grid_rule, judging, cluster)

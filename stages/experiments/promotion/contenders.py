@@ -29,7 +29,6 @@ from stages.metrics.segments import Segments
 from stages.metrics.settings import EvaluateSettings
 from stages.metrics.stored import Task, system_of
 from stages.models.bundle import Bundle, open_bundle
-from stages.models.models import predict
 from stages.models.signature import fit_rows
 from stages.workspace import layout
 from stages.workspace.errors import UserError
@@ -67,7 +66,7 @@ class Contender:
         for misfit in misfits:
             if misfit.kind == "unknown category":
                 self.unseen[misfit.column] += misfit.rows
-        return predict(self.bundle.booster, fitted, self.names)
+        return self.bundle.model.predict(fitted)
 
 
 def open_contender(label: str, revision: Revision, table: FeatureTable, folder: Path, threads: int) -> Contender:

@@ -90,7 +90,7 @@ def run_winner(search: Search, found: Found, winner: Trial, run: bool) -> None:
     dataset, suffix = search.dataset, f"_{search.name}" if search.name else ""
     option, wish = f"tuned_{dataset}{suffix}", f"tuned_{dataset}{suffix}".replace("_", "-")
     wanted = {**search.model.model_dump(exclude_unset=True), **winner.settings}
-    overrides = write_override(dataset, option, wanted, head_of_override(found, winner.place))
+    overrides = write_override(dataset, search.model.family, option, wanted, head_of_override(found, winner.place))
     overruled = [override.partition("=")[0].rpartition(".")[2] for override in overrides[1:]]
     print(f"the winner: {MODELS / option}.yaml")
     name, is_run = experiment_of(dataset, wanted, wish)

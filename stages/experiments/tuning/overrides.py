@@ -22,7 +22,6 @@ from stages.workspace.files import whole_file
 from stages.workspace.settings import INDENT, read_params
 
 MODELS = Path("params/model")
-BASE = "xgboost"
 STAGES = ("train", "evaluate", "package", "report")
 """What depends on the settings of a model."""
 DVC = [sys.executable, "-m", "dvc"]
@@ -57,18 +56,18 @@ def check_composed(dataset: str) -> None:
         )
 
 
-def write_override(dataset: str, option: str, wanted: Mapping[str, Any], told: Sequence[str]) -> list[str]:
+def write_override(dataset: str, family: str, option: str, wanted: Mapping[str, Any], told: Sequence[str]) -> list[str]:
     """Write ``params/model/<option>.yaml``; the overrides with which the dataset's model gets the settings ``wanted``.
 
     The file holds what differs from the base; its first lines tell where the settings come from.
     """
     group, section = f"model@datasets.{dataset}.model", f"datasets.{dataset}.model"
-    base = yaml.safe_load((MODELS / f"{BASE}.yaml").read_text(encoding="utf-8"))
-    composed = composed_params([f"{group}={BASE}"])["datasets"][dataset]["model"]
+    base = yaml.safe_load((MODELS / f"{family}.yaml").read_text(encoding="utf-8"))
+    composed = composed_params([f"{group}={family}"])["datasets"][dataset]["model"]
     # an interpolation in the base is known by what it becomes; what the dataset's file sets is not the base's word
     resolved = {name: composed[name] if isinstance(value, str) else value for name, value in base.items()}
     differing = {name: value for name, value in wanted.items() if resolved.get(name) != value}
-    lines = [*(f"# {line}" for line in told), "defaults:", f"  - {BASE}", "  - _self_", ""]
+    lines = [*(f"# {line}" for line in told), "defaults:", f"  - {family}", "  - _self_", ""]
     text = "\n".join(lines) + "\n" + yaml.safe_dump(differing, sort_keys=False)
     with whole_file(MODELS / f"{option}.yaml") as aside:
         aside.write_text(text, encoding="utf-8")

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import xgboost as xgb
-
 from stages.experiments.tuning.space import Number, Parameter
 from stages.experiments.tuning.trial_scores import LOSS, direction_of
 from stages.experiments.tuning.trials import SEARCHED_PARTS
@@ -23,7 +21,8 @@ from stages.experiments.tuning.tune_settings import (
 from stages.features.table import FeatureTable, open_features, read_selection
 from stages.metrics.binary import AT_THRESHOLD
 from stages.metrics.settings import EvaluateSettings
-from stages.models.settings import ModelSettings
+from stages.models.contract import FamilySettings
+from stages.models.families import FAMILIES, family_of
 from stages.workspace import layout
 from stages.workspace.errors import UserError
 from stages.workspace.seeds import child_seed
@@ -36,7 +35,7 @@ class Search:
 
     name: str
     settings: TuneSettings
-    model: ModelSettings
+    model: FamilySettings
     space: Mapping[str, Parameter]
     table: FeatureTable
     costs: Mapping[str, float]
@@ -94,7 +93,7 @@ class Search:
     def question(self) -> dict[str, str]:
         """What the trials of this search answer; trials that answer another question are of no use to it."""
         names, metric = self.table.names, self.settings.metric
-        fixed = {name: value for name, value in self.model.for_booster().items() if name not in self.space}
+        fixed = {name: value for name, value in self.model.model_dump().items() if name not in self.space}
         return {
             "metric": metric,
             "folds": str(self.settings.folds),
@@ -104,7 +103,7 @@ class Search:
             "features": f"{len(names)}, {_digest(names)}",
             "rows": fingerprint_rows(self.table),
             "seed": str(self.seed),
-            "XGBoost": xgb.__version__,
+            "library": FAMILIES[self.model.family].library(),
         }
 
 
@@ -117,8 +116,9 @@ def read_search(dataset: str, name: str, **given: object) -> Search:
         For an unknown dataset, parameter or metric, a value out of range, features that are not there.
     """
     settings = override_settings(read_settings(TuneSettings, dataset, "tune"), dataset, **given)
-    model = read_settings(ModelSettings, dataset, "model")
-    check_model(model, dataset)
+    family = family_of(dataset)
+    model = read_settings(family.settings, dataset, "model")
+    check_model(family, model, dataset)
     space = check_space(settings, model, dataset)
     table = open_features(dataset, columns=read_selection(dataset))
     check_metric(settings.metric, table.task, dataset)

@@ -16,15 +16,28 @@ from typing import Any
 import numpy as np
 import polars as pl
 import xgboost as xgb
+from numpy.typing import NDArray
 
 from stages.experiments.folds.table import time_folds
 from stages.experiments.tuning.trial_scores import ScoredRows
 from stages.features.sketch import Sketch
 from stages.features.table import FeatureTable
-from stages.models.boosting import BinnedRows, Fit, bin_like, bin_rows, boost
-from stages.models.rows import Share, describe_rows, goes_to_disk, page_names, refuse_without_room
-from stages.models.settings import ModelSettings
-from stages.models.training_memory import TrainingRows, bytes_of_bins, estimate_in_memory
+from stages.models.boosting import BoostingSettings
+from stages.models.contract import FamilySettings, Fit
+from stages.models.families import FAMILIES
+from stages.models.rows import (
+    Share,
+    Ticker,
+    Training,
+    TrainingRows,
+    bytes_of_bins,
+    describe_rows,
+    estimate_in_memory,
+    goes_to_disk,
+    page_names,
+    refuse_without_room,
+)
+from stages.models.trees import BinnedRows, Trees, bin_like, bin_rows, boost
 from stages.workspace.errors import UserError
 
 SEARCHED_PARTS = ("train", "valid")
@@ -55,28 +68,38 @@ class TrialRows:
         self.shares, self.tests = open_folds(table, folds) if folds else ([Share(table, table)], [None])
         self.kept: dict[tuple[int, int], Kept] = {}
 
-    def fit(
-        self, number: int, model: ModelSettings, seed: int, each_round: Callable[[int, float, float], None]
-    ) -> tuple[Fit, Kept]:
-        """A booster fitted to fold ``number``, and the bins it was fitted to."""
-        kept = self._bins(number, model.max_bin, model.device == "cpu")
-        settings: dict[str, Any] = {name: value for name, value in model.for_booster().items() if name != "max_bin"}
-        table = self.table
+    def fit(self, number: int, model: FamilySettings, seed: int, each_round: Ticker) -> tuple[Fit, Kept | None]:
+        """A model fitted to fold ``number``, and the bins it was fitted to; only boosting keeps bins between trials."""
         try:
-            fit = boost(
-                kept.rows, task=table.task, classes=len(table.classes), threads=self.threads, seed=seed,
-                each_round=each_round, **settings,
-            )  # fmt: skip
+            if type(model) is BoostingSettings:
+                fit, kept = self._boost(number, model, seed, each_round)
+            else:
+                share, label = self.shares[number], self.table.dataset
+                training = Training(share, self.sketches, seed, self.threads, self.limit_bytes, label, each_round)
+                fit, kept = FAMILIES[model.family].fit(training, model), None
         except (xgb.core.XGBoostError, MemoryError) as error:
             raise TrialFailed(own_words(error)) from error
         if not np.isfinite(fit.best):
             raise TrialFailed(f"a loss of {fit.best} on the valid part")
         return fit, kept
 
-    def scores(self, fit: Fit, kept: Kept) -> tuple[ScoredRows, ScoredRows]:
+    def scores(self, number: int, fit: Fit, kept: Kept | None) -> tuple[ScoredRows, ScoredRows]:
         """Labels and scores of the rows that boosting stopped on, and of those that judge it."""
+        if kept is None:
+            tests = self.tests[number]
+            stopped = score_frames(fit, self.shares[number].valid_frames(), self.table.target)
+            return stopped, score_frames(fit, tests(), self.table.target) if tests else stopped
         stopped = score_rows(fit, kept.rows.valid)
         return stopped, stopped if kept.judged is None else score_rows(fit, kept.judged)
+
+    def _boost(self, number: int, model: BoostingSettings, seed: int, each_round: Ticker) -> tuple[Fit, Kept]:
+        kept = self._bins(number, model.max_bin, model.device == "cpu")
+        settings: dict[str, Any] = {name: value for name, value in model.for_booster().items() if name != "max_bin"}
+        fit = boost(
+            kept.rows, task=self.table.task, classes=len(self.table.classes), threads=self.threads, seed=seed,
+            each_round=each_round, **settings,
+        )  # fmt: skip
+        return fit, kept
 
     def __enter__(self) -> TrialRows:
         return self
@@ -141,7 +164,17 @@ def own_words(error: BaseException) -> str:
 
 def score_rows(fit: Fit, rows: xgb.DMatrix) -> ScoredRows:
     """Scores of rows that are binned already, by the rounds up to the best one."""
-    scores = fit.booster.predict(rows, iteration_range=(0, fit.best_round + 1))
+    assert isinstance(fit.model, Trees)
+    return _finite(np.asarray(rows.get_label()), fit.model.predict_binned(rows))
+
+
+def score_frames(fit: Fit, frames: Iterator[pl.DataFrame], target: str) -> ScoredRows:
+    """The same of rows as the features hold them."""
+    pairs = [(frame[target].to_numpy(), fit.model.predict(frame)) for frame in frames]
+    return _finite(np.concatenate([labels for labels, _ in pairs]), np.concatenate([scores for _, scores in pairs]))
+
+
+def _finite(labels: NDArray[Any], scores: NDArray[np.float32]) -> ScoredRows:
     if not np.isfinite(scores).all():
         raise TrialFailed("scores that are not finite")
-    return ScoredRows(np.asarray(rows.get_label()), np.asarray(scores, np.float32))
+    return ScoredRows(labels, scores)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import Field
 
 from stages.experiments.tuning.space import Choices, Number, Parameter, read_space
 from stages.experiments.tuning.trial_scores import metrics_to_search
-from stages.models.boosting import has_device
-from stages.models.settings import ModelSettings
+from stages.models.contract import Family, FamilySettings
+from stages.models.families import refuse_settings
 from stages.workspace.errors import UserError
 from stages.workspace.settings import INDENT, Settings, validate_section
 
-NOT_SEARCHED = ("device", "distributed")
+NOT_SEARCHED = ("family", "device", "distributed")
 
 
 class TuneSettings(Settings):
@@ -38,7 +38,7 @@ def override_settings(settings: TuneSettings, dataset: str, **given: object) -> 
         raise UserError(error.wanted, error.found, "give another one on the command line") from None
 
 
-def check_space(settings: TuneSettings, model: ModelSettings, dataset: str) -> dict[str, Parameter]:
+def check_space(settings: TuneSettings, model: FamilySettings, dataset: str) -> dict[str, Parameter]:
     """The space, every value of which the model would accept; the present one of each parameter lies in it.
 
     Raises
@@ -46,12 +46,12 @@ def check_space(settings: TuneSettings, model: ModelSettings, dataset: str) -> d
     UserError
         Naming everything that is wrong, all of it at once.
     """
-    fields = ModelSettings.model_fields
+    fields = type(model).model_fields
     whole = {name: field.annotation is int for name, field in fields.items() if name not in NOT_SEARCHED}
     space, problems = read_space(settings.space, whole)
     present = model.model_dump()
     for name, parameter in space.items():
-        problems += [f"{name}: {fault}" for fault in _refused_by_model(present, name, _ends(parameter))]
+        problems += [f"{name}: {fault}" for fault in _refused_by_model(model, name, _ends(parameter))]
         if not parameter.holds(present[name]):
             told = f"the present value {present[name]} has to be one of those that are tried"
             problems.append(f"{name}: {parameter} leaves out {present[name]}; {told}")
@@ -60,7 +60,7 @@ def check_space(settings: TuneSettings, model: ModelSettings, dataset: str) -> d
         raise UserError(
             f"a space to search in {path}",
             INDENT.join(problems),
-            "correct it under params/ (params/tune/ shows how it is written) and run `make params`",
+            f"correct it under params/ (params/tune/ has some; the family is {model.family}), then `make params`",
         )
     return space
 
@@ -76,7 +76,7 @@ def check_metric(metric: str, task: str, dataset: str) -> None:
         )
 
 
-def check_model(model: ModelSettings, dataset: str) -> None:
+def check_model(family: Family, model: FamilySettings, dataset: str) -> None:
     """Refuse what a search cannot do: a trial trains in this process."""
     if model.distributed:
         path = f"datasets.{dataset}.model.distributed"
@@ -86,25 +86,19 @@ def check_model(model: ModelSettings, dataset: str) -> None:
             "tune on a share of the records (datasets.…clean.sample, or fewer months) with distributed: false, "
             "then train the winner on the cluster",
         )
-    if model.device != "cpu" and not has_device(model.device):
-        path = f"datasets.{dataset}.model.device"
-        raise UserError(
-            f"an NVIDIA GPU that XGBoost can use, for {path}: {model.device}",
-            "none on this machine",
-            f"set {path}: cpu under params/ and run `make params`",
-        )
+    refuse_settings(family, model, f"datasets.{dataset}.model")
 
 
 def _ends(parameter: Parameter) -> Iterable[Number]:
     return parameter.values if isinstance(parameter, Choices) else (parameter.low, parameter.high)
 
 
-def _refused_by_model(present: Mapping[str, Any], name: str, values: Iterable[Number]) -> list[str]:
+def _refused_by_model(model: FamilySettings, name: str, values: Iterable[Number]) -> list[str]:
     """What the model says to values of one parameter, in its own words."""
     told = []
     for value in values:
         try:
-            validate_section(ModelSettings, {**present, name: value}, path="model")
+            validate_section(type(model), {**model.model_dump(), name: value}, path="model")
         except UserError as error:
             told.append(error.found.removeprefix(f"model.{name}: "))
     return told

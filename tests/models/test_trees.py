@@ -10,7 +10,7 @@ import pytest
 import xgboost as xgb
 from xgboost._data_utils import TransformedDf
 
-from stages.models.boosting import Fit, Partitions, fit_booster, has_device
+from stages.models.trees import Fit, Partitions, fit_booster, has_device
 
 FEATURES = ["x", "c"]
 SETTINGS = {
@@ -75,7 +75,9 @@ def test_every_round_is_told_with_the_losses_of_the_curve() -> None:
 
 def test_a_model_does_not_depend_on_where_rows_are_cut_even_where_values_outnumber_bins() -> None:
     train, valid = rows(20_000), rows(5000, seed=1)
-    models = {bytes(fit(cut(train, size), cut(valid, size)).booster.save_raw("ubj")) for size in (20_000, 7001, 999)}
+    models = {
+        bytes(fit(cut(train, size), cut(valid, size)).model.booster.save_raw("ubj")) for size in (20_000, 7001, 999)
+    }
     assert len(models) == 1
 
 
@@ -94,7 +96,7 @@ def test_bins_on_disk_give_the_same_model_and_leave_no_file(tmp_path: Path) -> N
     train, valid = cut(rows(20_000), 3000), cut(rows(5000, seed=1), 999)
     drawn = {"subsample": 0.7, "colsample_bytree": 0.5, "max_depth": 6}
     in_memory, from_disk = fit(train, valid, **drawn), fit(train, valid, **drawn, pages=f"{tmp_path}/")
-    assert in_memory.booster.save_raw("ubj") == from_disk.booster.save_raw("ubj")
+    assert in_memory.model.booster.save_raw("ubj") == from_disk.model.booster.save_raw("ubj")
     assert (in_memory.train_losses, in_memory.valid_losses) == (from_disk.train_losses, from_disk.valid_losses)
     gc.collect()
     assert not list(tmp_path.iterdir())

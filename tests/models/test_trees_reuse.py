@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import xgboost as xgb
 
-from stages.models.boosting import BinnedRows, bin_like, bin_rows, boost, fit_booster
+from stages.models.trees import BinnedRows, bin_like, bin_rows, boost, fit_booster
 
 FEATURES = ["x", "c"]
 ROWS = {"features": FEATURES, "target": "y", "threads": 1}
@@ -46,7 +46,7 @@ def test_fits_on_kept_rows_equal_fits_on_rows_read_anew_to_the_byte(binned: Binn
     for changes in [*TRIED, *TRIED[:1]]:  # the first one again, after the others
         kept = boost(binned, **{**SETTINGS, **changes})
         anew = fit_booster(lambda: cut(TRAIN), lambda: cut(VALID), **{**ROWS, **SETTINGS, **changes}, max_bin=64)
-        assert kept.booster.save_raw("ubj") == anew.booster.save_raw("ubj")
+        assert kept.model.booster.save_raw("ubj") == anew.model.booster.save_raw("ubj")
         assert (kept.train_losses, kept.valid_losses) == (anew.train_losses, anew.valid_losses)
 
 
@@ -54,8 +54,8 @@ def test_rows_in_bins_are_scored_as_the_rows_themselves(binned: BinnedRows) -> N
     fit = boost(binned, **{**SETTINGS, "max_depth": 6})
     like = bin_like(binned, lambda: cut(OTHER), **ROWS)
     for matrix, frame in ((binned.valid, VALID), (like, OTHER)):
-        from_frame = fit.booster.inplace_predict(frame.select(FEATURES), iteration_range=(0, fit.best_round + 1))
-        assert np.array_equal(fit.booster.predict(matrix, iteration_range=(0, fit.best_round + 1)), from_frame)
+        from_frame = fit.model.booster.inplace_predict(frame.select(FEATURES), iteration_range=(0, fit.best_round + 1))
+        assert np.array_equal(fit.model.booster.predict(matrix, iteration_range=(0, fit.best_round + 1)), from_frame)
         assert np.array_equal(matrix.get_label(), frame["y"].to_numpy())
 
 
@@ -70,4 +70,4 @@ def test_an_error_after_a_round_ends_the_fit_at_once_and_leaves_the_rows_good(bi
     with pytest.raises(InterruptedError, match="enough"):
         boost(binned, **{**SETTINGS, "each_round": stop})
     assert told == [0, 1, 2]
-    assert isinstance(boost(binned, **SETTINGS).booster, xgb.Booster)
+    assert isinstance(boost(binned, **SETTINGS).model.booster, xgb.Booster)

@@ -1,0 +1,279 @@
+"""How does XGBoost fit trees to rows that come one partition at a time?  Boosting, forest and bagging stand on it.
+
+XGBoost's `hist` method needs of each feature value only the index of its bin.  `QuantileDMatrix` makes
+those from an iterator over partitions, so the rows are never all in memory as floats (Chen & Guestrin, "XGBoost",
+KDD 2016).  Beyond memory, `ExtMemQuantileDMatrix` keeps the same bins in pages on disk.  The same rows in the same
+order give the same model to the byte, for any number of threads, wherever the rows are cut into partitions, and from
+memory as from disk: measured, and a test holds it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+import xgboost as xgb
+from numpy.typing import NDArray
+
+from stages.models.contract import LOSSES, DamagedModel, Fit, Float32
+
+OBJECTIVES = {"binary": "binary:logistic", "multiclass": "multi:softprob", "regression": "reg:squarederror"}
+
+
+MODEL = "model.ubj"
+ROWS_AT_ONCE = 2_000  # XGBoost holds their contributions twice
+
+
+@dataclass(frozen=True)
+class Trees:
+    """XGBoost's trees as a model; only the rounds up to the best one count, when early stopping recorded it."""
+
+    booster: xgb.Booster
+
+    @property
+    def features(self) -> list[str]:
+        """The names of its inputs, in its order."""
+        return list(self.booster.feature_names or [])
+
+    @property
+    def _counted(self) -> tuple[int, int]:
+        best = self.booster.attr("best_iteration")
+        return (0, 0) if best is None else (0, int(best) + 1)
+
+    def predict(self, rows: pl.DataFrame) -> Float32:
+        """Scores (rows,), or (rows, classes)."""
+        scores: Any = self.booster.inplace_predict(rows.select(self.features), iteration_range=self._counted)
+        return np.asarray(scores, dtype=np.float32)
+
+    def predict_binned(self, rows: xgb.DMatrix) -> Float32:
+        """The same of rows that are binned already."""
+        return np.asarray(self.booster.predict(rows, iteration_range=self._counted), np.float32)
+
+    def contributions(self, rows: pl.DataFrame) -> Float32:
+        """SHAP values (rows, outputs, features + 1), exact for trees; the last is the bias."""
+        pieces: list[Float32] = []
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            few = rows[start : start + ROWS_AT_ONCE].select(self.features)
+            matrix: Any = xgb.DMatrix(few, enable_categorical=True)
+            found = self.booster.predict(matrix, pred_contribs=True, iteration_range=self._counted)
+            values = np.asarray(found, dtype=np.float32)
+            pieces.append(values if values.ndim == 3 else values[:, None, :])
+        return np.concatenate(pieces)
+
+    def use_threads(self, threads: int) -> None:
+        """Score with so many threads from now on."""
+        self.booster.set_param({"nthread": threads})
+
+    def cut(self) -> Trees:
+        """Without the rounds after the best one."""
+        kept = self.booster[: self.booster.best_iteration + 1] if self.booster.attr("best_iteration") else self.booster
+        return Trees(kept)
+
+    def raw(self) -> bytes:
+        """XGBoost's own binary JSON of the rounds that count."""
+        return bytes(self.cut().booster.save_raw("ubj"))
+
+    def files(self) -> dict[str, bytes]:
+        """One file."""
+        return {MODEL: self.raw()}
+
+
+def load_trees(files: Mapping[str, bytes]) -> Trees:
+    """The inverse of `Trees.files`."""
+    booster = xgb.Booster()
+    try:
+        booster.load_model(bytearray(files[MODEL]))
+    except KeyError:
+        raise DamagedModel(f"no {MODEL}") from None
+    except xgb.core.XGBoostError as error:
+        raise DamagedModel(str(error).strip().splitlines()[-1]) from error
+    return Trees(booster)
+
+
+class Partitions(xgb.DataIter):
+    """Feeds XGBoost one partition at a time; ``open_frames`` starts a fresh pass over them.
+
+    ``pages`` begins the names of the files in which `ExtMemQuantileDMatrix` keeps its bins; one page a partition.
+    """
+
+    def __init__(
+        self,
+        open_frames: Callable[[], Iterable[pl.DataFrame]],
+        features: Sequence[str],
+        target: str,
+        pages: str | None = None,
+    ) -> None:
+        super().__init__(cache_prefix=pages, release_data=True)
+        self.open_frames, self.features, self.target = open_frames, list(features), target
+        self.remaining = iter(open_frames())
+
+    def reset(self) -> None:
+        """Start over: XGBoost passes four times, for the shape, the quantiles, the bins by row and by column."""
+        self.remaining = iter(self.open_frames())
+
+    def next(self, input_data: Callable[..., Any]) -> bool:
+        """Hand over the next partition; False when there is none."""
+        frame = next(self.remaining, None)
+        if frame is None:
+            return False
+        label: NDArray[np.float32] = frame[self.target].cast(pl.Float32).to_numpy()
+        input_data(data=frame.select(self.features), label=label)
+        return True
+
+
+@dataclass(frozen=True)
+class BinnedRows:
+    """Both parts as XGBoost holds them while it trains; any number of fits may use them.
+
+    Bins depend on the rows and on ``max_bin`` alone: a fit with another ``max_bin`` needs other ones.
+    """
+
+    train: xgb.DMatrix
+    valid: xgb.DMatrix
+    max_bin: int
+
+
+def bin_rows(
+    train: Callable[[], Iterable[pl.DataFrame]],
+    valid: Callable[[], Iterable[pl.DataFrame]],
+    *,
+    features: Sequence[str],
+    target: str,
+    max_bin: int,
+    threads: int,
+    pages: str | None = None,
+) -> BinnedRows:
+    """Read both parts and keep their bins, in memory or, with ``pages``, on disk; see `fit_booster`."""
+    shared = {"enable_categorical": True, "max_bin": max_bin, "nthread": threads or None}
+    matrix = xgb.QuantileDMatrix if pages is None else xgb.ExtMemQuantileDMatrix
+    train_rows = matrix(Partitions(train, features, target, pages and f"{pages}train"), **shared)
+    valid_rows = matrix(Partitions(valid, features, target, pages and f"{pages}valid"), ref=train_rows, **shared)
+    return BinnedRows(train_rows, valid_rows, max_bin)
+
+
+def bin_like(
+    rows: BinnedRows,
+    frames: Callable[[], Iterable[pl.DataFrame]],
+    *,
+    features: Sequence[str],
+    target: str,
+    threads: int,
+    pages: str | None = None,
+) -> xgb.DMatrix:
+    """Other rows in the bins of ``rows``, to be scored."""
+    shared = {"enable_categorical": True, "max_bin": rows.max_bin, "nthread": threads or None}
+    matrix = xgb.QuantileDMatrix if pages is None else xgb.ExtMemQuantileDMatrix
+    return matrix(Partitions(frames, features, target, pages and f"{pages}other"), ref=rows.train, **shared)
+
+
+def boost(
+    rows: BinnedRows,
+    *,
+    task: str,
+    classes: int,
+    max_depth: int,
+    learning_rate: float,
+    min_child_weight: float,
+    subsample: float,
+    colsample_bytree: float,
+    reg_lambda: float,
+    max_rounds: int,
+    early_stopping_rounds: int,
+    threads: int,
+    seed: int,
+    each_round: Callable[[int, float, float], None],
+    device: str = "cpu",
+    **others: float | str,
+) -> Fit:
+    """Boost on rows that are binned already; an error raised by ``each_round`` ends the fit at once.
+
+    ``others`` are further parameters by XGBoost's names.
+    """
+    objective, metric = OBJECTIVES[task], LOSSES[task]
+    parameters = {
+        "objective": objective,
+        "eval_metric": metric,
+        "tree_method": "hist",
+        "max_depth": max_depth,
+        "learning_rate": learning_rate,
+        "min_child_weight": min_child_weight,
+        "subsample": subsample,
+        "colsample_bytree": colsample_bytree,
+        "reg_lambda": reg_lambda,
+        "max_bin": rows.max_bin,
+        "nthread": threads,
+        "device": device,
+        "seed": seed % 2**31,
+        **({"num_class": classes} if task == "multiclass" else {}),
+        **others,
+    }
+    losses: dict[str, dict[str, list[float]]] = {}
+    booster = xgb.train(
+        parameters,
+        rows.train,
+        num_boost_round=max_rounds,
+        evals=[(rows.train, "train"), (rows.valid, "valid")],
+        evals_result=losses,
+        early_stopping_rounds=early_stopping_rounds,
+        verbose_eval=False,
+        callbacks=[_Rounds(each_round, metric)],
+    )
+    return Fit(
+        model=Trees(booster),
+        metric=metric,
+        best_round=int(booster.best_iteration),
+        train_losses=tuple(map(float, losses["train"][metric])),
+        valid_losses=tuple(map(float, losses["valid"][metric])),
+    )
+
+
+def fit_booster(
+    train: Callable[[], Iterable[pl.DataFrame]],
+    valid: Callable[[], Iterable[pl.DataFrame]],
+    *,
+    features: Sequence[str],
+    target: str,
+    max_bin: int,
+    threads: int,
+    pages: str | None = None,
+    **settings: Any,
+) -> Fit:
+    """Boost until the valid part has not improved for ``early_stopping_rounds`` rounds, or ``max_rounds`` are done.
+
+    ``train`` and ``valid`` open a pass over frames that hold ``features`` (categoricals as enums) and ``target``;
+    ``each_round`` is told the round and both losses.  With ``pages``, the beginning of file names, the bins are kept
+    on disk instead of in memory; XGBoost removes the files when it is done with them.  ``settings`` are those of
+    `boost`.
+    """
+    rows = bin_rows(train, valid, features=features, target=target, max_bin=max_bin, threads=threads, pages=pages)
+    return boost(rows, threads=threads, **settings)
+
+
+class _Rounds(xgb.callback.TrainingCallback):
+    def __init__(self, each_round: Callable[[int, float, float], None], metric: str) -> None:
+        super().__init__()
+        self.each_round, self.metric = each_round, metric
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        train_loss, valid_loss = (float(evals_log[part][self.metric][-1]) for part in ("train", "valid"))
+        self.each_round(epoch, train_loss, valid_loss)
+        return False
+
+
+def has_device(device: str) -> bool:
+    """Whether XGBoost computes on ``device`` here: asked for one that it does not find, it takes the processor.
+
+    A build without CUDA refuses; one with it, on a machine without a GPU, falls back with a warning.
+    """
+    rows = xgb.QuantileDMatrix(np.zeros((2, 1), np.float32), label=np.arange(2, dtype=np.float32))
+    try:
+        with xgb.config_context(verbosity=0):
+            tried = xgb.train({"device": device, "tree_method": "hist", "verbosity": 0}, rows, num_boost_round=1)
+    except xgb.core.XGBoostError:
+        return False
+    taken = json.loads(tried.save_config())["learner"]["generic_param"]["device"]
+    return str(taken).partition(":")[0] == device
