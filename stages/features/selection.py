@@ -18,8 +18,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.features.contingency import Tally, pair_order
-from stages.features.relevance import clustered_bias, cramers_v, entropy, miller_madow_bias, mutual_information
+from stages.features.contingency import (
+    Tally,
+    clustered_bias,
+    cramers_v,
+    entropy,
+    miller_madow_bias,
+    mutual_information,
+    pair_order,
+)
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]

@@ -6,7 +6,7 @@ from scipy.stats import entropy as scipy_entropy
 from scipy.stats.contingency import association
 from sklearn.metrics import mutual_info_score
 
-from stages.features.relevance import clustered_bias, cramers_v, entropy, miller_madow_bias, mutual_information
+from stages.features.contingency import clustered_bias, cramers_v, entropy, miller_madow_bias, mutual_information
 
 
 def table_of(x: np.ndarray, y: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from stages.datasets.ontime.codes import Coded, Ints, encode
 from stages.records.clock import MINUTES_PER_DAY
-from stages.records.sliding import code_pairs
+from stages.records.windows import code_pairs
 
 KNOWN_AFTER_MIN = 480  # seven hours between the clocks of any two airports, and one for a clock just changed
 WEIGHT = 20.0  # flights at the prior share that every group starts from

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stages.datasets.ontime.codes import Coded, Ints
 from stages.records.clock import MINUTES_PER_DAY
-from stages.records.sliding import MAX_MINUTE, Questions, code_pairs, moments, running, sort_with
+from stages.records.windows import MAX_MINUTE, Questions, code_pairs, moments, running, sort_with
 
 RECENT_MIN, PLANNED_MIN, INBOUND_MIN = 180, 60, 1080
 BEHIND_MIN = 15
