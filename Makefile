@@ -80,4 +80,4 @@ tracking: setup ## Build .venv/tracking: an MLflow server (ARGS=serve starts it)
 	@tools/tracking.sh $(ARGS)
 
 clean: ## Remove outputs from the workspace; the DVC cache keeps them (`dvc checkout` brings them back)
-	rm -rf data models bundles reports comparisons cross_validation dvc_plots .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf data/*/ models bundles reports comparisons cross_validation dvc_plots .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

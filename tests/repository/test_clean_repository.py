@@ -1,10 +1,12 @@
 """What git holds is fit for anyone: no key, no registry or mirror, no path of somebody's machine, no large file."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 # Put together from pieces, so that this file does not hold what it looks for.
@@ -55,5 +57,24 @@ def test_files_in_git_stay_small_enough_to_clone_without_thinking() -> None:
 
 
 def test_what_dvc_keeps_is_not_in_git() -> None:
-    names = {path.relative_to(ROOT).parts[0] for path in listed_files()}
-    assert names.isdisjoint({"data", "models", "bundles", "reports", ".storage", ".venv"})
+    paths = [path.relative_to(ROOT) for path in listed_files()]
+    assert {path.parts[0] for path in paths}.isdisjoint({"models", "bundles", "reports", ".storage", ".venv"})
+    assert [path.as_posix() for path in paths if path.parts[0] == "data"] == ["data/README.md"]
+
+
+def test_the_page_on_data_names_every_folder_with_the_stage_that_writes_it() -> None:
+    page = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)/\S+` \|.*?\| `(\w+)` \|", page, re.MULTILINE)
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    outs = {name: stage["do"].get("outs", []) for name, stage in stages.items() if "do" in stage}
+    made = [(out.split("/")[1], name) for name, listed in outs.items() for out in listed if out.startswith("data/")]
+    assert rows == made
+
+
+def test_what_is_cleaned_away_leaves_the_page_on_data(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    kept = tmp_path / "data" / "README.md"
+    (tmp_path / "data" / "raw" / "digits").mkdir(parents=True)
+    kept.write_text("# Data\n", encoding="utf-8")
+    subprocess.run(["make", "clean"], cwd=tmp_path, check=True, capture_output=True)
+    assert list((tmp_path / "data").iterdir()) == [kept]
