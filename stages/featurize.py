@@ -2,7 +2,8 @@
 
 Reads   data/clean/<dataset>      tidy partitions and references
 Writes  data/features/<dataset>   partitions; manifest.json: task, kinds of columns, rows of each part;
-                                  sketches.json: every feature over the training rows
+                                  sketches.json: every feature over the training rows;
+                                  summaries/: of every partition, what rows of others may know of it
 Params  datasets.<dataset>.featurize, seed
 
 Two passes: a small summary of every partition; then the features of every partition, which may know the summaries of
@@ -12,7 +13,6 @@ those alone that reach it.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -30,7 +30,7 @@ from stages.features.sketch import (
     sketch_from_json,
     sketch_to_json,
 )
-from stages.features.table import SKETCHES
+from stages.features.table import SKETCHES, SUMMARIES
 from stages.records.contract import PARTS, Dataset, load_dataset
 from stages.runtime.jobs import Job, run_jobs
 from stages.runtime.log import log, start_log
@@ -40,7 +40,6 @@ from stages.workspace.files import read_manifest, start_folder, write_json, writ
 from stages.workspace.seeds import child_seed
 from stages.workspace.settings import Settings, read_cluster, read_scale, read_seed, read_settings
 
-SUMMARIES = "summaries"  # a folder beside the features for as long as the stage runs
 MEMORY_PER_BYTE = 60  # of a clean partition; measured on half a million flights
 MERGED_AT_ONCE = 16  # sketches of partitions held before they are added up
 
@@ -86,7 +85,6 @@ def main(name: str) -> None:
     uses = [dataset.context, dataset.featurize, dataset.split]
     done = run_jobs(featurize_partition, jobs, uses=uses, label=f"{name}: featurize", **run)
     whole = add_up(done)
-    shutil.rmtree(layout.features(name) / SUMMARIES, ignore_errors=True)
 
     content = {column: sketch_to_json(sketch) for column, sketch in whole.sketches.items()}
     write_json(layout.features(name) / SKETCHES, content)

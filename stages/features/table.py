@@ -2,6 +2,7 @@
 
 ``data/features/<dataset>/manifest.json`` carries the task, the target, the classes, the cluster column, the kind,
 meaning and unit of every feature, its categories (from the training rows) and the rows of each part by partition.
+What it does not name is no partition: ``summaries/`` lies beside them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from stages.workspace.errors import UserError
 from stages.workspace.files import read_json, read_manifest
 
 SKETCHES = "sketches.json"
+SUMMARIES = "summaries"  # a folder: one file a partition, of the same name; what `build_context` adds up
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ def quarantine(dataset: str) -> Path:
 
 
 def features(dataset: str) -> Path:
-    """Model inputs by partition, ``manifest.json`` and ``sketches.json``."""
+    """Model inputs by partition, ``manifest.json``, ``sketches.json`` and ``summaries/``."""
     return DATA / "features" / dataset
 
 

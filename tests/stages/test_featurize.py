@@ -7,10 +7,11 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
+from polars.testing import assert_frame_equal
 
 from stages import clean, featurize, train
 from stages.features.sketch import CategorySketch, sketch_frame
-from stages.features.table import open_features, read_sketches
+from stages.features.table import SUMMARIES, open_features, read_sketches
 from stages.records.contract import PARTS, load_dataset
 from stages.workspace.errors import UserError
 from stages.workspace.files import read_json, write_manifest
@@ -53,7 +54,7 @@ def features_written() -> pl.DataFrame:
 
 
 def tree() -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(FEATURES.iterdir())}
+    return {str(path): path.read_bytes() for path in sorted(FEATURES.rglob("*")) if path.is_file()}
 
 
 def test_the_future_judges_the_past():
@@ -189,6 +190,17 @@ def test_classes_are_shared_out_within_each_of_them():
     }  # fmt: skip
 
 
+def test_summaries_are_kept_and_are_no_partitions():
+    featurize.main(NAME)
+    dataset, table = load_dataset(NAME), open_features(NAME)
+    partitions = [part["name"] for part in table.partitions]
+    assert [path.stem for path in sorted((FEATURES / SUMMARIES).iterdir())] == partitions == ["2013-01", "2013-02"]
+    for partition in partitions:
+        kept = pl.read_parquet(FEATURES / SUMMARIES / f"{partition}.parquet")
+        assert_frame_equal(kept, dataset.summarize(featurize.read_clean(NAME, partition)))
+    assert sum(map(len, table.frames("train"))) == table.rows("train")
+
+
 # ── what later stages refuse ─────────────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize(
     ("split", "part"),
@@ -240,6 +252,7 @@ def test_what_an_earlier_run_left_is_gone():
     before = tree()
     (FEATURES / "2012-12.parquet").write_bytes(b"from another run")
     (FEATURES / ".2013-01.parquet.4711.part").write_bytes(b"half a file")
+    (FEATURES / SUMMARIES / "2012-12.parquet").write_bytes(b"from another run")
     featurize.main(NAME)
     assert tree() == before
 
