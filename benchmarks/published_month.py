@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from stages.records.simulated import MEMBER, METADATA
+from stages.clean import SIMULATED_MEMBER, SIMULATED_METADATA
 from stages.workspace.files import whole_file
 
 STEM = "On_Time_Reporting_Carrier_On_Time_Performance_1987_present"
@@ -70,14 +70,14 @@ def write_zip(path: Path, flights: pl.DataFrame, month: str) -> None:
                 member.write(csv_lines(some))
         with archive.open("readme.html", "w") as member:
             member.write(f"<html><body><h1>Simulated</h1><p>{WORDS}</p></body></html>\n".encode())
-        with archive.open(MEMBER, "w") as member:
+        with archive.open(SIMULATED_MEMBER, "w") as member:
             member.write(WORDS.encode())
 
 
 def write_parquet(path: Path, flights: pl.DataFrame, _month: str) -> None:
     """The month for those who converted theirs: the publisher's columns as texts, and the mark."""
     with whole_file(path) as aside:
-        flights.write_parquet(aside, compression="zstd", row_group_size=262_144, metadata=METADATA)
+        flights.write_parquet(aside, compression="zstd", row_group_size=262_144, metadata=SIMULATED_METADATA)
 
 
 # ── the publisher's CSV ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,7 +3,7 @@
 Reads   a folder of real months, On_Time_Reporting_Carrier_On_Time_Performance_1987_present_YYYY_M.zip (or .parquet)
 Writes  another folder: the same names, as zips or as parquet of the same columns as texts; simulated.json, SIMULATED.md
 Owes    the same bytes for the same real months, seed, month, rows and format, in whatever order and by however many
-        workers; a mark in every file (`stages.records.simulated`), which the line carries into its metrics
+        workers; a mark in every file (`stages.clean.is_simulated`), which the line carries into its metrics
 
 A month that is not among the real ones is made from the same calendar month of the nearest year.
 """
@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.published_month import PUBLISHED, STEM, WORDS, file_name, read_month, write_parquet, write_zip
 from benchmarks.simulation import choose_source, simulate_month
-from stages.records.simulated import is_simulated
+from stages.clean import is_simulated
 from stages.runtime.log import log, start_log
 from stages.runtime.partitions import map_partitions
 from stages.sources.months import expand_months

@@ -24,9 +24,9 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
+from stages.records.cleaned import CleanedPartition, add_up, as_json_value, missing_days, of_table, summarize
 from stages.records.contract import Dataset, Table, load_dataset
-from stages.records.judged import Judged, add_up, as_json_value, missing_days, of_table, summarize
-from stages.records.simulated import is_simulated
+from stages.records.prepare import judge_rows
 from stages.runtime.jobs import Job, run_jobs
 from stages.runtime.log import log, start_log
 from stages.workspace import layout
@@ -39,6 +39,9 @@ from stages.workspace.settings import Settings, read_cluster, read_scale, read_s
 UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, pl.exceptions.PolarsError)
 MEMORY_PER_BYTE = {".parquet": 60, ".zip": 16, ".gz": 16}  # of a published file; measured on half a million flights
 MEMORY_PER_BYTE_OF_TEXT = 10
+# what `benchmarks.simulate` marks its files with; no committed result may come of them
+SIMULATED_MEMBER = "SIMULATED.txt"  # in a zip, beside what the publisher puts there
+SIMULATED_METADATA = {"plumbline.simulated": "true"}  # of a parquet file
 
 
 class CleanSettings(Settings):
@@ -63,8 +66,8 @@ def main(name: str) -> None:
         for table in (dataset.records, *dataset.references)
         for partition in _partitions(table, raw)
     ]
-    judged = [
-        Judged(**facts)
+    cleaned = [
+        CleanedPartition(**facts)
         for facts in run_jobs(
             clean_partition,
             work,
@@ -76,18 +79,18 @@ def main(name: str) -> None:
         )
     ]
 
-    records = of_table(judged, dataset.records.name)
+    records = of_table(cleaned, dataset.records.name)
     days = sorted({date.fromisoformat(day) for part in records for day in part.days})
     missing = missing_days(days, dataset.records.calendar)
-    write_manifest(layout.quarantine(name), _quarantine_manifest(name, judged))
+    write_manifest(layout.quarantine(name), _quarantine_manifest(name, cleaned))
     references = [table.name for table in dataset.references]
-    write_json(layout.metrics(name) / "clean.json", summarize(judged, dataset.records.name, references, missing))
-    refuse(name, settings, judged, missing)
+    write_json(layout.metrics(name) / "clean.json", summarize(cleaned, dataset.records.name, references, missing))
+    refuse(name, settings, cleaned, missing)
     refuse_shared_keys(dataset, records)
-    write_manifest(layout.clean(name), _clean_manifest(dataset, judged, settings.sample))
-    if any(part.simulated for part in judged):
+    write_manifest(layout.clean(name), _clean_manifest(dataset, cleaned, settings.sample))
+    if any(part.simulated for part in cleaned):
         log.warning("%s: SIMULATED rows: they measure cost and tell nothing about the world", name)
-    total, bad = sum(part.rows_in for part in judged), sum(part.quarantined for part in judged)
+    total, bad = sum(part.rows_in for part in cleaned), sum(part.quarantined for part in cleaned)
     log.info("%s: %s rows in, %s clean, %s quarantined", name, f"{total:,}", f"{total - bad:,}", f"{bad:,}")
 
 
@@ -126,9 +129,7 @@ def memory_of(job: Job) -> int:
 
 
 def clean_partition(job: Job, root: Path) -> dict[str, Any]:
-    """Read, parse, judge and write one partition of one table; returns its facts, see `Judged`."""
-    from stages.records.validation import find_failures, split_rows  # Pandera takes a second to import
-
+    """Read, parse, judge and write one partition of one table; returns its facts, see `CleanedPartition`."""
     dataset = load_dataset(job.arguments["dataset"])
     table = next(t for t in (dataset.records, *dataset.references) if t.name == job.arguments["table"])
     partition, sample, is_record = job.arguments["partition"], job.arguments["sample"], table is dataset.records
@@ -138,44 +139,49 @@ def clean_partition(job: Job, root: Path) -> dict[str, Any]:
         draw = np.random.default_rng(child_seed(job.arguments["seed"], "sample", dataset.name, partition))
         rows = rows.filter(pl.Series(draw.random(published) < sample))
     try:
-        tidy = table.parse(rows)
-        failures = find_failures(rows, tidy, table.schema(partition), table.parsed_from, table.null_texts)
+        judgement = judge_rows(table, rows, partition)
     except ValueError as error:
         raise _not_as_declared(table, partition, str(error)) from error
-    passed, quarantined = split_rows(rows, tidy, failures)
-    if len(rows) != len(passed) + len(quarantined):
-        raise AssertionError(f"{table.name} {partition}: a row was lost between {len(rows)} in and those out")
+    passed, quarantined = judgement.passed, judgement.quarantined
     for path, frame in zip(job.outputs, (passed, quarantined), strict=True):
         write_parquet(root / path, frame)
     first = passed[table.key[0]]
-    judged = Judged(
+    cleaned = CleanedPartition(
         table=table.name,
         partition=partition,
         published=published,
         clean=len(passed),
         quarantined=len(quarantined),
-        failures=dict(
-            Counter(f"{table.name}: {column or 'row'} {check}" for _, column, check, _ in failures.iter_rows())
-        ),
+        failures=judgement.failures,
         key_range=[as_json_value(first.min()), as_json_value(first.max())] if len(first) else None,
         days=passed[table.day].unique().sort().cast(pl.String).to_list() if is_record and table.day else [],
         unlabelled=dict(Counter(dataset.unlabelled(passed).drop_nulls().to_list())) if is_record else {},
         simulated=any(is_simulated(root / path) for path in job.inputs),
     )
-    return asdict(judged)
+    return asdict(cleaned)
 
 
 def read_partition(table: Table, raw: Path, partition: str) -> pl.DataFrame:
-    """The published rows; unreadable bytes and missing columns are refused, further columns are ignored."""
+    """The published rows; unreadable bytes are refused, further columns told of and ignored."""
     with reading(table, partition):
         rows = table.read(raw, partition)
-    lacking = [column for column in table.columns if column not in rows.columns]
-    if lacking:
-        raise _not_as_declared(table, partition, f"no column {', '.join(lacking)} among {', '.join(rows.columns[:30])}")
     extra = [column for column in rows.columns if column not in table.columns]
     if extra:
         log.info("%s %s: unknown columns ignored: %s", table.name, partition, ", ".join(extra))
     return rows
+
+
+def is_simulated(file: Path) -> bool:
+    """Whether a zip or a parquet file carries the mark of simulated rows; what cannot be read carries none."""
+    try:
+        if file.suffix == ".zip":
+            with zipfile.ZipFile(file) as archive:
+                return SIMULATED_MEMBER in archive.namelist()
+        if file.suffix == ".parquet":
+            return pl.read_parquet_metadata(file).items() >= SIMULATED_METADATA.items()
+    except (zipfile.BadZipFile, OSError, pl.exceptions.PolarsError):
+        pass  # its reader says what is wrong with it
+    return False
 
 
 def _partitions(table: Table, raw: Path) -> list[str]:
@@ -208,10 +214,10 @@ def _not_as_declared(table: Table, partition: str, found: str) -> UserError:
     )
 
 
-def refuse(name: str, settings: CleanSettings, judged: list[Judged], missing: list[date]) -> None:
+def refuse(name: str, settings: CleanSettings, cleaned: list[CleanedPartition], missing: list[date]) -> None:
     """Stop the run when nothing is left, too many rows failed, or the calendar has gaps."""
-    for table in dict.fromkeys(part.table for part in judged):
-        parts = of_table(judged, table)
+    for table in dict.fromkeys(part.table for part in cleaned):
+        parts = of_table(cleaned, table)
         rows, bad = sum(part.rows_in for part in parts), sum(part.quarantined for part in parts)
         if rows == bad:
             raise UserError(f"rows of {table} to work with", f"{rows} rows in, {bad} quarantined", _look(name))
@@ -231,7 +237,7 @@ def refuse(name: str, settings: CleanSettings, judged: list[Judged], missing: li
         )
 
 
-def refuse_shared_keys(dataset: Dataset, records: list[Judged]) -> None:
+def refuse_shared_keys(dataset: Dataset, records: list[CleanedPartition]) -> None:
     """Stop when two partitions hold the same key; only those whose ranges of the first key column overlap can."""
     table = dataset.records
     for one, other in combinations([part for part in records if part.key_range is not None], 2):
@@ -255,22 +261,22 @@ def _clean_path(dataset: Dataset, table: Table, partition: str) -> Path:
     return folder / "references" / f"{table.name}.parquet"
 
 
-def _clean_manifest(dataset: Dataset, judged: list[Judged], sample: float) -> dict[str, Any]:
-    others = [part for part in judged if part.table != dataset.records.name]
+def _clean_manifest(dataset: Dataset, cleaned: list[CleanedPartition], sample: float) -> dict[str, Any]:
+    others = [part for part in cleaned if part.table != dataset.records.name]
     return {
         "dataset": dataset.name,
         **({"sample": sample} if sample < 1 else {}),
         "records": {
             "table": dataset.records.name,
             "partitions": [
-                {"name": part.partition, "rows": part.clean} for part in of_table(judged, dataset.records.name)
+                {"name": part.partition, "rows": part.clean} for part in of_table(cleaned, dataset.records.name)
             ],
         },
         "references": [{"table": part.table, "rows": part.clean} for part in others],
     }
 
 
-def _quarantine_manifest(name: str, judged: list[Judged]) -> dict[str, Any]:
+def _quarantine_manifest(name: str, cleaned: list[CleanedPartition]) -> dict[str, Any]:
     return {
         "dataset": name,
         "partitions": [
@@ -280,7 +286,7 @@ def _quarantine_manifest(name: str, judged: list[Judged]) -> dict[str, Any]:
                 "rows": part.quarantined,
                 "failures": part.failures,
             }
-            for part in judged
+            for part in cleaned
         ],
     }
 

@@ -31,6 +31,7 @@ from stages.features.sketch import (
     sketch_to_json,
 )
 from stages.features.table import SKETCHES, SUMMARIES
+from stages.records import prepare
 from stages.records.contract import PARTS, Dataset, load_dataset
 from stages.runtime.jobs import Job, run_jobs
 from stages.runtime.log import log, start_log
@@ -165,9 +166,11 @@ def featurize_partition(job: Job, root: Path) -> dict[str, Any]:
     complete = len(names) == len(dataset.features)
     tidy = read_rows(rows)
     context = build_context(dataset.name, complete, tuple((path, path.stat().st_mtime_ns) for path in beyond))
-    frame = dataset.featurize(tidy, context)
-    if len(frame) != len(tidy):
-        raise AssertionError(f"{dataset.name} {job.name}: {len(tidy)} rows in, {len(frame)} featurized")
+    try:
+        frame = prepare.compute_features(dataset, tidy, context)
+    except prepare.WrongColumns as error:
+        again = "run `dvc checkout` to put it back, or `dvc repro --force` to make it again"
+        raise UserError(f"the clean rows in {job.inputs[0]} with every tidy column", str(error), again) from error
     frame = frame.with_columns(split_partition(job, dataset, frame).cast(pl.String).alias("part"))
     leading = [*dataset.identity, *([dataset.cluster] if dataset.cluster else []), "part", dataset.target]
     frame = frame.select(list(dict.fromkeys([*leading, *names])))
@@ -186,13 +189,10 @@ def featurize_partition(job: Job, root: Path) -> dict[str, Any]:
 @lru_cache(maxsize=2)
 def build_context(name: str, complete: bool, files: tuple[tuple[Path, int], ...]) -> Any:
     """What the rows of a partition may know beyond it; the next partition often knows the same."""
-    dataset = load_dataset(name)
     frames = {path: read_rows(path) for path, _ in files}
     summaries = [frame for path, frame in frames.items() if path.parent.name == SUMMARIES]
     references = {path.stem: frame for path, frame in frames.items() if path.parent.name == "references"}
-    if any(feature.needs_complete for feature in dataset.features):
-        return dataset.context(summaries, references, complete=complete)
-    return dataset.context(summaries, references)
+    return prepare.build_context(load_dataset(name), summaries, references, complete=complete)
 
 
 def split_partition(job: Job, dataset: Dataset, frame: pl.DataFrame) -> pl.Series:

@@ -1,7 +1,7 @@
 """What a dataset must say of itself: a frozen value, not a class hierarchy.
 
-All that is peculiar to a dataset lives in one module here, as data and as pure functions of **one partition**; the
-no other room branches on a dataset's name.  CONTRIBUTING.md walks through adding one.
+All that is peculiar to a dataset lives in its own package, as data and as pure functions of **one partition**; no
+other room branches on a dataset's name.  CONTRIBUTING.md walks through adding one.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -100,6 +101,10 @@ class Dataset:
     cluster: str | None = None
     """Column of rows that share their luck (a day); None when rows are independent."""
     reach: Callable[[str, Sequence[str]], Sequence[str]] = field(default=lambda _partition, partitions: partitions)
+    moment: Callable[[pl.DataFrame], pl.Series] | None = None
+    """When each tidy row is asked about (datetime); None where rows have no order in time."""
+    looks_back: timedelta | None = None
+    """A row looks at other rows of its partition from so long before its moment on (inclusive); None: at no others."""
 
 
 def split_values(settings: Mapping[str, Any], *names: str) -> tuple[Any, ...]:

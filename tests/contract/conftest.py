@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from stages import clean, featurize
+from stages.features.table import SUMMARIES
 from stages.records.contract import Dataset, load_dataset
 from stages.workspace import layout
 from stages.workspace.files import read_json, write_manifest
@@ -47,6 +48,7 @@ class Walked:
     quarantine: Path
     metrics: dict[str, Any]
     tidy: dict[str, pl.DataFrame]
+    summaries: dict[str, pl.DataFrame]
     references: dict[str, pl.DataFrame]
     features: dict[str, pl.DataFrame]
     manifest: dict[str, Any]
@@ -83,6 +85,9 @@ def walked(name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk
             quarantine=workspace / layout.quarantine(name),
             metrics=read_json(layout.metrics(name) / "clean.json"),
             tidy={part: featurize.read_clean(name, part) for part in partitions},
+            summaries={
+                part: pl.read_parquet(layout.features(name) / SUMMARIES / f"{part}.parquet") for part in partitions
+            },
             references=featurize.read_references(dataset),
             features={part: pl.read_parquet(layout.features(name) / f"{part}.parquet") for part in partitions},
             manifest=manifest,

@@ -201,6 +201,15 @@ def test_summaries_are_kept_and_are_no_partitions():
     assert sum(map(len, table.frames("train"))) == table.rows("train")
 
 
+def test_clean_rows_of_another_form_are_refused_with_the_column():
+    pl.read_parquet(CLEAN / "2013-02.parquet").drop("distance_mi").write_parquet(CLEAN / "2013-02.parquet")
+    with pytest.raises(UserError) as caught:
+        featurize.main(NAME)
+    assert str(CLEAN / "2013-02.parquet") in caught.value.wanted
+    assert "no column distance_mi" in caught.value.found
+    assert "dvc checkout" in caught.value.next_step
+
+
 # ── what later stages refuse ─────────────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize(
     ("split", "part"),

@@ -15,7 +15,7 @@ import polars as pl
 
 from stages.datasets.nycflights.features import FEATURES, build_context, featurize
 from stages.datasets.nycflights.flights import FLIGHTS, why_unlabelled
-from stages.datasets.nycflights.history import summarize
+from stages.datasets.nycflights.history import LOOKS_BACK, summarize
 from stages.datasets.nycflights.references import AIRPORTS, PLANES, WEATHER
 from stages.records.contract import PARTS, Dataset, split_values
 
@@ -52,4 +52,6 @@ DATASET = Dataset(
     split=split_by_day,
     unlabelled=why_unlabelled,
     cluster="day",
+    moment=lambda flights: flights["sched_dep_utc"],
+    looks_back=LOOKS_BACK,
 )

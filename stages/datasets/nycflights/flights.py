@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 HOME_ZONE = "America/New_York"
 LATE_FROM_MIN = 15
+LONGEST_DELAY_MIN = 1800
 ORIGINS = ("EWR", "JFK", "LGA")
 FLIGHTS_FILE = "flights.csv.zip"
 FLIGHT_COLUMNS = (
@@ -138,8 +139,8 @@ def flight_schema(partition: str) -> pa.DataFrameSchema:
             "sched_arr_min": pa.Column(pl.Int16, pa.Check.in_range(0, 1440)),
             "dep_min": pa.Column(pl.Int16, pa.Check.in_range(0, 1440), nullable=True),
             "arr_min": pa.Column(pl.Int16, pa.Check.in_range(0, 1440), nullable=True),
-            "dep_delay_min": pa.Column(pl.Int16, pa.Check.in_range(-60, 1800), nullable=True),
-            "arr_delay_min": pa.Column(pl.Int16, pa.Check.in_range(-120, 1800), nullable=True),
+            "dep_delay_min": pa.Column(pl.Int16, pa.Check.in_range(-60, LONGEST_DELAY_MIN), nullable=True),
+            "arr_delay_min": pa.Column(pl.Int16, pa.Check.in_range(-120, LONGEST_DELAY_MIN), nullable=True),
             "air_time_min": pa.Column(pl.Int16, pa.Check.in_range(5, 900), nullable=True),
             "hour_utc": pa.Column(pl.Datetime("us")),
             "sched_dep_utc": pa.Column(pl.Datetime("us")),

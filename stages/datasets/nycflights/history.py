@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from stages.datasets.nycflights.flights import HOME_ZONE
+from stages.datasets.nycflights.flights import HOME_ZONE, LONGEST_DELAY_MIN
 from stages.records.clock import utc_to_local_day
 from stages.records.windows import Past, accumulate, smoothed_share, sums_before
 
@@ -20,6 +20,9 @@ TAXI_AT_MOST_MIN = 300  # gate to runway plus runway to gate; the longest of 201
 AIRCRAFT_SEEN_WITHIN = timedelta(hours=18)
 FASTEST_MI_PER_MIN, QUICKEST_TURNS_MIN = 8.5, 60  # there and back at cruising speed, two short turns on the ground
 WAIT_AT_MOST = timedelta(hours=4)  # a flight that has not left by then is no longer counted as waiting
+LOOKS_BACK = AIRCRAFT_SEEN_WITHIN + timedelta(minutes=LONGEST_DELAY_MIN)
+"""The aircraft's last departure, 18 h ago, may have been due 30 h earlier.  The last three hours see 33 h back in the
+same way; who waits was due 4 h ago at most (who came before counts once in, once out); congestion sees 2 h."""
 
 # Groups whose past days are remembered: name → (columns, days back, pseudo-flights of the smoothing)
 HISTORIES: dict[str, tuple[tuple[str, ...], int, float]] = {

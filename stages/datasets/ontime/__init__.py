@@ -16,6 +16,7 @@ import polars as pl
 from stages.datasets.ontime.features import FEATURES, build_context, featurize
 from stages.datasets.ontime.flights import FLIGHTS, KEY, why_unlabelled
 from stages.datasets.ontime.history import summarize
+from stages.datasets.ontime.hours import LOOKS_BACK
 from stages.records.contract import PARTS, Dataset, split_values
 
 
@@ -23,6 +24,12 @@ def reach(partition: str, partitions: Sequence[str]) -> list[str]:
     """The month before, if it is there, and the month itself: no window of past days is longer."""
     before = (date.fromisoformat(f"{partition}-01") - timedelta(days=1)).strftime("%Y-%m")
     return [name for name in partitions if name in (before, partition)]
+
+
+def departure(flights: pl.DataFrame) -> pl.Series:
+    """The scheduled departure by the clock of the origin: of two flights, which is first is told to within hours."""
+    minute = pl.duration(minutes=pl.col("sched_dep_min"))
+    return flights.select((pl.col("day").cast(pl.Datetime("us")) + minute).alias("moment"))["moment"]
 
 
 def split_by_day(frame: pl.DataFrame, settings: Mapping[str, Any], _seed: int) -> pl.Series:
@@ -70,4 +77,6 @@ DATASET = Dataset(
     unlabelled=why_unlabelled,
     cluster="day",
     reach=reach,
+    moment=departure,
+    looks_back=LOOKS_BACK,
 )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandera.polars as pa
 
 LATE_FROM_MIN = 15  # the publisher's own definition
+DELAY_AT_MOST_MIN, ELAPSED_AT_MOST_MIN = 4320, 900
 COLUMNS = (
     *("FlightDate", "Reporting_Airline", "Tail_Number", "Flight_Number_Reporting_Airline", "Origin", "Dest"),
     *("CRSDepTime", "DepTime", "DepDelay", "CRSArrTime", "ArrTime", "ArrDelay", "Cancelled", "Diverted"),
@@ -117,9 +118,9 @@ def flight_schema(partition: str) -> pa.DataFrameSchema:
             "sched_arr_min": minutes(0, 1440, nullable=False),
             "dep_min": minutes(0, 1440),  # 58 rows of 2004 with times such as 2627 do not even parse
             "arr_min": minutes(0, 1440),  # 290, likewise
-            "dep_delay_min": minutes(-120, 4320),  # 5: a day out
-            "arr_delay_min": minutes(-120, 4320),  # 11
-            "sched_elapsed_min": minutes(15, 900),  # 14: negative, or 1 minute for 987 miles; the longest is 685
+            "dep_delay_min": minutes(-120, DELAY_AT_MOST_MIN),  # 5: a day out
+            "arr_delay_min": minutes(-120, DELAY_AT_MOST_MIN),  # 11
+            "sched_elapsed_min": minutes(15, ELAPSED_AT_MOST_MIN),  # 14: negative, or 1 for 987 miles; longest 685
             "distance_mi": minutes(5, 6000),
             "status": pa.Column(pl.String),
             "late": pa.Column(pl.UInt8, nullable=True),

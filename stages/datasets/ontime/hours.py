@@ -5,11 +5,14 @@ Only the month itself is looked at: in the first hours of its first day less is 
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from stages.datasets.ontime.codes import Coded, Ints
+from stages.datasets.ontime.flights import DELAY_AT_MOST_MIN, ELAPSED_AT_MOST_MIN
 from stages.records.clock import MINUTES_PER_DAY
 from stages.records.windows import MAX_MINUTE, Questions, code_pairs, moments, running, sort_with
 
@@ -18,6 +21,12 @@ BEHIND_MIN = 15
 SHORTEST_DELAY_MIN, LONGEST_DELAY_MIN = -30, 300  # beyond them a delay counts as this much
 DELAY_BITS = 9
 LONGEST_ZONE_MIN = 480
+LOOKS_BACK = timedelta(
+    minutes=INBOUND_MIN + DELAY_AT_MOST_MIN + ELAPSED_AT_MOST_MIN + LONGEST_ZONE_MIN + MINUTES_PER_DAY + 60
+)
+"""The leg that brought the aircraft may have landed 18 h ago, three days late after a flight of 15 hours to where the
+calendar is a day ahead and a clock was changed: all that the checks and `_landings` let pass.  By the clocks of their
+origins a leg that came over a zone border may even seem to leave after the flight that its landing tells of."""
 
 
 class Airports:

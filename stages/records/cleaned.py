@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 
 @dataclass(frozen=True)
-class Judged:
+class CleanedPartition:
     """Facts about one partition of one table."""
 
     table: str
@@ -37,9 +37,9 @@ def as_json_value(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date | datetime) else value
 
 
-def of_table(judged: Sequence[Judged], table: str) -> list[Judged]:
+def of_table(cleaned: Sequence[CleanedPartition], table: str) -> list[CleanedPartition]:
     """The partitions of one table."""
-    return [part for part in judged if part.table == table]
+    return [part for part in cleaned if part.table == table]
 
 
 def add_up(counts: Sequence[dict[str, int]]) -> Counter[str]:
@@ -66,27 +66,27 @@ def _month(first: date) -> list[date]:
 
 
 def summarize(
-    judged: Sequence[Judged], records: str, references: Sequence[str], missing: Sequence[date]
+    cleaned: Sequence[CleanedPartition], records: str, references: Sequence[str], missing: Sequence[date]
 ) -> dict[str, Any]:
     """The contents of ``metrics/<dataset>/clean.json``."""
     tables = {}
     for table in (records, *references):
-        parts = of_table(judged, table)
+        parts = of_table(cleaned, table)
         tables[table] = {
             "rows_published": sum(part.published for part in parts),
             "rows_in": sum(part.rows_in for part in parts),
             "rows_clean": sum(part.clean for part in parts),
             "rows_quarantined": sum(part.quarantined for part in parts),
         }
-    parts = of_table(judged, records)
+    parts = of_table(cleaned, records)
     unlabelled = add_up([part.unlabelled for part in parts])
     days = {day for part in parts for day in part.days}
     labelled = sum(part.clean for part in parts) - sum(unlabelled.values())
     return {
-        **({"simulated": True} if any(part.simulated for part in judged) else {}),
+        **({"simulated": True} if any(part.simulated for part in cleaned) else {}),
         "records": {**tables[records], "labelled": labelled},
         "unlabelled": dict(sorted(unlabelled.items())),
         "calendar": {"days": len(days), "missing_days": len(missing)} if days else {},
         "references": {table: tables[table] for table in references},
-        "failures": dict(sorted(add_up([part.failures for part in judged]).items())),
+        "failures": dict(sorted(add_up([part.failures for part in cleaned]).items())),
     }

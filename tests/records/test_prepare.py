@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from stages.records.validation import find_failures, split_rows
+from stages.records.prepare import find_failures, split_rows
 
 SCHEMA = pa.DataFrameSchema(
     {

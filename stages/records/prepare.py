@@ -1,0 +1,238 @@
+"""How do published rows become features?  One path, for a partition of the line and for the rows of one request.
+
+    published rows ─ `judge_rows` → tidy rows ─ `compute_features` → features
+                     summaries, joined tables ─ `build_context` ↗   ↖ `recent_rows` ─ tidy rows seen before
+
+Pure functions of frames: who calls them reads and writes, and turns a ValueError into words of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from stages.records.contract import Dataset, Table
+
+if TYPE_CHECKING:  # takes most of a second to import, and only judging needs it
+    import pandera.polars as pa
+
+FAILURES = {"row": pl.UInt32, "column": pl.String, "check": pl.String, "value": pl.String}
+
+
+class WrongColumns(ValueError):
+    """Rows that lack a column or hold one of another type, which no quarantine of rows can mend."""
+
+
+# ── published rows → tidy rows ───────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True)
+class Judgement:
+    """What became of published rows: each has passed or is in quarantine."""
+
+    passed: pl.DataFrame
+    """Tidy rows, in the order in which they were published."""
+    quarantined: pl.DataFrame
+    """``row`` (index among the published ones), ``failures`` (column, check, value), then the row as published."""
+    failures: dict[str, int]
+    """How often each check failed, by ``table: column check``; a row may fail several."""
+
+
+def judge_rows(table: Table, published: pl.DataFrame, partition: str, *, unknown: Collection[str] = ()) -> Judgement:
+    """Parse published rows and let those pass that satisfy every check of their partition.
+
+    Parameters
+    ----------
+    published
+        Every declared column as text; further columns are carried into quarantine, and ignored.  May be empty.
+    unknown
+        Tidy columns that are not known yet (`Dataset.forbidden`, of rows that are asked about): they are null whatever
+        was published and are not checked, and what they alone are parsed from may be missing.
+
+    Raises
+    ------
+    WrongColumns
+        When a column is missing or no text.
+    ValueError
+        When rows parse to other columns than the schema knows.
+    """
+    published = _with_columns(published, table, unknown) if unknown else published
+    _refuse_columns(published.schema, dict.fromkeys(table.columns, pl.String()))
+    tidy = table.parse(published)
+    tidy = tidy.with_columns(pl.lit(None, tidy.schema[name]).alias(name) for name in unknown)
+    parsed_from = {name: source for name, source in table.parsed_from.items() if name not in unknown}
+    failures = find_failures(published, tidy, table.schema(partition), parsed_from, table.null_texts)
+    failures = failures.filter(pl.col("column").is_null() | ~pl.col("column").is_in(list(unknown)))
+    passed, quarantined = split_rows(published, tidy, failures)
+    if len(published) != len(passed) + len(quarantined):
+        raise AssertionError(f"{table.name} {partition}: a row was lost between {len(published)} in and those out")
+    told = (f"{table.name}: {column or 'row'} {check}" for _, column, check, _ in failures.iter_rows())
+    return Judgement(passed, quarantined, dict(Counter(told)))
+
+
+def _with_columns(published: pl.DataFrame, table: Table, unknown: Collection[str]) -> pl.DataFrame:
+    """``published`` with nulls in the columns that only ``unknown`` ones are parsed from, should they be missing."""
+    known = {name for tidy, source in table.parsed_from.items() if tidy not in unknown for name in _names(source)}
+    alone = {name for tidy in unknown for name in _names(table.parsed_from.get(tidy, ()))} - known
+    missing = [name for name in table.columns if name in alone and name not in published.columns]
+    return published.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
+
+
+def _names(source: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (source,) if isinstance(source, str) else source
+
+
+def _refuse_columns(found: Mapping[str, pl.DataType], wanted: Mapping[str, pl.DataType]) -> None:
+    if lacking := [name for name in wanted if name not in found]:
+        raise WrongColumns(f"no column {', '.join(lacking)} among {', '.join([*found][:30])}")
+    if others := [f"{name} is {found[name]}, not {kind}" for name, kind in wanted.items() if found[name] != kind]:
+        raise WrongColumns(f"columns of another type: {'; '.join(others)}")
+
+
+def find_failures(
+    raw: pl.DataFrame,
+    tidy: pl.DataFrame,
+    schema: pa.DataFrameSchema,
+    parsed_from: Mapping[str, str | tuple[str, ...]],
+    null_texts: Sequence[str],
+) -> pl.DataFrame:
+    """All failures of one partition.
+
+    Returns
+    -------
+    DataFrame with columns row (index in ``raw`` and ``tidy``), column (null for a check across columns), check and
+    value (as text), sorted; one line per failed check, so a row may appear several times.
+
+    Raises
+    ------
+    ValueError
+        When the table itself is not as declared (a column is missing, extra or of another type), which no
+        quarantine of rows can mend.
+    """
+    unparsed = _unparsed(raw, tidy, parsed_from, null_texts)
+    judged = _judged(tidy, schema)
+    # a text that did not parse is also null: say so once, with the text
+    repeated = judged.filter(pl.col("check") == "not_nullable").join(unparsed, on=["row", "column"], how="semi")
+    judged = judged.join(repeated, on=["row", "column", "check"], how="anti")
+    return pl.concat([unparsed, judged]).sort("row", "column", "check", nulls_last=True)
+
+
+def _unparsed(
+    raw: pl.DataFrame, tidy: pl.DataFrame, parsed_from: Mapping[str, str | tuple[str, ...]], null_texts: Sequence[str]
+) -> pl.DataFrame:
+    found = [pl.DataFrame(schema=FAILURES)]
+    for column, source in parsed_from.items():
+        empty = tidy[column].is_null().arg_true()  # the texts are looked at only where nothing came of them
+        if not len(empty):
+            continue
+        names = list(_names(source))
+        is_present = pl.col(names).is_not_null() & ~pl.col(names).str.strip_chars().is_in(list(null_texts))
+        lost = raw.select(names)[empty].with_columns(empty.cast(pl.UInt32).alias("row"))
+        found.append(
+            lost.filter(pl.any_horizontal(is_present)).select(
+                "row",
+                pl.lit(column).alias("column"),
+                pl.lit(f"parses as {tidy.schema[column]}").alias("check"),
+                pl.concat_str(names, separator=" ", ignore_nulls=True).alias("value"),
+            )
+        )
+    return pl.concat(found)
+
+
+def _judged(tidy: pl.DataFrame, schema: pa.DataFrameSchema) -> pl.DataFrame:
+    import pandera.errors
+
+    try:
+        schema.validate(tidy, lazy=True)
+    except pandera.errors.SchemaErrors as error:
+        cases: pl.DataFrame = error.failure_cases
+    else:
+        return pl.DataFrame(schema=FAILURES)
+    structural = cases.filter(pl.col("index").is_null())
+    if len(structural):
+        told = [f"{case['check']}: {case['column'] or ''} {case['failure_case']}" for case in structural.to_dicts()]
+        raise ValueError("the table is not as its schema declares: " + "; ".join(told))
+    return cases.select(
+        pl.col("index").cast(pl.UInt32).alias("row"),
+        pl.when(pl.col("schema_context") == "Column").then(pl.col("column")).alias("column"),
+        pl.col("check"),
+        pl.when(pl.col("schema_context") == "Column").then(pl.col("failure_case")).alias("value"),
+    )
+
+
+def split_rows(raw: pl.DataFrame, tidy: pl.DataFrame, failures: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The tidy rows without a failure, and the published rows with one (index and reasons first): none is lost."""
+    reasons = failures.group_by("row", maintain_order=True).agg(pl.struct("column", "check", "value").alias("failures"))
+    rows = reasons["row"]
+    quarantined = reasons.hstack(raw[rows])
+    passes = np.ones(len(tidy), dtype=bool)
+    passes[rows.to_numpy()] = False
+    return tidy.filter(pl.Series(passes)) if len(rows) else tidy, quarantined
+
+
+# ── tidy rows → features ─────────────────────────────────────────────────────────────────────────────────────────────
+def build_context(
+    dataset: Dataset,
+    summaries: Sequence[pl.DataFrame],
+    references: Mapping[str, pl.DataFrame],
+    *,
+    complete: bool = True,
+) -> Any:
+    """What the rows of a partition may know beyond it, in the dataset's own form.
+
+    Parameters
+    ----------
+    summaries
+        Those of the partitions in `Dataset.reach`; what they hold of later days is never asked.
+    references
+        The clean joined tables, by name.
+    complete
+        Whether the partitions hold every record.
+    """
+    if lacking := [table.name for table in dataset.references if table.name not in references]:
+        raise ValueError(f"no joined table {', '.join(lacking)} among {', '.join(references) or 'none'}")
+    if any(feature.needs_complete for feature in dataset.features):
+        return dataset.context(summaries, references, complete=complete)
+    return dataset.context(summaries, references)
+
+
+def compute_features(
+    dataset: Dataset, rows: pl.DataFrame, context: Any, *, recent: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """The columns of `Dataset.featurize` for tidy ``rows``, one line each, in their order.
+
+    Parameters
+    ----------
+    rows
+        Tidy rows of one partition; outcomes that are not known yet are null.  May be empty.
+    recent
+        Further tidy rows of the same partition that ``rows`` may look at, see `recent_rows`; they get no line.
+
+    Raises
+    ------
+    WrongColumns
+        When a tidy column is missing or of another type.
+    """
+    wanted = dataset.records.parse(pl.DataFrame(schema=dict.fromkeys(dataset.records.columns, pl.String))).schema
+    _refuse_columns(rows.schema, wanted)
+    seen = rows if recent is None else pl.concat([recent.select(rows.columns), rows])
+    frame = dataset.featurize(seen, context)
+    told = [name for name in dataset.identity if name in seen.columns]
+    if not frame.select(told).equals(seen.select(told)):
+        raise AssertionError(f"{dataset.name}: wanted {len(seen)} rows in their order; found {len(frame)}, or another")
+    return frame.slice(len(seen) - len(rows))
+
+
+def recent_rows(dataset: Dataset, seen: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Of the tidy rows ``seen``, those that ``rows`` of the same partition may look at, ``rows`` themselves left out.
+
+    Later ones are kept: no feature knows them, and by the clocks of two places what is earlier may seem later.
+    """
+    if dataset.looks_back is None or dataset.moment is None or rows.is_empty():
+        return seen.clear()
+    first: Any = dataset.moment(rows).min()
+    others = seen.filter(dataset.moment(seen) >= first - dataset.looks_back)
+    return others.join(rows, on=list(dataset.records.key), how="anti", nulls_equal=True, maintain_order="left")
