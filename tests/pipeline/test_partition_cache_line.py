@@ -73,7 +73,7 @@ def test_a_run_without_a_cache_a_cold_and_a_warm_one_give_the_same_bytes(workspa
 
     assert tree(cold) == tree(warm) == tree(off) == tree(by_parameter)
     partitions = {name for name in tree(cold) if name.endswith(".parquet")}
-    assert len(partitions) == 2 * 5 + 2
+    assert len(partitions) == 2 * 5 + 2 + 2
     assert shared(cold, warm) == partitions
     assert shared(cold, off) == set()
 

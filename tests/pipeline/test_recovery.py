@@ -13,13 +13,12 @@ import psutil  # DVC brings it
 import pytest
 import yaml
 
-OUTPUTS = ("data", "models", "bundles", "metrics", "plots", "reports", "dvc.lock")
+OUTPUTS = ("data/*/", "models", "bundles", "metrics", "plots", "reports", "dvc.lock")
 
 
 def start_over(line, command: str) -> None:
     """Forget every output and everything that DVC knows of ``command``; the rest stays in its run cache."""
-    for name in OUTPUTS:
-        path = line.root / name
+    for path in [path for pattern in OUTPUTS for path in line.root.glob(pattern)]:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     remembered = [path for path in (line.root / ".dvc/cache/runs").rglob("*") if path.is_file()]
     forgotten = [path for path in remembered if yaml.safe_load(path.read_text(encoding="utf-8"))["cmd"] == command]
