@@ -19,20 +19,19 @@ import polars as pl
 from numpy.typing import NDArray
 
 from benchmarks.synthetic import synthetic_scores
-from stages.metrics.binary import METRICS, BinaryTask
+from stages.metrics.binary import METRICS, BinaryDecision
 from stages.metrics.bootstrap import Scores, draw_weights, interval, replicate
-from stages.metrics.codes import code_probabilities
+from stages.metrics.codes import choose_threshold, code_probabilities, count_codes
 from stages.metrics.resampling import merge_cells, number_units, unit_names
-from stages.metrics.thresholds import choose_threshold, count_codes
 from stages.runtime.partitions import map_partitions
 from stages.workspace.settings import ClusterSettings
 
 PARTITIONS = 12
 PAIRED = 20  # replicates that are handed out for a comparison
-TASK = BinaryTask(threshold_code=0, cost_of_miss=3.0, cost_of_false_alarm=1.0)
+TASK = BinaryDecision(threshold_code=0, cost_of_miss=3.0, cost_of_false_alarm=1.0)
 
 
-def choose_task(late: NDArray[Any], scores: NDArray[Any]) -> BinaryTask:
+def choose_task(late: NDArray[Any], scores: NDArray[Any]) -> BinaryDecision:
     """The threshold comes from other rows in the line; here from a sample of these, outside the clock."""
     some = slice(None, None, max(1, len(late) // 100_000))
     counts = count_codes(late[some], code_probabilities(scores[some]))
@@ -40,7 +39,7 @@ def choose_task(late: NDArray[Any], scores: NDArray[Any]) -> BinaryTask:
 
 
 def tabulate(
-    day: NDArray[Any], late: NDArray[Any], scores: NDArray[Any], task: BinaryTask, workers: int
+    day: NDArray[Any], late: NDArray[Any], scores: NDArray[Any], task: BinaryDecision, workers: int
 ) -> pl.DataFrame:
     """The resampling table, partition by partition as `evaluate` makes it."""
 
@@ -58,7 +57,7 @@ def _cluster(workers: int) -> ClusterSettings:
 
 
 def resample(
-    day: NDArray[Any], late: NDArray[Any], scores: NDArray[Any], task: BinaryTask, *, replicates: int, workers: int
+    day: NDArray[Any], late: NDArray[Any], scores: NDArray[Any], task: BinaryDecision, *, replicates: int, workers: int
 ) -> dict[str, Any]:
     """Every metric of a binary task with its interval; seconds of each step; replicates for a comparison."""
     seconds: dict[str, float] = {}

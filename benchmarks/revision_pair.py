@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from benchmarks.resample_scores import choose_task
 from benchmarks.synthetic import DAYS, synthetic_scores
-from stages.metrics.binary import BinaryTask
+from stages.metrics.binary import BinaryDecision
 from stages.metrics.files import write_evaluation
 from stages.metrics.resampling import fingerprint, merge_cells
-from stages.metrics.segments import Segments
+from stages.metrics.stored import Segments
 
 DATASET, REVISIONS = "flights", ("reference", "candidate")
 PARTITIONS, VALUES = 12, 20
@@ -78,7 +78,7 @@ def write_table(
 
 
 def tabulate(
-    task: BinaryTask, day: NDArray[Any], late: NDArray[Any], scores: NDArray[np.float32], frame: pl.DataFrame
+    task: BinaryDecision, day: NDArray[Any], late: NDArray[Any], scores: NDArray[np.float32], frame: pl.DataFrame
 ) -> pl.DataFrame:
     """All cells, partition by partition as `evaluate` makes them."""
 

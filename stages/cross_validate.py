@@ -25,7 +25,7 @@ import numpy as np
 from tabulate import tabulate
 
 from stages.experiments.folds.deal import PARTS
-from stages.experiments.folds.pooled import WITHIN_FOLDS, Float, draw_within, pool, refuse_few_units
+from stages.experiments.folds.pooled import Float, draw_within, pool, refuse_few_units
 from stages.experiments.folds.runs import Judged, judge_folds
 from stages.experiments.folds.table import Fold, time_folds
 from stages.experiments.folds.words import (
@@ -38,11 +38,10 @@ from stages.experiments.folds.words import (
     sentences,
 )
 from stages.features.table import FeatureTable, open_features, read_selection
-from stages.metrics.binary import BinaryTask
 from stages.metrics.contract import System, round_figures
 from stages.metrics.scoring import cluster_of
 from stages.metrics.settings import EvaluateSettings, refuse_few_replicates
-from stages.metrics.stored import METRICS
+from stages.metrics.stored import task_named
 from stages.metrics.systems import compare_systems
 from stages.models.contract import FamilySettings
 from stages.models.families import family_of, refuse_impossible
@@ -76,7 +75,7 @@ def main(*arguments: str) -> None:
         judged = judge_folds(folds, model, judging)
         record = describe(judged, options, judging) | {"model": model.model_dump()}
 
-    metric = options.metric or next(iter(METRICS[table.task]))
+    metric = options.metric or next(iter(task_named(table.task).metrics))
     write_whole(FOLDER / name, record, metric)
     show(record, metric)
     log.info("%s: written to %s", name, FOLDER / name)
@@ -114,7 +113,8 @@ def check_table(table: FeatureTable, metric: str | None) -> None:
             "none",
             f"loosen the thresholds of datasets.{table.dataset}.select_features",
         )
-    known = METRICS[table.task]
+    with plain_words():
+        known = task_named(table.task).metrics
     if metric is not None and metric not in known:
         raise UserError(f"a metric of a {table.task} task", repr(metric), f"name one of {', '.join(known)}")
 
@@ -137,7 +137,8 @@ def describe(judged: Sequence[Judged], options: argparse.Namespace, judging: Eva
     n_units = [len(one.tested["model"].units) for one in judged]
     seeds = [child_seed(read_seed(), NAME, table.dataset, f"fold {one.fold.number}") for one in judged]
     weights = draw_within(n_units, judging.replicates, seeds, block)
-    whole = {system: pool([one.tested[system] for one in judged]) for system in ("model", "baseline")}
+    task = task_named(table.task)
+    whole = {system: pool([one.tested[system] for one in judged], task.metrics) for system in ("model", "baseline")}
     rows = sum(one.fold.stretches["test"].rows for one in judged)
     drawn = np.split(weights, np.cumsum(n_units)[:-1], axis=1)
     return {
@@ -155,7 +156,7 @@ def describe(judged: Sequence[Judged], options: argparse.Namespace, judging: Eva
         "replicates": judging.replicates,
         "level": judging.level,
         "metrics": {
-            name: found | {"over_folds": "mean" if name in WITHIN_FOLDS else "pooled"}
+            name: found | {"over_folds": task.metrics[name].over_folds}
             for name, found in judge(whole, table.task, weights, judging, rows, block).items()
         },
         "folds": [describe_fold(one, own, judging, block) for one, own in zip(judged, drawn, strict=True)],
@@ -166,15 +167,14 @@ def describe_fold(one: Judged, weights: Float, judging: EvaluateSettings, block:
     """One fold by itself: its rows, its model, its metrics."""
     systems = {system: tested.system() for system, tested in one.tested.items()}
     rows = {part: asdict(one.fold.stretches[part]) for part in PARTS}
-    tasks = {system: tested.task for system, tested in one.tested.items()}
+    thresholds = {system: tested.decision.threshold for system, tested in one.tested.items()}
     return {
         "fold": one.fold.number,
         **rows,
         "units": len(one.tested["model"].units),
         "rounds": one.fit.best_round + 1,
         "valid_loss": round_figures(one.fit.best),
-        **{f"{system}_threshold": round_figures(task.threshold) for system, task in tasks.items()
-           if isinstance(task, BinaryTask)},
+        **{f"{system}_threshold": round_figures(found) for system, found in thresholds.items() if found is not None},
         "metrics": judge(systems, one.fold.table.task, weights, judging, rows["test"]["rows"], block),
     }  # fmt: skip
 
@@ -185,7 +185,7 @@ def judge(
     """Every metric of the model with its interval, beside the baseline's, six significant digits of each."""
     found: dict[str, Any] = round_figures(
         compare_systems(
-            systems["model"], systems["baseline"], METRICS[task], weights,
+            systems["model"], systems["baseline"], task_named(task).metrics, weights,
             level=judging.level, method=judging.method, n=n, block=block,
         )
     )  # fmt: skip

@@ -1,11 +1,11 @@
 """Judge a model on the test part, beside a baseline, with an interval for every figure.
 
-Reads   data/features/<dataset>          test rows; for a binary task valid rows too, to choose the threshold
+Reads   data/features/<dataset>          test rows; valid rows too where a threshold is chosen
         data/selection/<dataset>.json    the features, in the model's order
         models/<dataset>                 model.ubj, baseline.json
 Writes  metrics/<dataset>/test.json      every metric: value, low, high, level, n, direction, baseline, difference
         data/evaluation/<dataset>.parquet    the resampling table: all that a later comparison needs
-        plots/<dataset>/                 roc, precision_recall, calibration, confusion, intervals, per_class (.csv)
+        plots/<dataset>/                 roc, precision_recall, calibration, residuals, confusion, intervals, per_class
 Params  datasets.<dataset>.evaluate, seed, cluster
 
 The intervals are drawn from the resampling table alone; the values are computed on the scores themselves.  The
@@ -24,17 +24,14 @@ import numpy as np
 import polars as pl
 
 from stages.features.table import FeatureTable, open_features, read_selection, read_sketches
-from stages.metrics import binary as binary_scores
-from stages.metrics.binary import BinaryTask
 from stages.metrics.bootstrap import draw_weights
-from stages.metrics.contract import System, round_figures
-from stages.metrics.evaluation_plots import draw_plots
+from stages.metrics.contract import Decision, System, Task, round_figures
+from stages.metrics.curves import draw_plots
 from stages.metrics.files import FORMAT, write_evaluation
 from stages.metrics.resampling import fingerprint, unit_names
-from stages.metrics.scoring import Scorer, choose_segments, choose_tasks, choose_workers, cluster_of, score_test
-from stages.metrics.segments import Segments
+from stages.metrics.scoring import Scorer, choose_segments, choose_workers, cluster_of, decide, score_test, terms_of
 from stages.metrics.settings import EvaluateSettings, refuse_few_replicates
-from stages.metrics.stored import METRICS, Task
+from stages.metrics.stored import Segments, task_named
 from stages.metrics.systems import compare_systems
 from stages.models.baseline import predict_one_rule, rule_from_json
 from stages.models.families import open_model
@@ -64,31 +61,30 @@ def main(name: str) -> None:
         "baseline": lambda frame: predict_one_rule(rule, frame),
     }
     with plain_words():
-        tasks = choose_tasks(table, scorers, rule, settings, cluster)
-        scored = score_test(table, scorers, tasks, settings, cluster, segments)
+        task = task_named(table.task)
+        decisions = decide(table, scorers, terms_of(table, rule, settings), cluster)
+        scored = score_test(table, scorers, decisions, settings, cluster, segments)
         cells = scored.cells
         units = unit_names(cells["model"])
         words = unit_words(table, settings, len(units))
         weights = draw_weights(len(units), settings.replicates, seed, words["block"])
         systems = {
-            system: System(task.table(cells[system], units), task.exact(scored.labels, scored.scores[system]))
-            for system, task in tasks.items()
+            system: System(decision.table(cells[system], units), decision.exact(scored.labels, scored.scores[system]))
+            for system, decision in decisions.items()
         }
         results = compare_systems(
-            systems["model"], systems["baseline"], METRICS[table.task], weights,
+            systems["model"], systems["baseline"], task.metrics, weights,
             level=settings.level, method=settings.method, n=table.rows("test"), block=words["block"],
         )  # fmt: skip
-        plots = draw_plots(
-            systems["model"].table, systems["baseline"].table, results, table.classes, weights, settings.level
-        )
+        own = task.draw(systems["model"].table, systems["baseline"].table, table.classes, weights, settings.level)
     results = {metric: result | words for metric, result in results.items()}
 
     write_evaluation(
-        layout.evaluation(name), cells, header_of(table, tasks, systems, cells, units, settings, seed, segments)
+        layout.evaluation(name), cells, header_of(table, decisions, systems, cells, units, settings, seed, segments)
     )
-    for plot, frame in plots.items():
+    for plot, frame in draw_plots(own, results).items():
         write_csv(layout.plots(name) / f"{plot}.csv", round_columns(frame))
-    write_json(layout.metrics(name) / "test.json", with_thresholds(round_figures(results), tasks))
+    write_json(layout.metrics(name) / "test.json", with_thresholds(round_figures(results), task, decisions))
     report(name, results, table, words)
 
 
@@ -98,30 +94,22 @@ def unit_words(table: FeatureTable, settings: EvaluateSettings, n_units: int) ->
     return {"resampled": column or "rows", "units": n_units, "block": settings.block if column else 1}
 
 
-def with_thresholds(results: Mapping[str, Any], tasks: Mapping[str, Task]) -> dict[str, Any]:
+def with_thresholds(results: Mapping[str, Any], task: Task, decisions: Mapping[str, Decision]) -> dict[str, Any]:
     """The results; those of decisions with the thresholds that were used."""
-    model, baseline = tasks["model"], tasks["baseline"]
-    if not (isinstance(model, BinaryTask) and isinstance(baseline, BinaryTask)):
-        return dict(results)
+    exact = {"threshold": decisions["model"].threshold, "baseline_threshold": decisions["baseline"].threshold}
     # a threshold is a float32 and must stay that one: rounded, it would decide some rows another way
-    exact = {"threshold": np.float32(model.threshold), "baseline_threshold": np.float32(baseline.threshold)}
-    used = {name: float(str(threshold)) for name, threshold in exact.items()}
-    at_threshold = binary_scores.AT_THRESHOLD
-    return {name: result | used if name in at_threshold else result for name, result in results.items()}
+    used = {name: float(str(np.float32(found))) for name, found in exact.items() if found is not None}
+    return {name: result | used if name in task.at_threshold else result for name, result in results.items()}
 
 
 def header_of(
-    table: FeatureTable, tasks: Mapping[str, Task], systems: Mapping[str, System], cells: Mapping[str, pl.DataFrame],
-    units: list[str], settings: EvaluateSettings, seed: int, segments: Segments,
+    table: FeatureTable, decisions: Mapping[str, Decision], systems: Mapping[str, System],
+    cells: Mapping[str, pl.DataFrame], units: list[str], settings: EvaluateSettings, seed: int, segments: Segments,
 ) -> dict[str, Any]:  # fmt: skip
     """What a later comparison must know, to read the cells and to refuse those of other rows."""
     question = {"dataset": table.dataset, "question": table.question, "task": table.task, "target": table.target,
                 "classes": list(table.classes)}  # fmt: skip
-    view, label = {
-        "binary": ("score", "label"),
-        "multiclass": ("confusion", "label"),
-        "regression": ("target", "code"),
-    }[table.task]
+    view, label = task_named(table.task).known_by
     return {
         "format": FORMAT,
         **question,
@@ -132,7 +120,7 @@ def header_of(
         "replicates": settings.replicates,
         "level": settings.level,
         "segments": segments.found(cells["model"]["view"].cast(pl.String)),
-        "systems": {name: {"decides": asdict(tasks[name]), "exact": dict(systems[name].exact)} for name in systems},
+        "systems": {name: {"decides": asdict(decisions[name]), "exact": dict(systems[name].exact)} for name in systems},
     }
 
 

@@ -237,6 +237,7 @@ def describe(dataset: Dataset, whole: Whole) -> dict[str, Any]:
         "question": dataset.question,
         "task": dataset.task,
         "target": dataset.target,
+        **({"target_unit": dataset.target_unit} if dataset.target_unit else {}),
         "classes": list(dataset.classes),
         "cluster": dataset.cluster,
         "columns": columns,

@@ -91,6 +91,7 @@ def describe(
         "question": features.question,
         "task": features.task,
         "target": features.target,
+        **({"target_unit": features.target_unit} if features.target_unit else {}),
         "classes": list(features.classes),
         **(decision if threshold is not None else {}),
         "family": family,

@@ -11,15 +11,15 @@ import difflib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-import numpy as np
 import polars as pl
 
+from stages.metrics.stored import task_named
 from stages.models.bundle import EXAMPLE, open_bundle
 from stages.models.signature import Misfit, fit_rows
 from stages.runtime.log import log, start_log
-from stages.workspace.errors import UserError, run_stage
+from stages.workspace.errors import UserError, plain_words, run_stage
 from stages.workspace.files import whole_file
 
 READERS: Mapping[str, Callable[[IO[bytes]], pl.DataFrame]] = {
@@ -61,7 +61,9 @@ def main(*arguments: str) -> None:
     inputs, misfits = fit_rows(rows, bundle.signature["inputs"])
     judge(misfits, rows.columns, options.unknown)
     names = [entry["name"] for entry in bundle.signature["inputs"]]
-    scores = name_scores(bundle.model.predict(inputs), bundle.signature)
+    with plain_words():
+        task = task_named(bundle.signature["task"])
+    scores = task.name_scores(bundle.model.predict(inputs), bundle.signature)
     others = rows.select([column for column in rows.columns if column not in names and column not in scores.columns])
     write_scores(pl.concat([others, scores], how="horizontal") if others.width else scores, options.output)
     log.info("%s rows scored by %s", f"{len(rows):,}", bundle.folder)
@@ -138,18 +140,6 @@ def _said(misfit: Misfit, columns: Sequence[str]) -> str:
         return f"{misfit.kind} in {misfit.rows:,} rows: {misfit.told}"
     close = difflib.get_close_matches(misfit.column, columns, n=1)
     return f"missing column: {misfit.column}" + (f" (there is {close[0]!r})" if close else "")
-
-
-def name_scores(scores: Any, signature: Mapping[str, Any]) -> pl.DataFrame:
-    """Scores as named columns, by task."""
-    classes = pl.Series(signature["classes"], dtype=pl.String)
-    if signature["task"] == "binary":
-        late = (scores >= np.float32(signature["threshold"])).astype(np.int64)
-        return pl.DataFrame({"probability": scores, "decision": classes[late]})
-    if signature["task"] == "multiclass":
-        columns = {f"probability_{name}": scores[:, k] for k, name in enumerate(signature["classes"])}
-        return pl.DataFrame({"prediction": classes[scores.argmax(axis=1)], **columns})
-    return pl.DataFrame({"prediction": scores})
 
 
 def write_scores(table: pl.DataFrame, output: Path | None) -> None:

@@ -31,7 +31,7 @@ from stages.experiments.promotion.words import tell_decision, tell_history
 from stages.experiments.revisions.revisions import Revision, read_output, resolve
 from stages.features.table import FeatureTable, open_features
 from stages.metrics.settings import EvaluateSettings, refuse_few_replicates
-from stages.metrics.stored import METRICS
+from stages.metrics.stored import task_named
 from stages.runtime.commands import run_command
 from stages.runtime.log import log, start_log
 from stages.workspace import layout
@@ -185,7 +185,7 @@ def judge(dataset: str, revision: Revision, reigning: Registered | None, *, repl
     refuse_few_replicates(dataset, evaluation)
     table, threads = open_features(dataset), read_cluster().training_threads
     with plain_words(), TemporaryDirectory(prefix="promote-") as folder:
-        refuse_metric(settings.metric, METRICS[table.task], dataset)
+        refuse_metric(settings.metric, task_named(table.task).metrics, dataset)
         rows = survey(table, evaluation, settings.last_units)
         refuse_few_units(rows, f"datasets.{dataset}.promote")
         refuse_outdated_bundle(revision, dataset)

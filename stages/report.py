@@ -23,10 +23,10 @@ import polars as pl
 from stages.features.table import FeatureTable, open_features, read_selection
 from stages.metrics.binary import BinaryTable
 from stages.metrics.bootstrap import Float, draw_weights
-from stages.metrics.evaluation_plots import COLUMNS
+from stages.metrics.curves import COLUMNS
 from stages.metrics.files import read_evaluation
 from stages.metrics.resampling import deal_rows, number_units
-from stages.metrics.stored import system_of, units_of
+from stages.metrics.stored import system_of, task_named, units_of
 from stages.models.contract import Model
 from stages.models.families import FAMILIES, FIRST, open_model, say_fitted
 from stages.results.costs import cost_curve
@@ -51,7 +51,7 @@ from stages.workspace.files import read_json, whole_file
 from stages.workspace.settings import read_cluster
 
 CLOSELY = 6  # features whose dependence is drawn
-TEXTS = {"metric", "direction", "class", "actual", "predicted", "part", "feature", "decision"}
+TEXTS = {"metric", "direction", "class", "actual", "part", "feature", "decision"}
 PLOTS = (*(name for name in COLUMNS if name != "intervals"), "learning_curve")
 
 
@@ -81,7 +81,8 @@ def gather_facts(name: str) -> Facts:
     model = open_model(name, table.names, read_cluster().training_threads)
     training = read_json(layout.models(name) / "training.json")
     return Facts(
-        dataset=name, question=table.question, task=table.task, target=table.target, classes=table.classes,
+        dataset=name, question=table.question, task=table.task, target=table.target,
+        target_unit=table.target_unit, classes=table.classes,
         columns={c.name: {"about": c.about, "unit": c.unit, "kind": c.kind} for c in every_column(name)},
         parts={part: table.rows(part) for part in ("train", "valid", "test")},
         clean=read_json(layout.metrics(name) / "clean.json"), selection=read_json(layout.selection(name)),
@@ -118,8 +119,8 @@ def read_plot(path: Path) -> pl.DataFrame:
         raise UserError(f"the table {path}", "no such file", "run `dvc repro`, or `git checkout` it")
     table = pl.read_csv(path, infer_schema=False)
     texts = [column for column in table.columns if column in TEXTS]
-    if path.stem == "calibration":
-        texts = []  # its "predicted" is a probability
+    if path.stem == "confusion":
+        texts.append("predicted")  # a class; elsewhere it is a number
     return table.with_columns(pl.exclude(texts).cast(pl.Float64))
 
 
@@ -137,7 +138,7 @@ def effects_of(sample: Sample | None, weights: Float, level: float) -> Effects:
 def draw_sample(table: FeatureTable, model: Model, header: dict[str, Any], units: list[str]) -> Sample | None:
     """Contributions to a sample of the test rows, one partition at a time; None where the model has no exact ones."""
     place = {unit: k for k, unit in enumerate(units)}
-    outputs = len(table.classes) if table.task == "multiclass" else 1
+    outputs = task_named(table.task).outputs(len(table.classes))
     values, inputs, numbers = [], [], []
     for chosen, unit_labels, unit_places in sampled_rows(table, header, sample_size(outputs, len(table.names))):
         rows = chosen.select(table.names)

@@ -81,9 +81,9 @@ def plan_coding(table: FeatureTable, sketches: dict[str, Sketch], *, bins: int, 
     if missing:
         raise UserError("a sketch of every feature", f"none of {', '.join(missing)}", "run `dvc repro`")
     target_edges, groups = None, None
-    if table.task == "regression" or table.cluster is not None:
+    if not table.classes or table.cluster is not None:
         target, clusters = survey(table, cluster)
-        if table.task == "regression":
+        if not table.classes:
             target_edges = target.edges(bins)
         if table.cluster is not None and len(clusters) > 1:  # one cluster cannot be resampled, its rows can
             groups = group_clusters(clusters, MAX_GROUPS)

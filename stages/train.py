@@ -105,7 +105,7 @@ def check_parts(features: FeatureTable) -> None:
                 "none",
                 f"look at datasets.{features.dataset}.featurize.split and at metrics/{features.dataset}/clean.json",
             )
-        if features.task != "regression":
+        if features.classes:
             check_classes(features, part)
 
 

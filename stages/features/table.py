@@ -43,6 +43,7 @@ class FeatureTable:
     question: str
     task: str
     target: str
+    target_unit: str
     classes: tuple[str, ...]
     cluster: str | None
     columns: tuple[Column, ...]
@@ -113,6 +114,7 @@ def open_features(dataset: str, columns: Sequence[str] | None = None) -> Feature
         question=manifest["question"],
         task=manifest["task"],
         target=manifest["target"],
+        target_unit=manifest.get("target_unit", ""),
         classes=tuple(manifest["classes"]),
         cluster=manifest["cluster"],
         columns=tuple(

@@ -1,12 +1,13 @@
 """How good are the probabilities of a yes-or-no question?
 
-Two forms of every metric: on the rows themselves (`BinaryTask.exact`), and on counts of rows by label and score code,
-for many replicates at once (`BinaryTable.measure`).  The names and the conventions are scikit-learn's: average
+Two forms of every metric: on the rows themselves (`BinaryDecision.exact`), and on counts of rows by label and score
+code, for many replicates at once (`BinaryTable.measure`).  The names and the conventions are scikit-learn's: average
 precision is the step-wise sum, precision is 0 where nothing is flagged.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,19 +15,30 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from stages.metrics.calibration import calibration_error, exact_calibration_error
-from stages.metrics.codes import clip_probabilities, code_probabilities, probability_of_code, threshold_of_code
-from stages.metrics.contract import Metric
+from stages.metrics.codes import (
+    calibration_error,
+    choose_threshold,
+    clip_probabilities,
+    coarsen,
+    code_probabilities,
+    count_codes,
+    exact_calibration_error,
+    probability_of_code,
+    row_blocks,
+    threshold_of_code,
+)
+from stages.metrics.confusion import class_table, confusion_table
+from stages.metrics.contract import Metric, Tabulated, Task, Terms
+from stages.metrics.curves import calibration_curve, precision_recall_curve, roc_curve
 from stages.metrics.resampling import count_cells, unit_counts
-from stages.metrics.row_blocks import row_blocks
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
 VIEW = "score"
 METRICS = {
-    "roc_auc": Metric("higher", ceiling=1.0),
-    "average_precision": Metric("higher", ceiling=1.0),
+    "roc_auc": Metric("higher", ceiling=1.0, over_folds="mean"),
+    "average_precision": Metric("higher", ceiling=1.0, over_folds="mean"),
     "log_loss": Metric("lower"),
     "brier": Metric("lower", ceiling=1.0),
     "calibration_error": Metric("lower", ceiling=1.0, method="basic", descriptive=True),
@@ -86,16 +98,6 @@ class BinaryTable:
         }
 
     @property
-    def ranked(self) -> list[ScoreTable]:
-        """The tables whose curves are averaged: here, one."""
-        return [self.scores]
-
-    @property
-    def calibrated(self) -> ScoreTable:
-        """Probabilities beside what happened."""
-        return self.scores
-
-    @property
     def confusion(self) -> Float:
         """Rows by unit, actual and predicted class, shape (units, 2, 2)."""
         decided = np.stack([~self.flagged, self.flagged], axis=1).astype(np.float64)
@@ -107,8 +109,8 @@ class BinaryTable:
 
 
 @dataclass(frozen=True)
-class BinaryTask:
-    """One system's yes-or-no decision: it says yes from ``threshold_code`` on."""
+class BinaryDecision:
+    """One system's yes or no: it says yes from ``threshold_code`` on."""
 
     threshold_code: int
     cost_of_miss: float
@@ -122,6 +124,11 @@ class BinaryTask:
     def tabulate(self, units: Int, names: list[str], labels: Int, scores: NDArray[np.float32]) -> pl.DataFrame:
         """The cells of one partition."""
         return count_cells(VIEW, units, names, labels, code_probabilities(scores))
+
+    def coarsened(self, cells: pl.DataFrame) -> pl.DataFrame:
+        """Cells with coarse codes, every decision the same."""
+        codes = coarsen(cells["code"].to_numpy(), self.threshold_code)
+        return cells.with_columns(pl.Series("code", codes, dtype=pl.Int32))
 
     def table(self, cells: pl.DataFrame, units: list[str]) -> BinaryTable:
         """Merged cells as arrays."""
@@ -143,6 +150,74 @@ class BinaryTask:
             "calibration_error": exact_calibration_error(labels, scores),
             **{name: float(value[0]) for name, value in decided.items()},
         }
+
+    def outcomes(self, table: Tabulated) -> Float | None:
+        """Rows by unit, actual and decided class."""
+        assert isinstance(table, BinaryTable)
+        return table.confusion
+
+    def outcome_metrics(self, outcomes: Float) -> dict[str, Float]:
+        """Metrics of decisions from counts by actual and decided class, (R, 2, 2)."""
+        return decision_scores(
+            outcomes[:, 0, 0], outcomes[:, 0, 1], outcomes[:, 1, 0], outcomes[:, 1, 1],
+            cost_of_miss=self.cost_of_miss, cost_of_false_alarm=self.cost_of_false_alarm,
+        )  # fmt: skip
+
+
+def decide(counts: Float, terms: Terms) -> BinaryDecision:
+    """The cheapest threshold on the rows counted by label and code."""
+    costs = {"cost_of_miss": terms.cost_of_miss, "cost_of_false_alarm": terms.cost_of_false_alarm}
+    return BinaryDecision(choose_threshold(counts, **costs), **costs)
+
+
+def decision_of_signature(signature: Mapping[str, Any], terms: Terms) -> BinaryDecision:
+    """The threshold of a bundle, under costs that hold now."""
+    threshold, advice = signature.get("threshold"), "build the bundle again"
+    if not isinstance(threshold, float) or not 0 <= threshold <= 1:
+        raise ValueError("a threshold in the signature", f"{threshold!r}", advice)
+    code = int(code_probabilities(np.array([threshold]))[0])
+    if np.float32(threshold_of_code(code)) != np.float32(threshold):
+        wanted = "a threshold on a boundary between score codes, where decisions are exact"
+        raise ValueError(wanted, f"{threshold!r}", advice)
+    return BinaryDecision(code, terms.cost_of_miss, terms.cost_of_false_alarm)
+
+
+def name_scores(scores: NDArray[np.float32], signature: Mapping[str, Any]) -> pl.DataFrame:
+    """The probability of the second class, and what is decided."""
+    flagged = (scores >= np.float32(signature["threshold"])).astype(np.int64)
+    classes = pl.Series(signature["classes"], dtype=pl.String)
+    return pl.DataFrame({"probability": scores, "decision": classes[flagged]})
+
+
+def draw_plots(
+    model: BinaryTable, baseline: BinaryTable, classes: Sequence[str], weights: Float, level: float
+) -> dict[str, pl.DataFrame]:
+    """Curves, calibration, and right and wrong decisions by class."""
+    return {
+        "roc": roc_curve([model.scores], [baseline.scores], weights, level),
+        "precision_recall": precision_recall_curve([model.scores], [baseline.scores], weights, level),
+        "calibration": calibration_curve(model.scores, weights, level),
+        "confusion": confusion_table(model.confusion, classes, weights, level),
+        "per_class": class_table(model.confusion, classes, weights, level),
+    }
+
+
+BINARY = Task(
+    name="binary",
+    metrics=METRICS,
+    loss="log_loss",
+    shown=("roc_auc", "expected_cost"),
+    classes=(2, 2),
+    known_by=(VIEW, "label"),
+    count=lambda labels, scores: count_codes(labels, code_probabilities(scores)),
+    decide=decide,
+    unpack=lambda decides: BinaryDecision(**decides),
+    of_signature=decision_of_signature,
+    name_scores=name_scores,
+    draw=draw_plots,
+    at_threshold=AT_THRESHOLD,
+    positive=1,
+)
 
 
 def roc_auc(negatives: Float, positives: Float) -> Float:

@@ -4,10 +4,20 @@ A probability is coded by its logit in steps of 1/64, clipped at ±16: the grid 
 dataset, finest where probabilities are small or large, and coarse enough that a year of days is a small table.  Each
 boundary between two codes is a float32 number, so ``probability >= boundary`` and ``code >= k`` are the same question:
 a decision threshold on a boundary makes everything counted at that threshold exact.
+
+What is read off the codes stands here too: from which one on it is cheaper to act, and whether probabilities mean what
+they say.  Ten groups, [0, 0.1), [0.1, 0.2), … as in scikit-learn's ``calibration_curve``.  The expected calibration
+error is the mean gap, weighted by rows (Naeini, Cooper & Hauskrecht, AAAI 2015).  It cannot be negative, so it is
+biased upwards, in replicates twice: its interval is the basic one, floored at 0.  In simulations that interval, asked
+for 90 %, held a true error of 0.01 to 0.05 in 77 to 86 % of the cases, the percentile interval in 0 to 67 %; near a
+true error of 0 every interval of this metric lies too high, and can miss the value itself.  So it is *descriptive*:
+stretched to hold the value, to be read as an upper bound on how wrong the probabilities are, and no ground for a
+verdict.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -23,6 +33,8 @@ LOGIT_LIMIT = 16
 CENTRE = STEPS_PER_LOGIT * LOGIT_LIMIT
 N_CODES = 2 * CENTRE + 1
 COARSE = 16
+N_GROUPS = 10
+ROWS_AT_ONCE = 1 << 20
 
 
 def code_probabilities(probabilities: NDArray[Any]) -> NDArray[np.int16]:
@@ -93,3 +105,65 @@ class Grid:
         """The value of each code."""
         result: Float = self.origin + self.step * np.asarray(codes, dtype=np.float64)
         return result
+
+
+def count_codes(labels: NDArray[Any], codes: NDArray[np.int16]) -> Float:
+    """Rows by label and code, shape (2, codes): partitions add up."""
+    keys = labels.astype(np.int64) * N_CODES + codes
+    return np.bincount(keys, minlength=2 * N_CODES).reshape(2, N_CODES).astype(np.float64)
+
+
+def choose_threshold(counts: Float, *, cost_of_miss: float, cost_of_false_alarm: float) -> int:
+    """The code from which on acting has the lowest cost; rows (label, code) are ``counts``, shape (2, codes).
+
+    Chosen on the valid part, among the boundaries between codes, so that counts at the threshold are exact.
+
+    Equal costs are common where rows are few: the choice then is the one nearest to the break-even probability
+    cost_of_false_alarm / (cost_of_false_alarm + cost_of_miss), where a calibrated model would put it (Elkan,
+    "The foundations of cost-sensitive learning", IJCAI 2001).
+    """
+    misses = np.concatenate([[0.0], np.cumsum(counts[1])[:-1]])  # positives below the code
+    false_alarms = np.cumsum(counts[0][::-1])[::-1]  # negatives at or above it
+    cost = cost_of_miss * misses + cost_of_false_alarm * false_alarms
+    cheapest = np.flatnonzero(cost <= cost.min() + 1e-9 * max(1.0, float(cost.min())))
+    break_even = cost_of_false_alarm / (cost_of_false_alarm + cost_of_miss)
+    return int(cheapest[np.abs(probability_of_code(cheapest) - break_even).argmin()])
+
+
+def group_of(probabilities: NDArray[Any]) -> Int:
+    """The group 0 … 9 of each probability; 1.0 belongs to the last."""
+    tenths = np.asarray(probabilities, dtype=np.float64) * N_GROUPS
+    return np.minimum(tenths.astype(np.int64), N_GROUPS - 1)
+
+
+def sum_groups(values: Float, probabilities: Float) -> Float:
+    """Sums over each group's codes; ``values`` (…, codes) with ascending ``probabilities`` (codes,) → (…, groups)."""
+    groups = group_of(probabilities)
+    present, starts = np.unique(groups, return_index=True)
+    sums = np.zeros((*values.shape[:-1], N_GROUPS))
+    if len(present):
+        sums[..., present] = np.add.reduceat(values, starts, axis=-1)
+    return sums
+
+
+def calibration_error(negatives: Float, positives: Float, probabilities: Float) -> Float:
+    """Expected calibration error of every replicate from its counts (R, codes)."""
+    excess = positives * (1 - probabilities) - negatives * probabilities
+    rows = (positives + negatives).sum(axis=-1)
+    error: Float = np.abs(sum_groups(excess, probabilities)).sum(axis=-1) / rows
+    return error
+
+
+def exact_calibration_error(labels: NDArray[Any], probabilities: NDArray[Any]) -> float:
+    """Expected calibration error of rows."""
+    gaps = np.zeros(N_GROUPS)
+    for rows in row_blocks(len(labels)):
+        predicted = np.asarray(probabilities[rows], dtype=np.float64)
+        gaps += np.bincount(group_of(predicted), weights=labels[rows] - predicted, minlength=N_GROUPS)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def row_blocks(rows: int) -> Iterator[slice]:
+    """Slices that cover ``rows`` rows in order: what lies between them then takes the memory of a block."""
+    for start in range(0, rows, ROWS_AT_ONCE):
+        yield slice(start, min(start + ROWS_AT_ONCE, rows))

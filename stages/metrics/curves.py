@@ -7,21 +7,39 @@ same weights as the metrics': runs of days make them as wide.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from stages.metrics.binary import ScoreTable
 from stages.metrics.bootstrap import in_chunks
-from stages.metrics.calibration import sum_groups
-from stages.metrics.multiclass import class_scores, resample_confusion
-from stages.metrics.regression import RegressionTable
+from stages.metrics.codes import sum_groups
+
+if TYPE_CHECKING:
+    from stages.metrics.binary import ScoreTable
 
 Float = NDArray[np.float64]
 FALSE_POSITIVE_RATES = np.arange(101) / 100
 RECALLS = np.arange(1, 101) / 100
+COLUMNS = {
+    "roc": ("false_positive_rate", "true_positive_rate", "low", "high", "baseline"),
+    "precision_recall": ("recall", "precision", "low", "high", "baseline"),
+    "calibration": ("predicted", "observed", "low", "high", "perfect", "rows"),
+    "residuals": ("predicted", "residual", "low", "high", "tenth", "ninetieth", "rows"),
+    "confusion": ("actual", "predicted", "rows", "share_of_actual", "low", "high"),
+    "intervals": (
+        "metric", "direction", "value", "low", "high", "baseline", "baseline_low", "baseline_high",
+        "difference", "difference_low", "difference_high",
+    ),
+    "per_class": (
+        "class", "rows", "precision", "precision_low", "precision_high", "recall", "recall_low", "recall_high",
+        "f1", "f1_low", "f1_high",
+    ),
+}  # fmt: skip
+"""The small tables that a person looks at after an evaluation: the same for every task, so that the pipeline can list
+them; one that has no meaning for a task (a ROC curve of a regression) has its columns and no rows."""
 MIN_GROUP_ROWS = 10
 """A group of a calibration curve with fewer rows is left out: resampling a row or two looks certain, and is not."""
 ReadOff = Callable[[Float, Float], Float]
@@ -106,19 +124,13 @@ def calibration_curve(table: ScoreTable, weights: Float, level: float) -> pl.Dat
     rows, predicted, positives = observed(np.ones((1, weights.shape[1])))
     drawn = [observed(chunk) for chunk in in_chunks(weights)]
     drawn_rows, drawn_positives = (np.concatenate([chunk[k] for chunk in drawn]) for k in (0, 2))
-    return _calibration(rows, predicted, positives, drawn_rows, drawn_positives, level)
+    return calibrated_groups(rows, predicted, positives, drawn_rows, drawn_positives, level)
 
 
-def regression_calibration_curve(table: RegressionTable, weights: Float, level: float) -> pl.DataFrame:
-    """Mean target by mean prediction in groups half a spread wide; see `MIN_GROUP_ROWS`."""
-    whole = table.groups.sum(axis=0)
-    drawn = np.einsum("ru,ukg->rkg", weights, table.groups)
-    return _calibration(whole[:1], whole[1:2], whole[2:], drawn[:, 0], drawn[:, 2], level)
-
-
-def _calibration(
+def calibrated_groups(
     rows: Float, predicted: Float, observed: Float, drawn_rows: Float, drawn_observed: Float, level: float
 ) -> pl.DataFrame:
+    """Means by group from sums: ``rows``, ``predicted``, ``observed`` (1, groups), and those drawn (R, groups)."""
     filled = np.flatnonzero(rows[0] >= MIN_GROUP_ROWS)
     shares = np.divide(drawn_observed, drawn_rows, out=np.full_like(drawn_rows, np.nan), where=drawn_rows > 0)
     low, high = band(shares[:, filled], level)
@@ -135,34 +147,6 @@ def _calibration(
     )
 
 
-def confusion_table(confusion: Float, classes: Sequence[str], weights: Float, level: float) -> pl.DataFrame:
-    """Rows by actual and predicted class, and the share of the actual class's rows with its interval."""
-    whole = confusion.sum(axis=0)
-    drawn = resample_confusion(confusion, weights)
-    low, high = band(_row_shares(drawn).reshape(len(weights), -1), level)
-    n = len(classes)
-    return pl.DataFrame(
-        {
-            "actual": np.repeat(np.asarray(classes, dtype=str), n).tolist(),
-            "predicted": list(classes) * n,
-            "rows": whole.ravel().astype(np.int64),
-            "share_of_actual": _row_shares(whole[None]).ravel(),
-            "low": low,
-            "high": high,
-        }
-    ).fill_nan(None)
-
-
-def class_table(confusion: Float, classes: Sequence[str], weights: Float, level: float) -> pl.DataFrame:
-    """Rows, precision, recall and F1 of every class, each with its interval; empty for a class without rows."""
-    whole, drawn = class_scores(confusion.sum(axis=0)[None]), class_scores(resample_confusion(confusion, weights))
-    columns: dict[str, object] = {"class": list(classes), "rows": confusion.sum(axis=(0, 2)).astype(np.int64)}
-    for name, values in whole.items():
-        low, high = band(drawn[name], level)
-        columns |= {name: values[0], f"{name}_low": low, f"{name}_high": high}
-    return pl.DataFrame(columns).fill_nan(None)
-
-
 def band(replicates: Float, level: float) -> tuple[Float, Float]:
     """Percentile interval of every column over the replicates in which it is defined; NaN where it never is."""
     ends = np.full((2, replicates.shape[1]), np.nan)
@@ -174,7 +158,15 @@ def band(replicates: Float, level: float) -> tuple[Float, Float]:
     return ends[0], ends[1]
 
 
-def _row_shares(confusion: Float) -> Float:
-    rows = confusion.sum(axis=2, keepdims=True)
-    shares: Float = np.divide(confusion, rows, out=np.full(confusion.shape, np.nan), where=rows > 0)
-    return shares
+def draw_plots(own: Mapping[str, pl.DataFrame], results: Mapping[str, Mapping[str, Any]]) -> dict[str, pl.DataFrame]:
+    """Every table by the name of its file: those of a task, the intervals, and without rows what the task lacks."""
+    drawn = {name: pl.DataFrame(schema=dict.fromkeys(columns, pl.Float64)) for name, columns in COLUMNS.items()}
+    return drawn | {"intervals": interval_table(results)} | dict(own)
+
+
+def interval_table(results: Mapping[str, Mapping[str, Any]]) -> pl.DataFrame:
+    """One row a metric."""
+    columns = COLUMNS["intervals"][1:]
+    return pl.DataFrame(
+        [{"metric": name} | {column: result[column] for column in columns} for name, result in results.items()]
+    )

@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from stages.metrics.segments import BETWEEN
+from stages.metrics.stored import BETWEEN
 from stages.workspace.errors import UserError
 from stages.workspace.files import whole_file
 

@@ -8,18 +8,28 @@ A replicate that lacks one of those classes is undefined, never quietly averaged
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from stages.metrics.binary import ScoreTable, average_precision, exact_ranking, roc_auc
-from stages.metrics.calibration import calibration_error, exact_calibration_error
-from stages.metrics.codes import clip_probabilities, code_probabilities
-from stages.metrics.contract import Metric
+from stages.metrics.codes import (
+    CENTRE,
+    calibration_error,
+    clip_probabilities,
+    coarsen,
+    code_probabilities,
+    exact_calibration_error,
+    row_blocks,
+)
+from stages.metrics.confusion import average_class_scores, class_table, confusion_table, resample_confusion
+from stages.metrics.contract import Metric, Tabulated, Task
+from stages.metrics.curves import calibration_curve, precision_recall_curve, roc_curve
 from stages.metrics.resampling import count_cells, unit_counts
-from stages.metrics.row_blocks import row_blocks
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -29,8 +39,8 @@ METRICS = {
     "log_loss": Metric("lower"),
     "brier": Metric("lower", ceiling=2.0),
     "calibration_error": Metric("lower", ceiling=1.0, method="basic", descriptive=True),
-    "roc_auc_macro": Metric("higher", ceiling=1.0),
-    "average_precision_macro": Metric("higher", ceiling=1.0),
+    "roc_auc_macro": Metric("higher", ceiling=1.0, over_folds="mean"),
+    "average_precision_macro": Metric("higher", ceiling=1.0, over_folds="mean"),
     "precision_macro": Metric("higher", ceiling=1.0),
     "recall_macro": Metric("higher", ceiling=1.0),
     "f1_macro": Metric("higher", ceiling=1.0),
@@ -83,10 +93,11 @@ class MulticlassTable:
 
 
 @dataclass(frozen=True)
-class MulticlassTask:
+class MulticlassDecision:
     """Choosing among ``n_classes`` classes: the most probable one, the first of equals."""
 
     n_classes: int
+    threshold = None
 
     def tabulate(self, units: Int, names: list[str], labels: Int, scores: NDArray[np.float32]) -> pl.DataFrame:
         """The cells of one partition; ``scores`` are (rows, classes)."""
@@ -97,6 +108,12 @@ class MulticlassTask:
         ]
         views += [(class_view(c), labels == c, code_probabilities(scores[:, c])) for c in range(self.n_classes)]
         return pl.concat([count_cells(view, units, names, label, codes) for view, label, codes in views])
+
+    def coarsened(self, cells: pl.DataFrame) -> pl.DataFrame:
+        """Cells with coarse codes of probabilities; classes stay as they are."""
+        codes = pl.Series("coarse", coarsen(cells["code"].to_numpy(), CENTRE), dtype=pl.Int32)
+        scored = cells["view"] != "confusion"
+        return cells.with_columns(pl.when(scored).then(codes).otherwise(pl.col("code")).alias("code"))
 
     def table(self, cells: pl.DataFrame, units: list[str]) -> MulticlassTable:
         """Merged cells as arrays."""
@@ -131,41 +148,50 @@ class MulticlassTask:
             **{name: float(value[0]) for name, value in averaged.items()},
         }
 
+    def outcomes(self, _table: Tabulated) -> Float | None:
+        """No threshold decides."""
+        return None
+
+    def outcome_metrics(self, _outcomes: Float) -> dict[str, Float]:
+        """Of nothing."""
+        return {}
+
 
 def class_view(c: int) -> str:
     """The view of class number ``c`` against the rest."""
     return f"class {c}"
 
 
-def resample_confusion(confusion: Float, weights: Float) -> Float:
-    """Confusion matrices (R, classes, classes) from per-unit ones under weights (R, units)."""
-    n_units, n_classes, _ = confusion.shape
-    return (weights @ confusion.reshape(n_units, -1)).reshape(len(weights), n_classes, n_classes)
+def name_scores(scores: NDArray[np.float32], signature: Mapping[str, Any]) -> pl.DataFrame:
+    """The most probable class, and the probability of each."""
+    classes = pl.Series(signature["classes"], dtype=pl.String)
+    columns = {f"probability_{name}": scores[:, k] for k, name in enumerate(signature["classes"])}
+    return pl.DataFrame({"prediction": classes[scores.argmax(axis=1)], **columns})
 
 
-def class_scores(confusion: Float) -> dict[str, Float]:
-    """Precision, recall and F1 of every class, each (R, classes); NaN for a class without rows.
-
-    Precision is 0 for a class that is never predicted.
-    """
-    hits = np.diagonal(confusion, axis1=1, axis2=2)
-    rows, predicted = confusion.sum(axis=2), confusion.sum(axis=1)
-    absent = np.where(rows > 0, 0.0, np.nan)
+def draw_plots(
+    model: MulticlassTable, baseline: MulticlassTable, classes: Sequence[str], weights: Float, level: float
+) -> dict[str, pl.DataFrame]:
+    """Curves averaged over classes, calibration of the chosen one, and right and wrong choices by class."""
     return {
-        "precision": absent + np.divide(hits, predicted, out=np.zeros(hits.shape), where=predicted > 0),
-        "recall": absent + np.divide(hits, rows, out=np.zeros(hits.shape), where=rows > 0),
-        "f1": absent + np.divide(2 * hits, rows + predicted, out=np.zeros(hits.shape), where=rows + predicted > 0),
+        "roc": roc_curve(model.ranked, baseline.ranked, weights, level),
+        "precision_recall": precision_recall_curve(model.ranked, baseline.ranked, weights, level),
+        "calibration": calibration_curve(model.calibrated, weights, level),
+        "confusion": confusion_table(model.confusion, classes, weights, level),
+        "per_class": class_table(model.confusion, classes, weights, level),
     }
 
 
-def average_class_scores(confusion: Float, present: Int) -> dict[str, Float]:
-    """Accuracy, and the macro and weighted means over the classes ``present``, each (R,)."""
-    rows = confusion.sum(axis=2)
-    total = rows.sum(axis=1)
-    result = {"accuracy": np.trace(confusion, axis1=1, axis2=2) / total}
-    by_class = class_scores(confusion)
-    for name, values in by_class.items():
-        result[f"{name}_macro"] = values[:, present].mean(axis=1)
-    for name, values in by_class.items():
-        result[f"{name}_weighted"] = (np.where(rows > 0, values, 0.0) * rows).sum(axis=1) / total
-    return result
+MULTICLASS = Task(
+    name="multiclass",
+    metrics=METRICS,
+    loss="log_loss",
+    shown=("accuracy", "log_loss"),
+    classes=(3, None),
+    known_by=("confusion", "label"),
+    decide=lambda _counts, terms: MulticlassDecision(terms.n_classes),
+    unpack=lambda decides: MulticlassDecision(**decides),
+    of_signature=lambda _signature, terms: MulticlassDecision(terms.n_classes),
+    name_scores=name_scores,
+    draw=draw_plots,
+)

@@ -14,6 +14,11 @@ has its remedy.  Resamples of few runs vary too little: runs/(runs - 1).  The va
 Student's t, not the normal.  Runs of five show 4/5 of the correlation between neighbours, 3/5 of that at two days'
 distance, …: *inflation* puts back what they do not show (`unseen_correlation`).  docs/comparison.md has the measured
 rates, and those of the methods that lost.
+
+Among several looks, *Holm* keeps the chance of one or more false alarms at the stated rate, whatever their dependence
+(Holm, "A simple sequentially rejective multiple test procedure", 1979).  *bh* keeps the share of false alarms among the
+findings there, for looks that are independent or positively related (Benjamini & Hochberg, "Controlling the false
+discovery rate", 1995): of twenty experiments it lets more through, and one in twenty of those is allowed to be wrong.
 """
 
 from __future__ import annotations
@@ -21,18 +26,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, sqrt
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
+from scipy.special import stdtr, stdtrit
 
 from stages.metrics.bootstrap import MIN_DEFINED_SHARE, Float, Measure, Scores, replicate
 from stages.metrics.contract import Direction, Metric, System
-from stages.metrics.corrections import Correction, adjust
-from stages.metrics.same_rows import refuse_other_rows
-from stages.metrics.student_t import t_quantile, two_sided_p
 
-__all__ = ["Difference", "Verdict", "adjust", "compare", "correct", "refuse_other_rows", "unseen_correlation"]
-
+Correction = Literal["holm", "bh", "none"]
 Verdict = Literal["better", "worse", "no evidence", "descriptive", "undefined"]
 
 MANY_UNITS = 1024  # enough to tell the correlation of neighbours within 0.03
@@ -216,3 +218,77 @@ def unseen_correlation(left_out: Float, block: int) -> float:
     fading, distances = max(r, FADING), np.arange(1, block)
     seen = 1 + 2 * r * float(((1 - distances / block) * fading ** (distances - 1)).sum())
     return (1 + 2 * r / (1 - fading)) / seen
+
+
+def two_sided_p(t: float, df: float) -> float:
+    """The chance that Student's |T| is ``abs(t)`` or more; degrees of freedom need not be whole."""
+    return float(2 * stdtr(df, -abs(t)))
+
+
+def t_quantile(level: float, df: float) -> float:
+    """The t that |T| stays below with the chance ``level``: 1.96 for 0.95 and many degrees of freedom."""
+    return float(stdtrit(df, (1 + level) / 2))
+
+
+def adjust(p_values: Sequence[float], method: Correction) -> list[float]:
+    """P-values, in their order, that may be read one by one as if there had been one look."""
+    if method not in get_args(Correction):
+        raise ValueError(f"a correction: {', '.join(get_args(Correction))}", repr(method), "choose one of them")
+    p, n = np.asarray(p_values, np.float64), len(p_values)
+    if method == "none" or n == 0:
+        return [float(value) for value in p]
+    order = np.argsort(p, kind="stable")
+    rank = np.arange(n)
+    if method == "holm":  # the smallest p of n, the next one of n - 1 …; never below the one before
+        adjusted = np.maximum.accumulate(p[order] * (n - rank))
+    else:
+        adjusted = np.minimum.accumulate((p[order] * n / (rank + 1))[::-1])[::-1]
+    result = np.empty(n)
+    result[order] = np.minimum(adjusted, 1.0)
+    return [float(value) for value in result]
+
+
+@dataclass(frozen=True)
+class _Same:
+    """One thing in which two evaluations must agree."""
+
+    key: str
+    wanted: str
+    next_step: str
+
+
+_SAME = (
+    _Same("dataset", "evaluations of one dataset", "name a dataset that both have with --dataset"),
+    _Same("task", "evaluations of one kind of task", "compare revisions in which the dataset asks the same question"),
+    _Same("question", "the same question asked of the test rows", "compare revisions that ask the same question"),
+    _Same("target", "the same target column", "compare revisions that predict the same column"),
+    _Same("classes", "the same classes in the same order", "compare revisions with the same label definition"),
+    _Same("resampled", "the same unit of resampling", "set evaluate.resample alike in both and evaluate again"),
+    _Same("rows", "the same test rows", "evaluate both with the same scale, split and cleaning rules"),
+    _Same("units", "the same test rows", "evaluate both with the same scale, split and cleaning rules"),
+    _Same("same_rows", "the same test rows with the same labels",
+          "evaluate both with the same scale, split, cleaning rules and label definition"),
+)  # fmt: skip
+
+
+def refuse_other_rows(header_a: Mapping[str, Any], header_b: Mapping[str, Any], names: tuple[str, str]) -> None:
+    """Stop when two evaluations are not about the same rows and the same question.
+
+    Seed, number of replicates, length of runs and level may differ: the comparison draws anew, alike for both.
+    """
+    for same in _SAME:
+        found_a, found_b = header_a.get(same.key), header_b.get(same.key)
+        if found_a != found_b:
+            raise ValueError(same.wanted, _told(same.key, found_a, found_b, header_a, names), same.next_step)
+
+
+def _told(key: str, a: Any, b: Any, header: Mapping[str, Any], names: tuple[str, str]) -> str:
+    name_a, name_b = names
+    if key == "same_rows":
+        return (
+            f"{name_a} and {name_b} have {header['rows']:,} test rows each, "
+            "but not the same ones, or not the same labels"
+        )
+    words = {"rows": "test rows", "units": f"units of {header['resampled']}"}.get(key, key)
+    told_a, told_b = (f"{value:,}" if isinstance(value, int) else repr(value) for value in (a, b))
+    return f"{words} of {name_a}: {told_a}; of {name_b}: {told_b}"

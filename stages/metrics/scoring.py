@@ -17,15 +17,10 @@ from numpy.typing import NDArray
 
 from stages.features.sketch import CategorySketch, Sketch
 from stages.features.table import FeatureTable
-from stages.metrics.binary import BinaryTask
-from stages.metrics.codes import N_CODES, Grid, code_probabilities
-from stages.metrics.multiclass import MulticlassTask
-from stages.metrics.regression import RegressionTask
+from stages.metrics.contract import Decision, Terms, counts_nothing
 from stages.metrics.resampling import deal_rows, gather_cells, merge_cells, number_units
-from stages.metrics.segments import Segments
 from stages.metrics.settings import EvaluateSettings
-from stages.metrics.stored import Task
-from stages.metrics.thresholds import choose_threshold, count_codes
+from stages.metrics.stored import Segments, task_named
 from stages.models.baseline import OneRule
 from stages.runtime.memory import fit_in_memory
 from stages.runtime.partitions import each_partition
@@ -56,31 +51,33 @@ def choose_workers(table: FeatureTable, cluster: ClusterSettings, limit_bytes: i
     return fit_in_memory(cluster, estimates, limit_bytes, f"{table.dataset}: evaluate")
 
 
-def choose_tasks(
-    table: FeatureTable,
-    scorers: Mapping[str, Scorer],
-    rule: OneRule,
-    settings: EvaluateSettings,
-    cluster: ClusterSettings,
-) -> dict[str, Task]:
-    """What each system is asked to do; for a binary task with its own threshold, chosen on the valid part."""
-    if table.task == "multiclass":
-        return dict.fromkeys(scorers, MulticlassTask(len(table.classes)))
-    if table.task == "regression":
-        return dict.fromkeys(scorers, RegressionTask(Grid.around(rule.target_mean, rule.target_spread)))
+def terms_of(table: FeatureTable, rule: OneRule, settings: EvaluateSettings) -> Terms:
+    """On what terms the rows of a table are judged."""
+    return Terms(
+        len(table.classes), rule.target_mean, rule.target_spread, settings.cost_of_miss, settings.cost_of_false_alarm
+    )
+
+
+def decide(
+    table: FeatureTable, scorers: Mapping[str, Scorer], terms: Terms, cluster: ClusterSettings
+) -> dict[str, Decision]:
+    """What each system does with its scores; its own threshold, where there is one, is chosen on the valid part."""
+    task = task_named(table.task)
+    task.check_classes(table.dataset, table.classes)
+    if task.count is counts_nothing:
+        return {name: task.decide(np.zeros(0), terms) for name in scorers}
 
     def count(partition: str) -> dict[str, NDArray[np.float64]]:
         frame = table.read(partition, "valid")
         labels = frame[table.target].to_numpy()
-        return {name: count_codes(labels, code_probabilities(score(frame))) for name, score in scorers.items()}
+        return {name: task.count(labels, score(frame)) for name, score in scorers.items()}
 
     refuse_no_rows(table, "valid")
-    totals = {name: np.zeros((2, N_CODES)) for name in scorers}
+    totals: dict[str, NDArray[np.float64]] = {}
     for counted in each_partition(count, table.partition_names("valid"), cluster=cluster, label="score valid part"):
         for name, counts in counted.items():
-            totals[name] += counts
-    costs = {"cost_of_miss": settings.cost_of_miss, "cost_of_false_alarm": settings.cost_of_false_alarm}
-    return {name: BinaryTask(choose_threshold(totals[name], **costs), **costs) for name in scorers}
+            totals[name] = totals[name] + counts if name in totals else counts
+    return {name: task.decide(totals[name], terms) for name in scorers}
 
 
 def choose_segments(table: FeatureTable, sketches: Mapping[str, Sketch], columns: Sequence[str]) -> Segments:
@@ -98,7 +95,7 @@ def choose_segments(table: FeatureTable, sketches: Mapping[str, Sketch], columns
 def score_test(
     table: FeatureTable,
     scorers: Mapping[str, Scorer],
-    tasks: Mapping[str, Task],
+    decisions: Mapping[str, Decision],
     settings: EvaluateSettings,
     cluster: ClusterSettings,
     segments: Segments,
@@ -108,7 +105,7 @@ def score_test(
     rows = {partition["name"]: partition["parts"]["test"] for partition in table.partitions}
     names = table.partition_names("test")
     starts = dict(zip(names, np.cumsum([0] + [rows[name] for name in names[:-1]]).tolist(), strict=True))
-    unit_column = cluster_of(table, settings)
+    unit_column, label_type = cluster_of(table, settings), task_named(table.task).label_type
 
     def score(partition: str) -> Scored:
         extra = [*([unit_column] if unit_column else []), *segments.values]
@@ -119,12 +116,12 @@ def score_test(
             units = deal_rows(starts[partition], len(frame), table.rows("test"))
             unit_labels = [f"{unit:04d}" for unit in range(int(units.max()) + 1)]
         stored = frame[table.target].to_numpy()  # one byte a label, while it waits for others
-        labels: NDArray[Any] = stored.astype(np.float64 if table.task == "regression" else np.int64)
+        labels: NDArray[Any] = stored.astype(label_type)
         scores = {name: finite(scorer(frame), name, partition) for name, scorer in scorers.items()}
         cells = {}
-        for name, task in tasks.items():
-            whole = task.tabulate(units, unit_labels, labels, scores[name])
-            apart = segments.tabulate(task, frame, units, unit_labels, labels, scores[name])
+        for name, decision in decisions.items():
+            whole = decision.tabulate(units, unit_labels, labels, scores[name])
+            apart = segments.tabulate(decision, frame, units, unit_labels, labels, scores[name])
             cells[name] = pl.concat([whole, *apart])
         return Scored(stored, scores, cells)
 
@@ -133,20 +130,21 @@ def score_test(
 
 def gather(table: FeatureTable, parts: Iterable[Scored]) -> Scored:
     """All of the test part, every row at its place, labels as small as they can be."""
-    n, at = table.rows("test"), 0
-    labels = np.empty(n, np.float64 if table.task == "regression" else np.min_scalar_type(len(table.classes)))
+    n, at, task = table.rows("test"), 0, task_named(table.task)
+    labels = np.empty(n, np.min_scalar_type(len(table.classes)) if task.has_classes else task.label_type)
     scores: dict[str, NDArray[np.float32]] = {}
     cells: dict[str, list[pl.DataFrame]] = {}
     found: Counter[int] = Counter()
     for part in parts:
         rows = slice(at, at := at + len(part.labels))
         labels[rows] = part.labels
-        if table.task != "regression":
+        if task.has_classes:
             found.update(dict(zip(*(x.tolist() for x in np.unique(part.labels, return_counts=True)), strict=True)))
         for system, values in part.scores.items():
             scores.setdefault(system, np.empty((n, *values.shape[1:]), np.float32))[rows] = values
             cells[system] = gather_cells(cells.get(system, []), part.cells[system])
-    refuse_one_class(table, found)
+    if task.has_classes:
+        refuse_one_class(table, found)
     return Scored(labels, scores, {system: merge_cells(cells.pop(system)) for system in scores})
 
 
@@ -174,8 +172,6 @@ def refuse_no_rows(table: FeatureTable, part: str) -> None:
 
 def refuse_one_class(table: FeatureTable, found: Mapping[int, int]) -> None:
     """Stop when the test part cannot tell a good model from a bad one, or holds labels without a class."""
-    if table.task == "regression":
-        return
     known = range(len(table.classes))
     if len(found) < 2 or not all(value in known for value in found):
         raise UserError(

@@ -1,49 +1,49 @@
 """What does a stored resampling table say about a system, as a whole and in one segment of the rows?
 
 A table holds cells (system, segment, unit, view, label, code, n).  Segment "" is every row; "carrier=UA" are the rows
-of one value of a declared column, their codes coarsened (`score_codes.coarsen`) so that the table stays small:
-decisions at the system's threshold stay exact there, ranking and probability metrics nearly so.  Months need no cells
-of their own, because units that are days tell them.
+of one value of a declared column, their codes coarsened (`codes.coarsen`) so that the table stays small: decisions at
+the system's threshold stay exact there, ranking and probability metrics nearly so.  The commonest values of the
+training rows have a segment each, the others one together; until it is stored, a view of a segment is called
+"carrier=UA<tab>score".  Months need no cells of their own, because units that are days tell them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from stages.metrics import binary as binary_scores
-from stages.metrics import multiclass as multiclass_scores
-from stages.metrics import regression as regression_scores
-from stages.metrics.binary import BinaryTask
-from stages.metrics.codes import Grid
-from stages.metrics.contract import Metric, System
-from stages.metrics.multiclass import MulticlassTask
-from stages.metrics.regression import RegressionTask
+from stages.metrics.binary import BINARY
+from stages.metrics.contract import Decision, System, Task
+from stages.metrics.multiclass import MULTICLASS
+from stages.metrics.regression import REGRESSION
 from stages.metrics.resampling import unit_names
 
-Task = BinaryTask | MulticlassTask | RegressionTask
-METRICS: dict[str, dict[str, Metric]] = {
-    "binary": binary_scores.METRICS,
-    "multiclass": multiclass_scores.METRICS,
-    "regression": regression_scores.METRICS,
-}
+TASKS: dict[str, Task] = {task.name: task for task in (BINARY, MULTICLASS, REGRESSION)}
 WHOLE = ""
+MOST_VALUES = 20
+OTHER = "(other)"
+BETWEEN = "\t"
 
 
-def task_of(header: Mapping[str, Any], system: str = "model") -> Task:
+def task_named(name: object) -> Task:
+    """The task that a dataset, a table or a bundle names."""
+    if not isinstance(name, str) or name not in TASKS:
+        raise ValueError(
+            f"a task that is known: {', '.join(TASKS)}", repr(name),
+            "correct `task` in the dataset's package, or add the task to stages/metrics (docs/architecture.md)",
+        )  # fmt: skip
+    return TASKS[name]
+
+
+def decision_of(header: Mapping[str, Any], system: str = "model") -> Decision:
     """What the system was asked to do, as `evaluate` had it."""
-    decides = header["systems"][system]["decides"]
-    match header["task"]:
-        case "binary":
-            return BinaryTask(**decides)
-        case "multiclass":
-            return MulticlassTask(**decides)
-        case _:
-            return RegressionTask(Grid(**decides["grid"]))
+    return task_named(header["task"]).unpack(header["systems"][system]["decides"])
 
 
 def units_of(cells: pl.DataFrame) -> list[str]:
@@ -68,7 +68,7 @@ def system_of(
     names = every if units is None else [name for name in every if name in set(units)]
     if len(names) < len(every):
         chosen = chosen.filter(pl.col("unit").is_in(names))
-    table = task_of(header, system).table(chosen, names)
+    table = decision_of(header, system).table(chosen, names)
     if segment == WHOLE and len(names) == len(every):
         return System(table, header["systems"][system]["exact"])
     coded = table.measure(np.ones((1, len(names))))
@@ -93,6 +93,49 @@ def months_of(units: Sequence[str]) -> dict[str, list[str]]:
     return months
 
 
-def on_units(cells: pl.DataFrame, units: Sequence[str]) -> pl.DataFrame:
-    """The cells of some units only."""
-    return cells.filter(pl.col("unit").is_in(list(units)))
+@dataclass(frozen=True)
+class Segments:
+    """By column, the values that are told apart, commonest first; `OTHER` stands for the rest and for no value."""
+
+    values: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, counts: Mapping[str, Mapping[str, int]]) -> Segments:
+        """The commonest `MOST_VALUES` of every column, from its counts by value; of equals, the first by name."""
+        chosen = {
+            column: tuple(sorted(by_value, key=lambda value: (-by_value[value], value))[:MOST_VALUES])
+            for column, by_value in counts.items()
+        }
+        return cls(chosen)
+
+    def rows(self, frame: pl.DataFrame) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+        """Every segment that has rows, by name, and which rows are its own."""
+        for column, values in self.values.items():
+            given = frame[column].cast(pl.String)
+            for value in values:
+                chosen = given.eq_missing(value).to_numpy()
+                if chosen.any():
+                    yield f"{column}={value}", chosen
+            rest = ~given.is_in(list(values), nulls_equal=True).to_numpy()
+            if rest.any():
+                yield f"{column}={OTHER}", rest
+
+    def tabulate(
+        self, decision: Decision, frame: pl.DataFrame, units: NDArray[np.int64], names: list[str], labels: NDArray[Any],
+        scores: NDArray[np.float32],
+    ) -> list[pl.DataFrame]:  # fmt: skip
+        """The cells of every segment in one partition."""
+        cells = []
+        for segment, chosen in self.rows(frame):
+            own = decision.tabulate(units[chosen], names, labels[chosen], scores[chosen])
+            view = (pl.lit(f"{segment}{BETWEEN}") + pl.col("view")).alias("view")
+            cells.append(decision.coarsened(own).with_columns(view))
+        return cells
+
+    def found(self, views: pl.Series) -> dict[str, list[str]]:
+        """The values that occur in views of gathered cells, in the order in which they are told apart."""
+        present = {view.partition(BETWEEN)[0] for view in views.unique().to_list() if BETWEEN in view}
+        return {
+            column: [value for value in (*values, OTHER) if f"{column}={value}" in present]
+            for column, values in self.values.items()
+        }

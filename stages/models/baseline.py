@@ -24,9 +24,11 @@ EXTRA_ROWS = 2.0
 
 @dataclass(frozen=True)
 class OneRule:
-    """The rule: ``values[b]`` is predicted in bin b of a feature; one number, or one share per class."""
+    """The rule: ``values[b]`` is predicted in bin b of a feature.
 
-    task: str
+    They are one number, or the share of the second of two classes, or a share for each of more.
+    """
+
     bins: Bins
     values: tuple[tuple[float, ...], ...]
     rows: tuple[int, ...]
@@ -34,15 +36,12 @@ class OneRule:
     target_spread: float
 
 
-def fit_one_rule(
-    frames: Iterable[pl.DataFrame], *, bins: Bins, target: str, task: str, classes: Sequence[str] = ()
-) -> OneRule:
-    """The rule of training rows that come one partition at a time."""
-    n_outcomes = len(classes) if task != "regression" else 1
-    sums = np.zeros((bins.levels, n_outcomes + 3))
+def fit_one_rule(frames: Iterable[pl.DataFrame], *, bins: Bins, target: str, classes: Sequence[str] = ()) -> OneRule:
+    """The rule of training rows that come one partition at a time; without ``classes`` the target is a number."""
+    sums = np.zeros((bins.levels, max(len(classes), 1) + 3))
     for frame in frames:
-        sums += sum_bins(frame, bins=bins, target=target, n_outcomes=n_outcomes if task != "regression" else 0)
-    return rule_from_sums(sums, bins=bins, task=task)
+        sums += sum_bins(frame, bins=bins, target=target, n_outcomes=len(classes))
+    return rule_from_sums(sums, bins=bins)
 
 
 def sum_bins(frame: pl.DataFrame, *, bins: Bins, target: str, n_outcomes: int) -> Float:
@@ -54,17 +53,16 @@ def sum_bins(frame: pl.DataFrame, *, bins: Bins, target: str, n_outcomes: int) -
     return np.stack([np.bincount(codes, weights=column, minlength=bins.levels) for column in columns], axis=1)
 
 
-def rule_from_sums(sums: Float, *, bins: Bins, task: str) -> OneRule:
+def rule_from_sums(sums: Float, *, bins: Bins) -> OneRule:
     """Shares (or means) by bin from added-up sums."""
     rows, whole = sums[:, 0], sums.sum(axis=0)
     if whole[0] == 0:
         raise ValueError(f"training rows for a rule on {bins.name}", "none", "look at the split of featurize")
     shares = (sums[:, 3:] + EXTRA_ROWS * whole[3:] / whole[0]) / (rows + EXTRA_ROWS)[:, None]
-    if task == "binary":
+    if shares.shape[1] == 2:
         shares = shares[:, 1:]
     mean = whole[1] / whole[0]
     return OneRule(
-        task=task,
         bins=bins,
         values=tuple(tuple(float(value) for value in row) for row in shares),
         rows=tuple(int(n) for n in rows),
@@ -76,7 +74,7 @@ def rule_from_sums(sums: Float, *, bins: Bins, task: str) -> OneRule:
 def predict_one_rule(rule: OneRule, frame: pl.DataFrame) -> NDArray[np.float32]:
     """Probabilities (rows,), shares (rows, classes) or means (rows,), as a booster would return them."""
     values = np.asarray(rule.values, dtype=np.float32)[rule.bins.codes(frame[rule.bins.name])]
-    return values if rule.task == "multiclass" else values[:, 0]
+    return values if values.shape[1] > 1 else values[:, 0]
 
 
 def most_relevant(features: Iterable[Mapping[str, Any]]) -> str:
@@ -91,14 +89,13 @@ def rule_to_json(rule: OneRule) -> dict[str, Any]:
     """A JSON-ready form; see `rule_from_json`."""
     columns = {"values": [list(row) for row in rule.values], "rows": list(rule.rows)}
     target = {"target_mean": rule.target_mean, "target_spread": rule.target_spread}
-    return {"kind": "one rule", "task": rule.task, "bins": bins_to_json(rule.bins), **columns, **target}
+    return {"kind": "one rule", "bins": bins_to_json(rule.bins), **columns, **target}
 
 
 def rule_from_json(content: Mapping[str, Any]) -> OneRule:
     """The inverse of `rule_to_json`."""
     try:
         rule = OneRule(
-            task=content["task"],
             bins=bins_from_json(content["bins"]),
             values=tuple(tuple(row) for row in content["values"]),
             rows=tuple(content["rows"]),

@@ -7,7 +7,7 @@ missing values as nulls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -98,7 +98,8 @@ class Family:
     """The library that fits, with its version."""
     words: Callable[[Mapping[str, Any], str], str]
     """``words(training, library)``: what kind of model it is, from ``training.json``; the beginning of a sentence."""
-    tasks: tuple[str, ...] = TASKS
+    tasks: Collection[str] = TASKS
+    """Names of the tasks that it can do."""
     stops_early: bool = False
     """Whether the valid part decides on the number of rounds."""
     devices: tuple[str, ...] = ("cpu",)

@@ -102,9 +102,7 @@ def fit_baseline(features: FeatureTable, sketches: Mapping[str, Sketch]) -> OneR
     best = most_relevant(read_json(layout.selection(features.dataset))["features"])
     column = features.with_columns([best])
     bins = bin_column(best, sketches[best], column.columns[0].categories, BASELINE_BINS)
-    return fit_one_rule(
-        column.frames("train"), bins=bins, target=features.target, task=features.task, classes=features.classes
-    )
+    return fit_one_rule(column.frames("train"), bins=bins, target=features.target, classes=features.classes)
 
 
 def write_model(folder: Path, model: Model) -> None:
@@ -127,7 +125,9 @@ def read_model(folder: Path, family: Family, threads: int = 0) -> Model:
     """The model in ``folder``; ``threads`` 0 takes every core."""
     files = {path.name: path.read_bytes() for path in model_files(folder)}
     if not files:
-        raise UserError(f"a model of the family {family.name} in {folder}", "no file model*", "run `dvc repro`, or `dvc pull`")
+        raise UserError(
+            f"a model of the family {family.name} in {folder}", "no file model*", "run `dvc repro`, or `dvc pull`"
+        )
     try:
         model = family.load(files)
     except DamagedModel as error:

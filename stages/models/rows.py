@@ -199,7 +199,7 @@ def describe_rows(share: Share, sketches: Mapping[str, Sketch], max_bin: int) ->
         columns=len(table.columns),
         bins=max(max_bin, *(len(column.categories) for column in table.columns)),
         any_missing=any(sketches[name].nulls > 0 for name in table.names),
-        outputs=len(table.classes) if table.task == "multiclass" else 1,
+        outputs=len(table.classes) if len(table.classes) > 2 else 1,
     )
 
 

@@ -19,9 +19,14 @@ import polars as pl
 import xgboost as xgb
 from numpy.typing import NDArray
 
-from stages.models.contract import LOSSES, DamagedModel, Fit, Float32
+from stages.models.contract import DamagedModel, Fit, Float32
 
-OBJECTIVES = {"binary": "binary:logistic", "multiclass": "multi:softprob", "regression": "reg:squarederror"}
+OBJECTIVES = {
+    "binary": ("binary:logistic", "logloss"),
+    "multiclass": ("multi:softprob", "mlogloss"),
+    "regression": ("reg:squarederror", "rmse"),
+}
+"""Objective and loss by the name of a task."""
 
 
 MODEL = "model.ubj"
@@ -193,7 +198,7 @@ def boost(
 
     ``others`` are further parameters by XGBoost's names.
     """
-    objective, metric = OBJECTIVES[task], LOSSES[task]
+    objective, metric = OBJECTIVES[task]
     parameters = {
         "objective": objective,
         "eval_metric": metric,
@@ -208,7 +213,7 @@ def boost(
         "nthread": threads,
         "device": device,
         "seed": seed % 2**31,
-        **({"num_class": classes} if task == "multiclass" else {}),
+        **({"num_class": classes} if classes > 2 else {}),
         **others,
     }
     losses: dict[str, dict[str, list[float]]] = {}

@@ -13,6 +13,7 @@ Results = Mapping[str, Mapping[str, Any]]
 
 BETTER, WORSE, OPEN, DESCRIPTIVE = "better", "worse", "not shown to differ", "descriptive"
 FEW_UNITS, FEW_RUNS = 20, 30
+ERRORS = {"mae": "MAE", "rmse": "RMSE", "r2": "R²"}
 AGAINST = {
     BETTER: "beats the one-rule baseline",
     WORSE: "does worse than the one-rule baseline",
@@ -158,7 +159,9 @@ def write_card(
 
 
 def decides(signature: Mapping[str, Any]) -> str:
-    """From which probability on the answer is yes; empty where nothing is decided."""
+    """From which probability on the answer is yes, or in what unit it is; empty where nothing is to be said."""
+    if unit := signature.get("target_unit"):
+        return f"{code(signature['target'])} is predicted in {marked(unit)}; its errors are in the same unit.\n\n"
     if signature.get("threshold") is None:
         return ""
     return (
@@ -169,7 +172,9 @@ def decides(signature: Mapping[str, Any]) -> str:
 
 
 def metric_name(metric: str) -> str:
-    """For people: ROC-AUC, log loss."""
+    """For people: ROC-AUC, log loss, MAE."""
+    if metric in ERRORS:
+        return ERRORS[metric]
     return metric.replace("_", " ").replace("roc auc", "ROC-AUC")
 
 

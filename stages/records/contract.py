@@ -18,7 +18,6 @@ import polars as pl
 if TYPE_CHECKING:  # pandera takes most of a second to import and only `clean` validates
     import pandera.polars as pa
 
-Task = Literal["binary", "multiclass", "regression"]
 Kind = Literal["numeric", "categorical"]
 Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = ("train", "valid", "test")
@@ -82,7 +81,8 @@ class Dataset:
 
     name: str
     question: str
-    task: Task
+    task: str
+    """One of those that `metrics.stored.TASKS` knows."""
     target: str
     classes: tuple[str, ...]
     """Names of the target's values 0, 1, …; empty for regression."""
@@ -100,6 +100,8 @@ class Dataset:
     """Why a tidy row has no label ("cancelled", …); null where it has one."""
     cluster: str | None = None
     """Column of rows that share their luck (a day); None when rows are independent."""
+    target_unit: str = ""
+    """Of a target that is a number, in words that follow one: "minutes"."""
     reach: Callable[[str, Sequence[str]], Sequence[str]] = field(default=lambda _partition, partitions: partitions)
     moment: Callable[[pl.DataFrame], pl.Series] | None = None
     """When each tidy row is asked about (datetime); None where rows have no order in time."""

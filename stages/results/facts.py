@@ -9,6 +9,8 @@ from typing import Any
 
 import polars as pl
 
+from stages.metrics.contract import Task
+from stages.metrics.stored import task_named
 from stages.results.costs import CostCurve
 from stages.results.dependence import Dependence
 from stages.results.effects import Effect
@@ -34,6 +36,8 @@ class Facts:
     task: str
     target: str
     classes: Sequence[str]
+    target_unit: str
+    """Of a target that is a number; empty where it has none."""
     columns: Mapping[str, Mapping[str, str]]
     """By feature: what it is about, its unit."""
     parts: Mapping[str, int]
@@ -55,6 +59,21 @@ class Facts:
     """What kind of model, fitted to which rows: a sentence."""
     stops_early: bool
     """Whether the valid part decided on the number of rounds."""
+
+    @property
+    def kind(self) -> Task:
+        """The task itself."""
+        return task_named(self.task)
+
+    @property
+    def positive(self) -> str | None:
+        """The class whose probability is the score, where there is one."""
+        return None if self.kind.positive is None else self.classes[self.kind.positive]
+
+    @property
+    def by_class(self) -> bool:
+        """Whether a row has a score for each class."""
+        return self.kind.outputs(len(self.classes)) > 1
 
     @property
     def lead_name(self) -> str:

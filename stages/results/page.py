@@ -50,6 +50,7 @@ def sections(facts: Facts) -> dict[str, Any]:
         "metrics": tables.metrics(facts),
         "curves": pictures.curves(facts),
         "calibration": {"words": words.calibration(facts), "picture": pictures.calibration(facts)},
+        "residuals": {"words": words.residuals(facts), "picture": pictures.residuals(facts)},
         "confusion": confusion(facts),
         "classes": tables.classes(facts),
         "segments": {"words": words.segments(facts), "tables": tables.segments(facts)},

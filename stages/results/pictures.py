@@ -22,6 +22,7 @@ from stages.pages.curves import (
     shade,
     word,
 )
+from stages.pages.numbers import MINUS
 from stages.results.costs import CostCurve
 from stages.results.dependence import Dependence
 from stages.results.facts import Facts
@@ -47,7 +48,7 @@ class Shown:
 
 def curves(facts: Facts) -> list[Shown]:
     """ROC, precision by recall and the learning curve, those that the task has."""
-    average = ", mean over the classes" if facts.task == "multiclass" else ""
+    average = ", mean over the classes" if facts.by_class else ""
     shown = []
     if len(facts.plots["roc"]):
         shown.append(_against_baseline(
@@ -104,7 +105,7 @@ def calibration(facts: Facts) -> Shown | None:
         return None
     predicted, observed = groups["predicted"].to_list(), groups["observed"].to_list()
     lows, highs = groups["low"].to_list(), groups["high"].to_list()
-    if facts.task == "regression":
+    if facts.kind.scored == "number":
         both = axis_around("", [*predicted, *observed, *lows, *highs])
         panel = Panel(axis("mean prediction", both.low, both.high), axis("observed mean", both.low, both.high))
     else:
@@ -113,7 +114,30 @@ def calibration(facts: Facts) -> Shown | None:
     marks += [bar(panel, x, low, high, "model whisker") for x, low, high in zip(predicted, lows, highs, strict=True)]
     marks += [point(panel, x, y, "model") for x, y in zip(predicted, observed, strict=True)]
     about = "Observed beside predicted in groups of predictions, with intervals; a perfect model lies on the diagonal"
-    return Shown("Calibration", draw(panel, marks, about), [("model", "the model"), ("rule", "perfect")])
+    title = "Calibration" if facts.kind.scored == "probability" else "Actual by predicted"
+    return Shown(title, draw(panel, marks, about), [("model", "the model"), ("rule", "perfect")])
+
+
+def residuals(facts: Facts) -> Shown | None:
+    """What is left of the target by prediction, group by group: the mean with its interval, and single rows."""
+    groups = facts.plots["residuals"].drop_nulls()
+    if not len(groups):
+        return None
+    ends = [end for name in ("low", "high", "tenth", "ninetieth") for end in groups[name].to_list()]
+    panel = Panel(
+        axis_around("mean prediction", groups["predicted"].to_list()),
+        axis_around(f"actual {MINUS} predicted", ends, zero=True),
+    )
+    marks = [rule_y(panel, 0.0)]
+    for row in groups.iter_rows(named=True):
+        marks += [
+            bar(panel, row["predicted"], row["tenth"], row["ninetieth"], "model spread"),
+            bar(panel, row["predicted"], row["low"], row["high"], "model whisker"),
+            point(panel, row["predicted"], row["residual"], "model"),
+        ]
+    about = "Actual less predicted in groups of predictions: means with intervals, and the middle 80% of single rows"
+    keys = [("model", "mean of a group, and its interval"), ("rule", "nothing left")]
+    return Shown("Residuals", draw(panel, marks, about), keys, "The wide bar holds the middle 80% of the rows.")
 
 
 def costs(curve: CostCurve, threshold: float) -> Shown:
@@ -144,7 +168,7 @@ def costs(curve: CostCurve, threshold: float) -> Shown:
 def dependence(found: Dependence, facts: Facts) -> Shown:
     """Mean SHAP value by group of a feature's values."""
     column = facts.columns.get(found.feature, {})
-    towards = f", towards “{facts.classes[found.output]}”" if facts.task == "multiclass" else ""
+    towards = f", towards “{facts.classes[found.output]}”" if facts.by_class else ""
     note = column.get("about", "")
     title = f"{found.feature}{towards}"
     about = f"Mean SHAP value by {found.feature}: " + "; ".join(

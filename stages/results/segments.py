@@ -17,13 +17,12 @@ import polars as pl
 from stages.metrics.bootstrap import MIN_DEFINED_SHARE, Float, Scores, replicate
 from stages.metrics.contract import Metric, System, Tabulated
 from stages.metrics.paired import compare
-from stages.metrics.stored import METRICS, months_of, segments_of, system_of, units_of
+from stages.metrics.stored import months_of, segments_of, system_of, task_named, units_of
 
 MONTH = "month"
 MIN_ROWS, MIN_OF_CLASS, MIN_UNITS = 30, 10, 10
 """A segment with fewer rows (of either class, in so many units) has no interval: resampling a handful of rows looks far
 more certain than it is."""
-SHOWN = {"binary": ("roc_auc", "expected_cost"), "multiclass": ("accuracy", "log_loss"), "regression": ("mae", "rmse")}
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,8 @@ def judge_segments(
     cells: pl.DataFrame, header: Mapping[str, Any], weights: Float, level: float
 ) -> dict[str, list[SegmentResult]]:
     """By column, the results of every segment that the table tells apart; months where units are days of several."""
-    metrics = {name: METRICS[header["task"]][name] for name in SHOWN[header["task"]]}
+    task = task_named(header["task"])
+    metrics = {name: task.metrics[name] for name in task.shown}
     whole = system_of(cells, header).table
     with np.errstate(invalid="ignore", divide="ignore"):  # a replicate may lack every row of a segment
         everything = _Drawn.of(whole, weights)
@@ -102,9 +102,11 @@ def pairs(cells: pl.DataFrame, header: Mapping[str, Any]) -> Iterator[tuple[str,
 
 
 def _pair(own: pl.DataFrame, task: str, model: Tabulated, baseline: Tabulated, places: Sequence[int]) -> _Pair:
-    view = {"binary": "score", "multiclass": "confusion", "regression": "target"}[task]
-    counted = own.filter((pl.col("system") == "model") & (pl.col("view") == view))
-    positives = int(counted.filter(pl.col("label") == 1)["n"].sum()) if task == "binary" else None
+    asked = task_named(task)
+    counted = own.filter((pl.col("system") == "model") & (pl.col("view") == asked.known_by[0]))
+    positives = None
+    if asked.positive is not None:
+        positives = int(counted.filter(pl.col("label") == asked.positive)["n"].sum())
     units = counted["unit"].n_unique()
     return _Pair(model, baseline, list(places), int(counted["n"].sum()), positives, units)
 

@@ -11,7 +11,7 @@ from stages.pages.curves import Axis
 from stages.pages.forest import Mark, length, ruler, scale, strip
 from stages.pages.numbers import count_text, share_text
 from stages.results.facts import Facts
-from stages.results.segments import SHOWN, Figure, SegmentResult
+from stages.results.segments import Figure, SegmentResult
 from stages.results.words import figure, signed, spanned
 
 UP, DOWN = "↑", "↓"  # better is higher, lower
@@ -87,7 +87,7 @@ def metrics(facts: Facts) -> Table:
 
 def segments(facts: Facts) -> list[Table]:
     """A table for every column by which rows are told apart."""
-    shown = SHOWN[facts.task]
+    shown = facts.kind.shown
     along = {metric: _segment_scale(facts, metric) for metric in shown}
     return [_segment_table(facts, column, found, along) for column, found in facts.segments.items()]
 
@@ -104,12 +104,12 @@ def _segment_table(
     facts: Facts, column: str, found: Sequence[SegmentResult], along: Mapping[str, Axis]
 ) -> Table:  # fmt: skip
     columns = [Column(column, "name"), Column("rows")]
-    if facts.task == "binary":
-        columns.append(Column(f"“{facts.classes[1]}”"))
+    if facts.positive is not None:
+        columns.append(Column(f"“{facts.positive}”"))
     for metric, axis in along.items():
         columns += [Column(metric_name(metric), "drawn", ruler(axis)), Column(f"{metric_name(metric)} [interval]")]
     columns.append(Column("beside the baseline", "verdict"))
-    lead = SHOWN[facts.task][0]
+    lead = facts.kind.shown[0]
     rows = []
     for segment in found:
         cells = [_named(segment.name), Cell(count_text(segment.rows))]
@@ -143,7 +143,7 @@ def why_none(facts: Facts, segment: SegmentResult, found: Figure) -> str:
     if found.value is not None:
         return f"{figure(found.value)} (too few rows for an interval)"
     if segment.positives == 0:
-        return f"no row is “{facts.classes[1]}”"
+        return f"no row is “{facts.positive}”"
     if segment.positives == segment.rows:
         return f"every row is “{facts.classes[1]}”"
     return "not defined"

@@ -17,7 +17,7 @@ from stages.pages.numbers import MINUS, count_text, share_text
 from stages.results.costs import Cost
 from stages.results.effects import Effect
 from stages.results.facts import Facts
-from stages.results.segments import SHOWN, Figure, SegmentResult
+from stages.results.segments import Figure, SegmentResult
 
 NAMED = 8  # segments that a sentence names before it counts
 
@@ -59,14 +59,24 @@ def headline(facts: Facts) -> str:
 def answer(facts: Facts) -> list[str]:
     """The conclusion in a few short paragraphs."""
     told = " ".join(sentences(facts.results, f"{facts.baseline} alone"))
-    return [text for text in (re.sub(r"(?<!\w)-(?=\d)", MINUS, told), " ".join(decision(facts))) if text]
+    minus = re.sub(r"(?<!\w)-(?=\d)", MINUS, told)
+    return [text for text in (minus, " ".join(units(facts)), " ".join(decision(facts))) if text]
+
+
+def units(facts: Facts) -> list[str]:
+    """In what unit the target is, and which metrics share it; nothing where it has none."""
+    if not facts.target_unit:
+        return []
+    alike = [metric_name(name) for name, metric in facts.kind.metrics.items() if metric.in_target_unit]
+    shared = f"; {' and '.join(alike)} {'is' if len(alike) == 1 else 'are'} in the same unit" if alike else ""
+    return [f"{facts.target} is predicted in {facts.target_unit}{shared}."]
 
 
 def decision(facts: Facts) -> list[str]:
     """What acting on the model costs, beside the baseline, never acting and always acting."""
     if facts.costs is None or facts.threshold is None:
         return []
-    cost, costs, positive = facts.results["expected_cost"], facts.costs, facts.classes[1]
+    cost, costs, positive = facts.results["expected_cost"], facts.costs, facts.positive
     against = {BETTER: "less than", WORSE: "more than", OPEN: "not shown to differ from"}[verdict(cost)]
     told = [
         f"A row is called “{positive}” from a probability of {figure(facts.threshold)} on, the cheapest threshold on "
@@ -140,7 +150,7 @@ def calibration(facts: Facts) -> list[str]:
     if not len(groups):
         return ["Too few rows in every group of predictions to say."]
     judged = groups.filter(pl.col("low") < pl.col("high"))
-    what, alike = "mean" if facts.task == "regression" else "share", len(groups) - len(judged)
+    what, alike = "share" if facts.kind.scored == "probability" else "mean", len(groups) - len(judged)
     off = judged.filter((pl.col("predicted") < pl.col("low")) | (pl.col("predicted") > pl.col("high")))
     told = [
         f"In {len(judged) - len(off)} of {len(judged)} groups of predictions the {facts.level} interval of the "
@@ -157,28 +167,44 @@ def calibration(facts: Facts) -> list[str]:
     return told
 
 
+def residuals(facts: Facts) -> list[str]:
+    """How far single rows lie from their prediction, and whether that depends on it; nothing for classes."""
+    groups = facts.plots["residuals"]
+    if not len(groups):
+        return []
+    spreads = groups.with_columns((pl.col("ninetieth") - pl.col("tenth")).alias("spread")).sort("spread")
+    ends = [spreads.row(k, named=True) for k in (0, -1)]
+    told = [f"from {signed(row['tenth'])} to {signed(row['ninetieth'])} around {figure(row['predicted'])}"
+            for row in ends]  # fmt: skip
+    if len(groups) == 1:
+        return [f"The middle 80% of the rows lie {told[0]}."]
+    return [
+        f"The middle 80% of single rows lie {told[0]}, where they are closest, and {told[1]}, where they scatter most."
+    ]
+
+
 def segments(facts: Facts) -> list[str]:
     """Which segments stand apart from all rows, and where the model does not beat the baseline."""
     every = list(looked_at(facts.segments))
     if not every:
         return []
     told = []
-    for metric in SHOWN[facts.task]:
+    for metric in facts.kind.shown:
         apart = {side: [s for s in every if s.figures[metric].apart == side] for side in ("better", "worse")}
         if any(apart.values()):
             sides = [f"{side} in {_listed(found)}" for side, found in apart.items() if found]
             told.append(f"Compared with all rows, {metric_name(metric)} is {', and '.join(sides)}.")
         else:
             told.append(f"No segment has been shown to differ from all rows in {metric_name(metric)}.")
-    lead = SHOWN[facts.task][0]
+    lead = facts.kind.shown[0]
     beaten = [s for s in every if s.figures[lead].verdict == "worse"]
     ahead = sum(s.figures[lead].verdict == "better" for s in every)
     told.append(
         f"In {ahead} of {len(every)} segments the model beats the baseline on {metric_name(lead)}"
         + (f"; it does worse in {_listed(beaten)}." if beaten else "; in none has it been shown to do worse.")
     )
-    if facts.task == "binary":
-        told.append(f"Cost depends on how many rows are “{facts.classes[1]}” too, not on the model alone.")
+    if facts.positive is not None:
+        told.append(f"Cost depends on how many rows are “{facts.positive}” too, not on the model alone.")
     chance = len(every) * (1 - facts.lead["level"])
     told.append(
         f"These are {len(every)} looks at each metric, every one at {facts.level} and none corrected for the others: "
@@ -206,10 +232,10 @@ def effects(facts: Facts) -> list[str]:
     known = facts.effects
     if not known.every:
         return ["This family of models has no exact share of each feature in a row's score, so none is shown."]
-    unit = "in the target's unit" if facts.task == "regression" else "in log-odds"
-    over = " and classes" if facts.task == "multiclass" else ""
+    unit = "log-odds" if facts.kind.scored == "probability" else facts.target_unit or "the target's unit"
+    over = " and classes" if facts.by_class else ""
     return [
-        f"Mean size of the SHAP values over {count_text(known.rows)} test rows{over}, {unit}, with intervals that "
+        f"Mean size of the SHAP values over {count_text(known.rows)} test rows{over}, in {unit}, with intervals that "
         f"resample {count_text(known.units)} units.",
         _strongest(known.every),
     ]

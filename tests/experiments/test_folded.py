@@ -17,11 +17,11 @@ from sklearn.metrics import (
 )
 
 from stages.experiments.folds.pooled import FoldScores, draw_within, pool, refuse_few_units
-from stages.metrics.binary import METRICS, BinaryTask
+from stages.metrics.binary import METRICS, BinaryDecision
 from stages.metrics.bootstrap import draw_weights
 from stages.metrics.codes import Grid
-from stages.metrics.multiclass import MulticlassTask
-from stages.metrics.regression import RegressionTask
+from stages.metrics.multiclass import MULTICLASS, MulticlassDecision
+from stages.metrics.regression import REGRESSION, RegressionDecision
 from stages.metrics.systems import compare_systems
 
 COSTS = {"cost_of_miss": 3.0, "cost_of_false_alarm": 1.0}
@@ -33,7 +33,7 @@ def binary_fold(number: int, n: int = 900, days: int = 12, shift: float = 0.0) -
     rng = np.random.default_rng(number)
     labels = (rng.random(n) < 0.2 + 0.15 * number).astype(np.int64)
     scores = (1 / (1 + np.exp(-(rng.normal(size=n) + 1.2 * labels - 1 + shift)))).astype(np.float32)
-    return fold_of(BinaryTask(THRESHOLDS[number], **COSTS), number, days, labels, scores)
+    return fold_of(BinaryDecision(THRESHOLDS[number], **COSTS), number, days, labels, scores)
 
 
 def fold_of(task, number: int, days: int, labels: np.ndarray, scores: np.ndarray) -> FoldScores:
@@ -48,8 +48,8 @@ def rows_of(folds: list[FoldScores]) -> tuple[np.ndarray, np.ndarray]:
 
 def test_sums_over_rows_are_those_of_scikit_learn_with_every_fold_at_its_own_threshold() -> None:
     folds = [binary_fold(k, n=600 + 300 * k) for k in range(3)]
-    found, (labels, scores) = pool(folds).exact, rows_of(folds)
-    said = np.concatenate([fold.scores >= np.float32(fold.task.threshold) for fold in folds])
+    found, (labels, scores) = pool(folds, METRICS).exact, rows_of(folds)
+    said = np.concatenate([fold.scores >= np.float32(fold.decision.threshold) for fold in folds])
     misses, false_alarms = np.sum(labels & ~said), np.sum(~labels.astype(bool) & said)
     wanted = {
         "log_loss": log_loss(labels, scores.astype(np.float64)),
@@ -65,7 +65,7 @@ def test_sums_over_rows_are_those_of_scikit_learn_with_every_fold_at_its_own_thr
 
 def test_rankings_are_averaged_over_folds_weighted_by_rows() -> None:
     folds = [binary_fold(k, n=600 + 300 * k) for k in range(3)]
-    found, rows = pool(folds).exact, [len(fold.labels) for fold in folds]
+    found, rows = pool(folds, METRICS).exact, [len(fold.labels) for fold in folds]
     for name, score in (("roc_auc", roc_auc_score), ("average_precision", average_precision_score)):
         wanted = np.average([score(fold.labels, fold.scores) for fold in folds], weights=rows)
         assert found[name] == pytest.approx(wanted, rel=1e-9)
@@ -73,20 +73,20 @@ def test_rankings_are_averaged_over_folds_weighted_by_rows() -> None:
 
 def test_models_on_other_scales_do_not_spoil_the_ranking_as_pooling_would() -> None:
     alike, moved = [binary_fold(k) for k in range(3)], [binary_fold(k, shift=-3.0 * k) for k in range(3)]
-    assert pool(moved).exact["roc_auc"] == pytest.approx(pool(alike).exact["roc_auc"], abs=1e-6)
+    assert pool(moved, METRICS).exact["roc_auc"] == pytest.approx(pool(alike, METRICS).exact["roc_auc"], abs=1e-6)
     assert roc_auc_score(*rows_of(moved)) < roc_auc_score(*rows_of(alike)) - 0.1
 
 
 def test_a_replicate_is_what_the_drawn_rows_give() -> None:
     folds = [binary_fold(k) for k in range(3)]
     weights = draw_within([12] * 3, 4, [1, 2, 3], block=3)
-    found = pool(folds).table.measure(weights)
+    found = pool(folds, METRICS).table.measure(weights)
     for r, drawn in enumerate(weights):
         again = []
         for fold, own in zip(folds, np.split(drawn, 3), strict=True):
             day = np.sort(np.arange(len(fold.labels)) % 12)
             chosen = np.repeat(np.arange(len(day)), own[day].astype(int))
-            again.append((fold.labels[chosen], fold.scores[chosen], np.float32(fold.task.threshold)))
+            again.append((fold.labels[chosen], fold.scores[chosen], np.float32(fold.decision.threshold)))
         rows = [len(labels) for labels, _, _ in again]
         auc = np.average([roc_auc_score(labels, scores) for labels, scores, _ in again], weights=rows)
         labels = np.concatenate([one[0] for one in again])
@@ -105,8 +105,8 @@ def test_every_fold_draws_as_many_units_as_it_has() -> None:
 def test_a_system_against_itself_differs_by_nothing_and_more_folds_narrow_the_interval() -> None:
     def interval(n_folds: int) -> dict:
         first = binary_fold(0)
-        folds = [fold_of(first.task, k, 12, first.labels, first.scores) for k in range(n_folds)]
-        system, weights = pool(folds), draw_within([12] * n_folds, 400, list(range(n_folds)), 1)
+        folds = [fold_of(first.decision, k, 12, first.labels, first.scores) for k in range(n_folds)]
+        system, weights = pool(folds, METRICS), draw_within([12] * n_folds, 400, list(range(n_folds)), 1)
         return compare_systems(system, system, METRICS, weights, level=0.95, method="percentile", n=1)["roc_auc"]
 
     one, many = interval(2), interval(8)
@@ -120,9 +120,9 @@ def test_classes_are_pooled_from_the_confusion_and_ranked_within_folds() -> None
         labels = rng.integers(0, 3, 400)
         raw = rng.random((400, 3)) + np.eye(3)[labels] * 0.6
         folds.append(
-            fold_of(MulticlassTask(3), number, 10, labels, (raw / raw.sum(axis=1)[:, None]).astype(np.float32))
+            fold_of(MulticlassDecision(3), number, 10, labels, (raw / raw.sum(axis=1)[:, None]).astype(np.float32))
         )
-    found, (labels, scores) = pool(folds).exact, rows_of(folds)
+    found, (labels, scores) = pool(folds, MULTICLASS.metrics).exact, rows_of(folds)
     chosen = scores.argmax(axis=1)
     assert found["f1_macro"] == pytest.approx(f1_score(labels, chosen, average="macro"))
     assert found["accuracy"] == pytest.approx(accuracy_score(labels, chosen))
@@ -134,9 +134,9 @@ def test_errors_are_pooled_and_what_is_explained_is_so_within_folds() -> None:
     folds, rng = [], np.random.default_rng(8)
     for number in range(3):
         targets = rng.normal(size=300 + 100 * number) + 10 * number
-        folds.append(fold_of(RegressionTask(Grid(0.0, 1 / 64)), number, 10, targets,
+        folds.append(fold_of(RegressionDecision(Grid(0.0, 1 / 64)), number, 10, targets,
                              (targets + rng.normal(size=len(targets))).astype(np.float32)))  # fmt: skip
-    found, (targets, predictions) = pool(folds).exact, rows_of(folds)
+    found, (targets, predictions) = pool(folds, REGRESSION.metrics).exact, rows_of(folds)
     assert found["rmse"] == pytest.approx(root_mean_squared_error(targets, predictions), rel=1e-6)
     by_fold = np.average([r2_score(fold.labels, fold.scores) for fold in folds], weights=[300, 400, 500])
     assert found["r2"] == pytest.approx(by_fold, rel=1e-6)
@@ -155,7 +155,7 @@ def test_tests_with_too_few_units_are_refused_before_anything_is_drawn() -> None
 def test_rows_by_unit_are_counted_once_whatever_the_views() -> None:
     labels = np.array([0, 1, 2, 1])
     scores = np.full((4, 3), 1 / 3, np.float32)
-    task = MulticlassTask(3)
+    task = MulticlassDecision(3)
     cells = task.tabulate(np.array([0, 0, 1, 1]), ["a", "b"], labels, scores)
     assert isinstance(cells, pl.DataFrame)
     assert FoldScores.of(task, cells, ["a", "b"], labels, scores).rows.tolist() == [2.0, 2.0]

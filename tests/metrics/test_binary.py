@@ -7,15 +7,14 @@ from scipy.stats import rankdata
 from sklearn import metrics as reference
 
 from stages.metrics import binary as binary_scores
-from stages.metrics.binary import AT_THRESHOLD, METRICS, BinaryTask
+from stages.metrics.binary import AT_THRESHOLD, METRICS, BinaryDecision
 from stages.metrics.bootstrap import draw_weights, interval, replicate
-from stages.metrics.calibration import exact_calibration_error
-from stages.metrics.codes import code_probabilities
+from stages.metrics.codes import code_probabilities, exact_calibration_error
 from stages.metrics.contract import System
 from stages.metrics.resampling import deal_rows, merge_cells, number_units, unit_names
 from stages.metrics.systems import compare_systems
 
-TASK = BinaryTask(threshold_code=950, cost_of_miss=3.0, cost_of_false_alarm=1.0)
+TASK = BinaryDecision(threshold_code=950, cost_of_miss=3.0, cost_of_false_alarm=1.0)
 
 
 def draw_scores(n: int, seed: int, separation: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -117,7 +116,7 @@ def test_metrics_of_decisions_are_equal_on_rows_and_on_codes() -> None:
 
 @pytest.mark.parametrize("code", [0, 300, 1024, 1900, 1990, 2040, 2048])
 def test_decisions_agree_on_rows_and_on_codes_to_the_very_ends_of_the_scale(code: int) -> None:
-    task = BinaryTask(code, cost_of_miss=3.0, cost_of_false_alarm=1.0)
+    task = BinaryDecision(code, cost_of_miss=3.0, cost_of_false_alarm=1.0)
     near_one = np.float32(1) - np.arange(200, dtype=np.float32) * np.float32(6e-8)
     scores = np.concatenate([near_one, np.geomspace(1e-9, 0.9, 200).astype(np.float32)])
     labels = np.arange(400) % 2

@@ -16,10 +16,10 @@ from stages.exploration.moments import measure_moments
 from stages.exploration.summary import Summary, summarize_rows
 from stages.exploration.table_charts import name_partitions, put_weeks_together
 from stages.features.binning import FEW_EDGES, cut
-from stages.metrics.binary import BinaryTask
+from stages.metrics.binary import BinaryDecision
 from stages.metrics.codes import Grid
-from stages.metrics.multiclass import MulticlassTask
-from stages.metrics.regression import RegressionTask
+from stages.metrics.multiclass import MulticlassDecision
+from stages.metrics.regression import RegressionDecision
 from stages.metrics.resampling import KEYS, count_cells, gather_cells, merge_cells, unit_counts
 
 TOPIC = Topic(dataset="trips", question="Late?", task="binary", target="late", classes=("no", "yes"), day="day")
@@ -130,12 +130,12 @@ def test_exact_metrics_do_not_depend_on_the_rows_worked_on_at_a_time(monkeypatch
     labels = (rng.random(5000) < scores).astype(np.uint8)
     shares = rng.dirichlet(np.ones(3), 5000).astype(np.float32)
     asked = [
-        (BinaryTask(900, 3.0, 1.0), labels, scores),
-        (MulticlassTask(3), rng.integers(0, 3, 5000).astype(np.uint8), shares),
-        (RegressionTask(Grid.around(0.5, 0.3)), scores + rng.normal(size=5000), scores),
+        (BinaryDecision(900, 3.0, 1.0), labels, scores),
+        (MulticlassDecision(3), rng.integers(0, 3, 5000).astype(np.uint8), shares),
+        (RegressionDecision(Grid.around(0.5, 0.3)), scores + rng.normal(size=5000), scores),
     ]
     whole = [task.exact(truth, predicted) for task, truth, predicted in asked]  # type: ignore[attr-defined]
-    monkeypatch.setattr("stages.metrics.row_blocks.ROWS_AT_ONCE", 77)
+    monkeypatch.setattr("stages.metrics.codes.ROWS_AT_ONCE", 77)
     for (task, truth, predicted), expected in zip(asked, whole, strict=True):
         assert task.exact(truth, predicted) == pytest.approx(expected, rel=1e-12)  # type: ignore[attr-defined]
 

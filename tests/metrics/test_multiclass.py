@@ -5,11 +5,11 @@ import pytest
 from sklearn import metrics as reference
 
 from stages.metrics.bootstrap import draw_weights, replicate
-from stages.metrics.multiclass import METRICS, MulticlassTable, MulticlassTask
+from stages.metrics.multiclass import METRICS, MulticlassDecision, MulticlassTable
 from stages.metrics.resampling import merge_cells, unit_names
 
 N_CLASSES = 4
-TASK = MulticlassTask(N_CLASSES)
+TASK = MulticlassDecision(N_CLASSES)
 
 
 def draw_scores(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from stages.metrics.corrections import adjust
-from stages.metrics.paired import Difference, correct
+from stages.metrics.paired import Difference, adjust, correct
 
 
 def closed_test(p_values: list[float]) -> list[float]:

@@ -9,16 +9,15 @@ import pytest
 import scipy.stats
 from sklearn import metrics as sklearn
 
-from stages.metrics.binary import METRICS, BinaryTask
+from stages.metrics.binary import METRICS, BinaryDecision
 from stages.metrics.bootstrap import draw_weights, replicate
 from stages.metrics.codes import CENTRE
 from stages.metrics.contract import System
-from stages.metrics.paired import Difference, compare
+from stages.metrics.paired import Difference, compare, t_quantile
 from stages.metrics.resampling import deal_rows, unit_names
-from stages.metrics.student_t import t_quantile
 
 ROWS = 700
-TASK = BinaryTask(CENTRE - 40, cost_of_miss=3.0, cost_of_false_alarm=1.0)
+TASK = BinaryDecision(CENTRE - 40, cost_of_miss=3.0, cost_of_false_alarm=1.0)
 
 
 def scored_rows(rows: int, noise: tuple[float, float], seed: int) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -6,10 +6,10 @@ from sklearn import metrics as reference
 
 from stages.metrics.bootstrap import draw_weights, replicate
 from stages.metrics.codes import Grid
-from stages.metrics.regression import RegressionTable, RegressionTask
+from stages.metrics.regression import RegressionDecision, RegressionTable
 from stages.metrics.resampling import merge_cells, unit_names
 
-TASK = RegressionTask(Grid.around(mean=100.0, spread=20.0))
+TASK = RegressionDecision(Grid.around(mean=100.0, spread=20.0))
 
 
 def draw_numbers(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

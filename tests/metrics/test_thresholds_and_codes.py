@@ -6,9 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.metrics.codes import N_CODES, code_probabilities, probability_of_code, threshold_of_code
+from stages.metrics.codes import (
+    N_CODES,
+    choose_threshold,
+    code_probabilities,
+    count_codes,
+    probability_of_code,
+    threshold_of_code,
+)
 from stages.metrics.resampling import MAX_BLOCKS, count_cells, deal_rows, fingerprint, merge_cells, number_units
-from stages.metrics.thresholds import choose_threshold, count_codes
 
 
 @given(st.floats(0, 1, width=32), st.integers(0, N_CODES - 1))

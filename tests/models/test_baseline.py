@@ -28,7 +28,7 @@ CARRIER = bins_from_json({"name": "carrier", "edges": None, "categories": ["AA",
 
 
 def test_a_share_is_that_of_the_bin_drawn_a_little_towards_all_rows() -> None:
-    rule = fit_one_rule([ROWS], bins=CARRIER, target="late", task="binary", classes=("no", "yes"))
+    rule = fit_one_rule([ROWS], bins=CARRIER, target="late", classes=("no", "yes"))
     # AA: 1 of 4 late; UA: 3 of 3; null: 0 of 1; two more rows at the overall share of one half
     assert [value[0] for value in rule.values] == pytest.approx([2 / 6, 4 / 5, 1 / 3])
     assert rule.rows == (4, 3, 1)
@@ -39,21 +39,22 @@ def test_nulls_and_nans_have_their_own_bin_and_edges_belong_to_the_bin_above() -
 
 
 def test_a_category_never_seen_is_predicted_like_a_null() -> None:
-    rule = fit_one_rule([ROWS], bins=CARRIER, target="late", task="binary", classes=("no", "yes"))
+    rule = fit_one_rule([ROWS], bins=CARRIER, target="late", classes=("no", "yes"))
     assert predict_one_rule(rule, pl.DataFrame({"carrier": ["ZZ"]}))[0] == pytest.approx(1 / 3)
 
 
 def test_a_bin_without_rows_predicts_the_overall_share() -> None:
     bins = bins_from_json({"name": "speed", "edges": [100.0], "categories": []})
-    rule = fit_one_rule([ROWS], bins=bins, target="late", task="binary", classes=("no", "yes"))
+    rule = fit_one_rule([ROWS], bins=bins, target="late", classes=("no", "yes"))
     assert rule.values[1][0] == 0.5
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("classes", [("no", "yes"), ("a", "b", "c"), ()], ids=["two", "three", "a number"])
 @pytest.mark.parametrize("bins", [SPEED, CARRIER], ids=["numeric", "categorical"])
-def test_the_cut_into_partitions_leaves_the_rule_as_it_was_and_json_keeps_it(task: str, bins: Bins) -> None:
-    how = {"bins": bins, "target": "delay" if task == "regression" else "late", "task": task}
-    how |= {"classes": () if task == "regression" else ("no", "yes")}
+def test_the_cut_into_partitions_leaves_the_rule_as_it_was_and_json_keeps_it(
+    classes: tuple[str, ...], bins: Bins
+) -> None:
+    how = {"bins": bins, "target": "late" if classes else "delay", "classes": classes}
     rule = fit_one_rule([ROWS], **how)
     written = rule_to_json(rule)
     assert rule_to_json(fit_one_rule([ROWS[:3], ROWS[3:3], ROWS[3:]], **how)) == written
@@ -63,12 +64,10 @@ def test_the_cut_into_partitions_leaves_the_rule_as_it_was_and_json_keeps_it(tas
 
 
 def test_shares_of_classes_add_up_to_one_and_means_are_means() -> None:
-    shares = predict_one_rule(
-        fit_one_rule([ROWS], bins=SPEED, target="late", task="multiclass", classes=("a", "b", "c")), ROWS
-    )
+    shares = predict_one_rule(fit_one_rule([ROWS], bins=SPEED, target="late", classes=("a", "b", "c")), ROWS)
     assert shares.shape == (8, 3)
     assert shares.sum(axis=1) == pytest.approx(1.0)
-    rule = fit_one_rule([ROWS], bins=CARRIER, target="delay", task="regression")
+    rule = fit_one_rule([ROWS], bins=CARRIER, target="delay")
     mean = ROWS["delay"].mean()
     by_carrier = ROWS.filter(pl.col("carrier") == "UA")["delay"]
     assert predict_one_rule(rule, ROWS)[1] == pytest.approx((by_carrier.sum() + 2 * mean) / (len(by_carrier) + 2))
@@ -82,7 +81,7 @@ def test_an_enum_column_is_cut_as_its_text() -> None:
 
 def test_no_training_rows_is_refused() -> None:
     with pytest.raises(ValueError, match="training rows for a rule on carrier"):
-        fit_one_rule([], bins=CARRIER, target="late", task="binary", classes=("no", "yes"))
+        fit_one_rule([], bins=CARRIER, target="late", classes=("no", "yes"))
 
 
 def test_the_most_relevant_feature_is_a_kept_one() -> None:
@@ -94,9 +93,9 @@ def test_the_most_relevant_feature_is_a_kept_one() -> None:
     assert most_relevant(features) == "hour"
 
 
-@pytest.mark.parametrize("lost", ["bins", "task", "values", "rows", "target_mean", "target_spread"])
+@pytest.mark.parametrize("lost", ["bins", "values", "rows", "target_mean", "target_spread"])
 def test_a_lost_key_is_named_with_the_way_out(lost: str) -> None:
-    content = rule_to_json(fit_one_rule([ROWS], bins=SPEED, target="late", task="binary", classes=("no", "yes")))
+    content = rule_to_json(fit_one_rule([ROWS], bins=SPEED, target="late", classes=("no", "yes")))
     with pytest.raises(ValueError, match=rf"a one-rule baseline.*no '{lost}'.*dvc repro"):
         rule_from_json({key: value for key, value in content.items() if key != lost})
     with pytest.raises(ValueError, match=r"a one-rule baseline.*dvc repro"):

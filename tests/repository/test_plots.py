@@ -16,7 +16,7 @@ import vl_convert
 import yaml
 from dvc_render import VegaRenderer
 
-from stages.metrics.evaluation_plots import COLUMNS
+from stages.metrics.curves import COLUMNS
 from tools import vega
 from tools.vega import SCRIPT, VEGA_LITE
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.metrics.binary import BinaryTable, BinaryTask
+from stages.metrics.binary import BinaryDecision, BinaryTable
 from stages.metrics.bootstrap import draw_weights
 from stages.metrics.codes import code_probabilities, threshold_of_code
 from stages.results.costs import CostCurve, cost_curve
@@ -28,7 +28,7 @@ def rows(seed: int, n: int = 800) -> pl.DataFrame:
 
 
 def tabled(frame: pl.DataFrame, code: int, miss: float = 3.0, alarm: float = 1.0) -> BinaryTable:
-    task = BinaryTask(code, miss, alarm)
+    task = BinaryDecision(code, miss, alarm)
     cells = task.tabulate(frame["unit"].to_numpy(), UNITS, frame["label"].to_numpy(), frame["score"].to_numpy())
     return task.table(cells, UNITS)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.metrics.evaluation_plots import COLUMNS
+from stages.metrics.curves import COLUMNS
 from stages.pages.card import cautions, code, marked, verdict, verdicts
 from stages.results import words
 from stages.results.costs import GRID, Cost, CostCurve
@@ -53,6 +53,7 @@ def facts(odd: str = "late", **more: Any) -> Facts:
     plots["learning_curve"] = pl.DataFrame({"round": [0.0, 1.0], "part": ["train", "valid"], "loss": [0.6, 0.5]})
     known = {
         "dataset": "trial", "question": f"Is it {odd}?", "task": "binary", "target": odd, "classes": classes,
+        "target_unit": "",
         "columns": {odd: {"about": f"about {odd}", "unit": odd, "kind": "categorical"}},
         "parts": {"train": 600, "valid": 300, "test": 1234}, "training": {"best_round": 1, "features": 1,
         "rows": {"train": 600, "valid": 300}}, "baseline": odd, "plots": plots, "unseen": 3,

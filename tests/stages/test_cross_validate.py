@@ -78,7 +78,7 @@ def test_pooled_figures_are_those_of_scikit_learn_on_the_rows(planted) -> None:
     for system, key in (("model", "value"), ("baseline", "baseline")):
         tests = [one.tested[system] for one in judged]
         labels, scores = (np.concatenate([getattr(test, name) for test in tests]) for name in ("labels", "scores"))
-        said = np.concatenate([test.scores >= np.float32(test.task.threshold) for test in tests])
+        said = np.concatenate([test.scores >= np.float32(test.decision.threshold) for test in tests])
         by_fold = [roc_auc_score(test.labels, test.scores) for test in tests]
         assert found["log_loss"][key] == pytest.approx(log_loss(labels, scores.astype(np.float64)), rel=1e-5)
         assert found["accuracy"][key] == pytest.approx(accuracy_score(labels, said), rel=1e-5)
@@ -137,7 +137,7 @@ def test_independent_rows_are_dealt_and_every_row_is_tested_once(planted) -> Non
     assert record["scheme"] == "k-fold" and record["resampled"] == "rows"
     assert sum(fold["test"]["rows"] for fold in record["folds"]) == len(rows) == record["units"]
     page = (FOLDER / "cross_validation.md").read_text()
-    assert "rmse by fold" in page and "dealt at random" in page
+    assert "RMSE by fold" in page and "dealt at random" in page
 
 
 def test_rows_are_resampled_where_settings_say_so_and_the_order_of_days_still_holds(planted) -> None:

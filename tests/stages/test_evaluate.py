@@ -18,9 +18,9 @@ from stages.evaluate import main
 from stages.features.binning import bin_column
 from stages.features.sketch import sketch_frame
 from stages.features.table import open_features
-from stages.metrics.binary import BinaryTask
+from stages.metrics.binary import BinaryDecision
 from stages.metrics.bootstrap import draw_weights, replicate
-from stages.metrics.evaluation_plots import COLUMNS
+from stages.metrics.curves import COLUMNS
 from stages.metrics.files import read_evaluation
 from stages.models.baseline import fit_one_rule, predict_one_rule, rule_from_json, rule_to_json
 from stages.models.boosting import FAMILY
@@ -128,7 +128,7 @@ def write_model(rows: pl.DataFrame, task: str) -> None:
     booster.save_model(folder / "model.ubj")
     write_json(folder / "training.json", {"family": "boosting"})
     bins = bin_column(table.names[0], sketch_frame(frame, table.names[:1])[table.names[0]], (), 5)
-    rule = fit_one_rule([frame], bins=bins, target="target", task=task, classes=table.classes)
+    rule = fit_one_rule([frame], bins=bins, target="target", classes=table.classes)
     write_json(folder / "baseline.json", rule_to_json(rule))
 
 
@@ -256,7 +256,7 @@ def test_runs_of_neighbouring_days_are_drawn_where_days_are_the_units_and_said_i
     assert by_run["log_loss"]["high"] != by_day["log_loss"]["high"]
     cells, header = read_evaluation(Path(f"data/evaluation/{DATASET}.parquet"))
     own = cells.filter(pl.col("system") == "model")
-    table = BinaryTask(**header["systems"]["model"]["decides"]).table(own, own["unit"].unique().sort().to_list())
+    table = BinaryDecision(**header["systems"]["model"]["decides"]).table(own, own["unit"].unique().sort().to_list())
     drawn = replicate(table.measure, draw_weights(15, header["replicates"], header["seed"], header["block"]))
     for name in ("accuracy", "recall"):
         expected = np.quantile(drawn[name], [0.05, 0.95])
@@ -296,7 +296,7 @@ def test_the_stored_table_alone_gives_the_intervals_back() -> None:
     prepare()
     main(DATASET)
     cells, header = read_evaluation(Path(f"data/evaluation/{DATASET}.parquet"))
-    task = BinaryTask(**header["systems"]["model"]["decides"])
+    task = BinaryDecision(**header["systems"]["model"]["decides"])
     own = cells.filter(pl.col("system") == "model")
     units = own["unit"].unique().sort().to_list()
     weights = draw_weights(len(units), header["replicates"], header["seed"])

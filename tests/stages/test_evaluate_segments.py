@@ -15,8 +15,16 @@ from stages.features.table import open_features, read_selection
 from stages.metrics.bootstrap import draw_weights
 from stages.metrics.files import read_evaluation
 from stages.metrics.paired import compare
-from stages.metrics.segments import OTHER, Segments
-from stages.metrics.stored import METRICS, months_of, on_units, segments_of, system_of, task_of, units_of
+from stages.metrics.stored import (
+    OTHER,
+    Segments,
+    decision_of,
+    months_of,
+    segments_of,
+    system_of,
+    task_named,
+    units_of,
+)
 from stages.models.boosting import FAMILY
 from stages.models.families import read_model
 from stages.workspace.errors import UserError
@@ -52,7 +60,7 @@ def scored_rows() -> pl.DataFrame:
 def test_a_segment_scores_what_its_own_rows_score(told_apart: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(told_apart)
     cells, header = read_evaluation(TABLE)
-    rows, threshold = scored_rows(), np.float32(task_of(header).threshold)
+    rows, threshold = scored_rows(), np.float32(decision_of(header).threshold)
     assert segments_of(header) == segments_of(header, "carrier")
     assert len(segments_of(header)) == rows["carrier"].n_unique()  # no value is called (other) here
     for segment in segments_of(header):
@@ -82,7 +90,7 @@ def test_a_stretch_of_days_scores_what_its_rows_score(told_apart: Path, monkeypa
     own = scored_rows().filter(pl.col("day").is_in(days))
     exact = system_of(cells, header, units=days).exact
     assert exact["roc_auc"] == pytest.approx(roc_auc_score(own["target"], own["score"]), abs=0.002)
-    assert on_units(cells, days)["unit"].n_unique() == len(days)
+    assert cells.filter(pl.col("unit").is_in(days))["unit"].n_unique() == len(days)
 
 
 def test_the_whole_part_keeps_its_exact_figures(told_apart: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +160,7 @@ def test_the_difference_to_the_baseline_is_the_one_that_a_comparison_of_revision
     cells, header = read_evaluation(TABLE)
     weights = draw_weights(header["units"], header["replicates"], header["seed"], header["block"])
     systems = [system_of(cells, header, system) for system in ("baseline", "model")]
-    gaps = compare(*systems, METRICS["binary"], weights, level=header["level"], block=header["block"])
+    gaps = compare(*systems, task_named("binary").metrics, weights, level=header["level"], block=header["block"])
     results = read_json(Path(f"metrics/{DATASET}/test.json"))
     for name, gap in gaps.items():
         assert results[name]["difference"] == pytest.approx(gap.difference, rel=1e-5), name

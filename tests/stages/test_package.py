@@ -13,7 +13,7 @@ import pytest
 
 from stages.evaluate import with_thresholds
 from stages.features.table import open_features, read_selection
-from stages.metrics.binary import BinaryTask
+from stages.metrics.binary import BINARY, BinaryDecision
 from stages.metrics.codes import N_CODES, threshold_of_code
 from stages.models.boosting import FAMILY
 from stages.models.bundle import open_bundle, whole_bundle
@@ -200,9 +200,9 @@ def test_the_threshold_is_the_very_number_by_which_the_evaluation_decided(worksp
 
 def test_no_threshold_changes_on_its_way_through_a_metrics_file() -> None:
     for code in range(N_CODES):
-        task = BinaryTask(code, cost_of_miss=1.0, cost_of_false_alarm=1.0)
-        written = json.dumps(with_thresholds({"f1": {}}, {"model": task, "baseline": task}))
-        assert np.float32(json.loads(written)["f1"]["threshold"]) == np.float32(task.threshold)
+        decision = BinaryDecision(code, cost_of_miss=1.0, cost_of_false_alarm=1.0)
+        written = json.dumps(with_thresholds({"f1": {}}, BINARY, {"model": decision, "baseline": decision}))
+        assert np.float32(json.loads(written)["f1"]["threshold"]) == np.float32(decision.threshold)
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
@@ -213,7 +213,8 @@ def test_the_card_has_every_metric_input_and_left_out_feature(workspace, task: s
     results = json.loads(Path("metrics/trial/test.json").read_text())
     metrics = [row for row in rows if row[1] in ("higher", "lower")]
     assert [row[0].strip("| ") for row in metrics] == [
-        name.replace("_", " ").replace("roc auc", "ROC-AUC") for name in results
+        {"mae": "MAE", "rmse": "RMSE", "r2": "R²"}.get(name, name.replace("_", " ").replace("roc auc", "ROC-AUC"))
+        for name in results
     ]
     for row, result in zip(metrics, results.values(), strict=True):
         assert row[2] == f"{result['value']:.4g}"

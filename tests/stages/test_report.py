@@ -136,7 +136,11 @@ def test_the_page_can_be_read_without_seeing_it(made, task: str) -> None:
     [
         ("binary", ["ROC curve", "Cost by threshold", "By carrier", "By month", "Calibration"], ["mean over the"]),
         ("multiclass", ["ROC curve, mean over the classes", "Actual and predicted class"], ["Cost by threshold"]),
-        ("regression", ["Calibration", "By carrier", "mae"], ["ROC curve", "Actual and predicted", "Cost by thre"]),
+        (
+            "regression",
+            ["Actual by predicted", "Residuals", "By carrier", "MAE"],
+            ["ROC curve", "Actual and predicted class", "Cost by thre", "Every class"],
+        ),
     ],
 )
 def test_a_task_shows_what_it_has_and_nothing_else(made, task: str, present: list[str], absent: list[str]) -> None:

@@ -10,7 +10,7 @@ from stages import evaluate, train
 from stages.metrics.bootstrap import draw_weights
 from stages.metrics.files import read_evaluation
 from stages.metrics.paired import compare
-from stages.metrics.stored import METRICS, system_of, units_of
+from stages.metrics.stored import system_of, task_named, units_of
 from stages.results.segments import MONTH, judge_segments
 
 
@@ -32,7 +32,7 @@ def test_a_verdict_on_a_segment_is_that_of_the_paired_test_on_its_rows(table) ->
     verdicts = set()
     for segment in judged:
         own = [system_of(cells, header, system, f"carrier={segment.name}") for system in ("baseline", "model")]
-        gaps = compare(*own, METRICS["binary"], weights, level=0.9, block=2)
+        gaps = compare(*own, task_named("binary").metrics, weights, level=0.9, block=2)
         for name, figure in segment.figures.items():
             if figure.low is not None:
                 told = gaps[name].verdict

@@ -14,10 +14,8 @@ import polars as pl
 
 from stages.metrics.bootstrap import Float, draw_weights
 from stages.metrics.contract import Metric
-from stages.metrics.corrections import Correction
-from stages.metrics.paired import Difference, compare, correct
-from stages.metrics.same_rows import refuse_other_rows
-from stages.metrics.stored import METRICS, WHOLE, months_of, segments_of, system_of, units_of
+from stages.metrics.paired import Correction, Difference, compare, correct, refuse_other_rows
+from stages.metrics.stored import WHOLE, months_of, segments_of, system_of, task_named, units_of
 
 MODEL = "model"
 MONTH = "month"
@@ -71,7 +69,7 @@ class Compared:
 
 def metrics_of(header: Mapping[str, Any], names: Sequence[str] = ()) -> dict[str, Metric]:
     """The metrics of the header's task: all of them, or those named."""
-    known = METRICS[header["task"]]
+    known = task_named(header["task"]).metrics
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ValueError(

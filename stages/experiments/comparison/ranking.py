@@ -9,8 +9,7 @@ from stages.experiments.comparison.changes import Change
 from stages.experiments.comparison.comparison import Evaluation, Resampling, compare_whole
 from stages.experiments.comparison.words import Drawn, Side
 from stages.metrics.contract import Metric
-from stages.metrics.corrections import Correction
-from stages.metrics.paired import Difference, correct
+from stages.metrics.paired import Correction, Difference, correct
 
 
 @dataclass(frozen=True)

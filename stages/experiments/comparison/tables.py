@@ -24,8 +24,7 @@ from stages.experiments.comparison.words import (
     wrapped,
 )
 from stages.metrics.contract import round_figures
-from stages.metrics.corrections import Correction
-from stages.metrics.paired import Difference
+from stages.metrics.paired import Correction, Difference
 from stages.pages.numbers import count_text, share_text
 
 ARROWS = {"higher": "↑", "lower": "↓"}

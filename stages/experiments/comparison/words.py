@@ -9,8 +9,7 @@ from textwrap import fill
 
 from stages.experiments.comparison.changes import Change
 from stages.experiments.comparison.comparison import Compared, Evaluation, Resampling
-from stages.metrics.corrections import Correction
-from stages.metrics.paired import Difference
+from stages.metrics.paired import Correction, Difference
 from stages.pages.numbers import MINUS, count_text
 
 FEW_UNITS = 20

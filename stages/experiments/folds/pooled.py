@@ -22,24 +22,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from stages.metrics.binary import BinaryTable, BinaryTask, decision_scores
 from stages.metrics.bootstrap import draw_weights
-from stages.metrics.contract import System, Tabulated
-from stages.metrics.multiclass import resample_confusion
+from stages.metrics.confusion import resample_confusion
+from stages.metrics.contract import Decision, Metric, System, Tabulated
 from stages.metrics.resampling import merge_cells
-from stages.metrics.stored import Task
 
 Float = NDArray[np.float64]
-
-WITHIN_FOLDS = ("roc_auc", "average_precision", "roc_auc_macro", "average_precision_macro", "r2")
-"""Metrics that are averaged over folds; all others are pooled over rows."""
 
 
 @dataclass(frozen=True)
 class FoldScores:
     """One system on the test rows of one fold; ``rows`` by unit, in the order of ``units``."""
 
-    task: Task
+    decision: Decision
     cells: pl.DataFrame
     units: list[str]
     rows: Float
@@ -48,56 +43,70 @@ class FoldScores:
 
     @classmethod
     def of(
-        cls, task: Task, cells: pl.DataFrame, units: list[str], labels: NDArray[Any], scores: NDArray[np.float32]
+        cls,
+        decision: Decision,
+        cells: pl.DataFrame,
+        units: list[str],
+        labels: NDArray[Any],
+        scores: NDArray[np.float32],
     ) -> FoldScores:
         """Rows by unit are those of any one view; all views hold every row once."""
         first = cells.filter(pl.col("view").cast(pl.String) == str(cells["view"][0]))
         by_unit = first.group_by(pl.col("unit").cast(pl.String)).agg(pl.col("n").sum())
         found = dict(by_unit.iter_rows())
-        return cls(task, cells, units, np.array([float(found[unit]) for unit in units]), labels, scores)
+        return cls(decision, cells, units, np.array([float(found[unit]) for unit in units]), labels, scores)
 
     def system(self) -> System:
         """The fold by itself."""
-        return System(self.task.table(self.cells, self.units), self.task.exact(self.labels, self.scores))
+        return System(self.decision.table(self.cells, self.units), self.decision.exact(self.labels, self.scores))
 
 
 @dataclass(frozen=True)
 class FoldedTable:
-    """The tests of all folds, their units one after another; ``decided`` (units, 2, 2) where thresholds differ."""
+    """The tests of all folds, their units one after another; of the metrics ``within``, the mean over folds.
+
+    ``decided`` are rows by unit, actual and decided class where every fold has a threshold of its own.
+    """
 
     pooled: Tabulated
     folds: Sequence[Tabulated]
     rows: Sequence[Float]
     decided: Float | None
-    costs: Mapping[str, float]
+    decision: Decision
+    within: Sequence[str]
 
     def measure(self, weights: Float) -> dict[str, Float]:
         """Every metric (R,) under weights (R, units of all folds)."""
         result = self.pooled.measure(weights)
         if self.decided is not None:
-            result |= decisions(resample_confusion(self.decided, weights), self.costs)
+            result |= self.decision.outcome_metrics(resample_confusion(self.decided, weights))
         own = np.split(weights, np.cumsum([len(rows) for rows in self.rows])[:-1], axis=1)
         found = [table.measure(drawn) for table, drawn in zip(self.folds, own, strict=True)]
         shares = np.stack([drawn @ rows for drawn, rows in zip(own, self.rows, strict=True)])
-        return result | average([{name: fold[name] for name in WITHIN_FOLDS if name in fold} for fold in found], shares)
+        return result | average([{name: fold[name] for name in self.within} for fold in found], shares)
 
 
-def pool(folds: Sequence[FoldScores]) -> System:
-    """The tests of all folds as one system; no unit may lie in two of them."""
+def pool(folds: Sequence[FoldScores], metrics: Mapping[str, Metric]) -> System:
+    """The tests of all folds as one system, by the ``metrics`` of its task; no unit may lie in two of them."""
     units = [unit for fold in folds for unit in fold.units]
-    task, systems = folds[0].task, [fold.system() for fold in folds]
-    decided, costs = None, {}
-    if isinstance(task, BinaryTask):
-        decided = np.concatenate([confusion_of(system) for system in systems])
-        costs = {"cost_of_miss": task.cost_of_miss, "cost_of_false_alarm": task.cost_of_false_alarm}
+    decision, systems = folds[0].decision, [fold.system() for fold in folds]
+    names = [name for name, metric in metrics.items() if metric.over_folds == "mean"]
+    own = [fold.decision.outcomes(system.table) for fold, system in zip(folds, systems, strict=True)]
+    outcomes = [found for found in own if found is not None]
+    decided = np.concatenate(outcomes) if outcomes else None
     cells = merge_cells([fold.cells for fold in folds])
     table = FoldedTable(
-        task.table(cells, units), [system.table for system in systems], [fold.rows for fold in folds], decided, costs
+        decision.table(cells, units),
+        [system.table for system in systems],
+        [fold.rows for fold in folds],
+        decided,
+        decision,
+        names,
     )
-    exact = task.exact(*(np.concatenate([getattr(fold, name) for fold in folds]) for name in ("labels", "scores")))
+    exact = decision.exact(*(np.concatenate([getattr(fold, name) for fold in folds]) for name in ("labels", "scores")))
     if decided is not None:
-        exact |= {name: float(value[0]) for name, value in decisions(decided.sum(axis=0)[None], costs).items()}
-    within = [{name: np.array([system.exact[name]]) for name in WITHIN_FOLDS if name in exact} for system in systems]
+        exact |= {name: float(value[0]) for name, value in decision.outcome_metrics(decided.sum(axis=0)[None]).items()}
+    within = [{name: np.array([system.exact[name]]) for name in names} for system in systems]
     shares = np.array([[fold.rows.sum()] for fold in folds])
     return System(table, exact | {name: float(value[0]) for name, value in average(within, shares).items()})
 
@@ -115,21 +124,6 @@ def average(folds: Sequence[Mapping[str, Float]], rows: Float) -> dict[str, Floa
         name: np.sum([own * fold[name] for own, fold in zip(rows, folds, strict=True)], axis=0) / total
         for name in folds[0]
     }
-
-
-def decisions(confusion: Float, costs: Mapping[str, float]) -> dict[str, Float]:
-    """Metrics of yes-or-no decisions from confusion matrices (R, 2, 2)."""
-    return decision_scores(
-        confusion[:, 0, 0], confusion[:, 0, 1], confusion[:, 1, 0], confusion[:, 1, 1],
-        cost_of_miss=costs["cost_of_miss"], cost_of_false_alarm=costs["cost_of_false_alarm"],
-    )  # fmt: skip
-
-
-def confusion_of(system: System) -> Float:
-    """Rows by unit, actual and predicted class, at the system's own threshold."""
-    table = system.table
-    assert isinstance(table, BinaryTable)
-    return table.confusion
 
 
 def refuse_few_units(folds: Sequence[int], block: int, resampled: str) -> None:

@@ -75,7 +75,7 @@ class UnitRows:
     def count(cls, table: FeatureTable, parts: Sequence[str]) -> UnitRows:
         """One pass over the partitions."""
         cluster = str(table.cluster)
-        label = pl.lit(0) if table.task == "regression" else pl.col(table.target)
+        label = pl.col(table.target) if table.classes else pl.lit(0)
         keys = [pl.col(cluster).alias("unit"), label.alias("label")]
         counted = {name: rows.group_by(keys).len("n").collect() for name, rows in labelled_rows(table, parts)}
         for name, found in counted.items():
@@ -187,12 +187,12 @@ def scan_labelled(table: FeatureTable, parts: Sequence[str], partition: str) -> 
 
 def n_classes(table: FeatureTable) -> int:
     """Classes to tell apart; 1 where a number is predicted."""
-    return 1 if table.task == "regression" else len(table.classes)
+    return max(len(table.classes), 1)
 
 
 def class_codes(table: FeatureTable, labels: pl.Series) -> Int:
     """Numbers of the classes of labels; a label that is none of them is refused."""
-    if table.task == "regression":
+    if not table.classes:
         return np.zeros(len(labels), np.int64)
     codes = labels.cast(pl.Int64)
     unknown = codes.filter(~codes.is_between(0, len(table.classes) - 1)).unique().sort()

@@ -12,9 +12,9 @@ from stages.experiments.folds.pooled import FoldScores
 from stages.experiments.folds.table import Fold
 from stages.features.table import read_sketches
 from stages.metrics.resampling import unit_names
-from stages.metrics.scoring import Scorer, choose_tasks, choose_workers, cluster_of, score_test
-from stages.metrics.segments import Segments
+from stages.metrics.scoring import Scorer, choose_workers, cluster_of, decide, score_test, terms_of
 from stages.metrics.settings import EvaluateSettings
+from stages.metrics.stored import Segments
 from stages.models.baseline import OneRule, predict_one_rule
 from stages.models.contract import FamilySettings, Fit
 from stages.models.families import fit_baseline, fit_model
@@ -63,13 +63,13 @@ def score_fold(
         "model": fit.model.predict,
         "baseline": lambda frame: predict_one_rule(rule, frame),
     }
-    tasks = choose_tasks(table, scorers, grid_rule, judging, cluster)
-    scored = score_test(table, scorers, tasks, judging, cluster, Segments({}))
+    decisions = decide(table, scorers, terms_of(table, grid_rule, judging), cluster)
+    scored = score_test(table, scorers, decisions, judging, cluster, Segments({}))
     # days tell themselves apart; rows, and blocks of rows, have the same numbers in every fold
     prefix = "" if cluster_of(table, judging) else f"{fold.number}:"
     tested = {}
     for system, cells in scored.cells.items():
         units = [f"{prefix}{unit}" for unit in unit_names(cells)]
         named = cells.with_columns((pl.lit(prefix) + pl.col("unit").cast(pl.String)).alias("unit"))
-        tested[system] = FoldScores.of(tasks[system], named, units, scored.labels, scored.scores[system])
+        tested[system] = FoldScores.of(decisions[system], named, units, scored.labels, scored.scores[system])
     return tested

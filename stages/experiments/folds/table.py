@@ -86,7 +86,7 @@ def make_fold(table: FeatureTable, parts: Sequence[str], rows: CountedRows, plac
     stretches = {}
     for part in PARTS:
         by_class = rows.counts[list(places.part(part))].sum(axis=0)
-        if table.task != "regression":
+        if table.classes:
             refuse_one_class(table.classes, by_class, number, part)
         stretches[part] = stretch_of(int(by_class.sum()), rows.name_places(places.part(part)))
         refuse_empty(stretches[part], number, part)

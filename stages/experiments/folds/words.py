@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from stages.metrics.stored import task_named
 from stages.pages.card import AGAINST, DESCRIPTIVE, FEW_RUNS, marked, metric_name, metrics_table, verdict
 
 Record = Mapping[str, Any]
@@ -85,7 +86,7 @@ def scheme_words(record: Record) -> str:
     """How the rows were dealt."""
     rows = f"{', '.join(record['parts'])} rows"
     if record["scheme"] != "rolling origin":
-        return f"{rows} dealt at random" + (", class by class" if record["task"] != "regression" else "")
+        return f"{rows} dealt at random" + (", class by class" if task_named(record["task"]).has_classes else "")
     gap = f", {record['gap']} left out before each" if record["gap"] else ""
     return f"rolling origin over {record['cluster']}{gap}; {rows}"
 
@@ -102,7 +103,7 @@ def notes(record: Record) -> list[str]:
     if fewest / block < FEW_RUNS:
         lines.append(f"A fold alone has as few as {fewest} units{runs}: its own intervals are rough, and too narrow.")
     within = [name for name, found in record["metrics"].items() if found["over_folds"] == "mean"]
-    own = ", every fold at its own threshold" if record["task"] == "binary" else ""
+    own = ", every fold at its own threshold" if task_named(record["task"]).at_threshold else ""
     if within:
         lines.append(
             f"Computed within folds and averaged, weighted by rows: {', '.join(within)}. All others: pooled over the "

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,11 @@ from numpy.typing import NDArray
 from stages.experiments.promotion.rows import RecentRows, as_stored
 from stages.experiments.revisions.revisions import Revision, fetch_folder, outdated_stages, read_output
 from stages.features.table import FeatureTable
-from stages.metrics.binary import BinaryTask
-from stages.metrics.codes import Grid, code_probabilities, threshold_of_code
-from stages.metrics.contract import System
+from stages.metrics.contract import Decision, System, Terms
 from stages.metrics.files import parse_evaluation
-from stages.metrics.multiclass import MulticlassTask
-from stages.metrics.regression import RegressionTask
 from stages.metrics.scoring import choose_workers, score_test
-from stages.metrics.segments import Segments
 from stages.metrics.settings import EvaluateSettings
-from stages.metrics.stored import Task, system_of
+from stages.metrics.stored import Segments, system_of, task_named
 from stages.models.bundle import Bundle, open_bundle
 from stages.models.signature import fit_rows
 from stages.workspace import layout
@@ -119,23 +114,23 @@ def _refuse_other_signature(label: str, signature: Mapping[str, Any], table: Fea
         )
 
 
-def task_of_bundle(contender: Contender, table: FeatureTable, settings: EvaluateSettings, grid: Grid | None) -> Task:
-    """What a bundle decides; ``grid`` codes the numbers of a regression."""
-    if table.task == "multiclass":
-        return MulticlassTask(len(table.classes))
-    if table.task == "regression":
-        return RegressionTask(grid or Grid.around(0.0, 1.0))
-    threshold = contender.bundle.signature.get("threshold")
-    if not isinstance(threshold, float) or not 0 <= threshold <= 1:
-        raise UserError(f"a threshold in the signature of the {contender.label}", f"{threshold!r}", REBUILD)
-    code = int(code_probabilities(np.array([threshold]))[0])
-    if np.float32(threshold_of_code(code)) != np.float32(threshold):
-        raise UserError(
-            f"a threshold of the {contender.label} on a boundary between score codes, where decisions are exact",
-            f"{threshold!r}",
-            REBUILD,
-        )
-    return BinaryTask(code, settings.cost_of_miss, settings.cost_of_false_alarm)
+def decision_of_bundle(contender: Contender, table: FeatureTable, terms: Terms) -> Decision:
+    """What a bundle does with its scores."""
+    try:
+        return task_named(table.task).of_signature(contender.bundle.signature, terms)
+    except ValueError as error:
+        wanted, found, _ = error.args
+        raise UserError(f"{wanted}, of the {contender.label}", found, REBUILD) from None
+
+
+def terms_now(table: FeatureTable, settings: EvaluateSettings) -> Terms:
+    """On what terms both are judged: a number to be predicted is coded by how it spreads over the test rows."""
+    costs = {"cost_of_miss": settings.cost_of_miss, "cost_of_false_alarm": settings.cost_of_false_alarm}
+    if table.classes:
+        return Terms(len(table.classes), **costs)
+    targets = pl.concat([frame[table.target] for frame in table.with_columns([]).frames("test")])
+    mean, spread = targets.mean(), targets.std()
+    return Terms(0, float(mean), float(spread or 0.0), **costs)  # type: ignore[arg-type]
 
 
 def score_rows(
@@ -144,23 +139,17 @@ def score_rows(
 ) -> dict[str, System]:  # fmt: skip
     """Each contender on the rows, by label: its table, and its metrics on the scores themselves."""
     table = as_stored(rows.table, list(dict.fromkeys(name for each in contenders for name in each.names)))
-    grid = _grid_of(rows.table) if table.task == "regression" else None
-    tasks = {each.label: task_of_bundle(each, table, settings, grid) for each in contenders}
+    terms = terms_now(rows.table, settings)
+    decisions = {each.label: decision_of_bundle(each, table, terms) for each in contenders}
     cluster = choose_workers(table, cluster, limit_bytes)
     scorers = {each.label: each.score for each in contenders}
-    scored = score_test(table, scorers, tasks, settings, cluster, Segments({}))
+    scored = score_test(table, scorers, decisions, settings, cluster, Segments({}))
     return {
         label: System(
-            task.table(scored.cells[label], list(rows.units)), task.exact(scored.labels, scored.scores[label])
+            decision.table(scored.cells[label], list(rows.units)), decision.exact(scored.labels, scored.scores[label])
         )
-        for label, task in tasks.items()
+        for label, decision in decisions.items()
     }
-
-
-def _grid_of(table: FeatureTable) -> Grid:
-    targets = pl.concat([frame[table.target] for frame in table.with_columns([]).frames("test")])
-    mean, spread = targets.mean(), targets.std()
-    return Grid.around(float(mean), float(spread or 0.0))  # type: ignore[arg-type]
 
 
 def stored_systems(
@@ -169,7 +158,7 @@ def stored_systems(
     """The same from the resampling tables of the revisions, without scoring; or why they cannot answer."""
     if not rows.is_whole:
         return f"only the last {len(rows.units) if rows.resampled != 'rows' else rows.n} units are judged"
-    if rows.table.task == "regression":
+    if not rows.table.classes:
         return "each stored table codes numbers by the spread of its own training rows"
     systems = {}
     for each in contenders:
@@ -180,17 +169,8 @@ def stored_systems(
             return f"no resampling table of the {each.label}: {error.found}"
         if (header.get("same_rows"), header.get("resampled")) != (rows.same_rows, rows.resampled):
             return f"the resampling table of the {each.label} is about other rows than the workspace has"
-        task = task_of_bundle(each, rows.table, settings, None)
-        stored = header["systems"]["model"]["decides"]
-        if isinstance(task, BinaryTask) and stored != _decides(task):
+        decision = decision_of_bundle(each, rows.table, terms_now(rows.table, settings))
+        if header["systems"]["model"]["decides"] != asdict(decision):
             return f"the resampling table of the {each.label} was made under another threshold or other costs"
         systems[each.label] = system_of(cells, header)
     return systems
-
-
-def _decides(task: BinaryTask) -> dict[str, Any]:
-    return {
-        "threshold_code": task.threshold_code,
-        "cost_of_miss": task.cost_of_miss,
-        "cost_of_false_alarm": task.cost_of_false_alarm,
-    }

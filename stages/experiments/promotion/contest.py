@@ -18,7 +18,7 @@ from stages.metrics.bootstrap import draw_weights
 from stages.metrics.contract import round_figures
 from stages.metrics.paired import Difference, compare
 from stages.metrics.settings import EvaluateSettings
-from stages.metrics.stored import METRICS
+from stages.metrics.stored import task_named
 from stages.workspace.seeds import child_seed
 from stages.workspace.settings import Settings, read_cluster, read_scale, read_seed
 
@@ -43,7 +43,7 @@ def weigh(
         path = f"bundles scored the rows: {stored}"
     else:
         systems, path = stored, "stored resampling tables, made from these rows"
-    metrics = METRICS[rows.table.task]
+    metrics = task_named(rows.table.task).metrics
     evidence = {"path": path} | facts(rows, settings, evaluation) | unseen_by(both)
     if champion is None:
         alone = {name: {"candidate": systems["candidate"].exact[name]} for name in metrics}
@@ -75,7 +75,7 @@ def facts(rows: RecentRows, settings: PromoteSettings, evaluation: EvaluateSetti
         "same_rows": rows.same_rows,
         "metric": settings.metric,
         "margin": settings.margin,
-        **(costs if rows.table.task == "binary" else {}),
+        **(costs if task_named(rows.table.task).at_threshold else {}),
         "level": evaluation.level,
         "replicates": evaluation.replicates,
         "block": rows.block,

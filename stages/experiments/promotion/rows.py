@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from stages.features.table import FeatureTable
 from stages.metrics.resampling import count_cells, deal_rows, fingerprint, merge_cells, number_units, unit_names
 from stages.metrics.scoring import cluster_of, refuse_no_rows
 from stages.metrics.settings import EvaluateSettings
+from stages.metrics.stored import task_named
 from stages.workspace.errors import UserError
 
 VIEW = "rows"
@@ -66,7 +66,7 @@ def survey(table: FeatureTable, settings: EvaluateSettings, last_units: int | No
                 "classes": list(table.classes)}  # fmt: skip
     return RecentRows(
         chosen, chosen.rows("test"), units, unit_column or "rows", settings.block if unit_column else 1,
-        fingerprint(cells, VIEW, question, "code" if table.task == "regression" else "label"),
+        fingerprint(cells, VIEW, question, task_named(table.task).known_by[1]),
         chosen.rows("test") == table.rows("test"),
     )  # fmt: skip
 
@@ -123,9 +123,7 @@ def _counted(table: FeatureTable, unit_column: str | None) -> Iterator[pl.DataFr
             units = deal_rows(start, len(frame), total)
             names = [f"{unit:04d}" for unit in range(int(units.max()) + 1)]
         start += len(frame)
-        labels, codes = frame[table.target].to_numpy(), np.zeros(len(frame), np.int64)
-        if table.task == "regression":
-            labels, codes = codes, labels.astype(np.float32).view(np.int32)
+        labels, codes = task_named(table.task).tell_rows(frame[table.target].to_numpy())
         yield count_cells(VIEW, units, names, labels, codes)
 
 

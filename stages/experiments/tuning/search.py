@@ -19,8 +19,8 @@ from stages.experiments.tuning.tune_settings import (
     override_settings,
 )
 from stages.features.table import FeatureTable, open_features, read_selection
-from stages.metrics.binary import AT_THRESHOLD
 from stages.metrics.settings import EvaluateSettings
+from stages.metrics.stored import task_named
 from stages.models.contract import FamilySettings
 from stages.models.families import FAMILIES, family_of
 from stages.workspace import layout
@@ -99,7 +99,7 @@ class Search:
             "folds": str(self.settings.folds),
             "space": "; ".join(f"{name} {parameter}" for name, parameter in self.space.items()),
             "other settings": ", ".join(f"{name} {value}" for name, value in fixed.items()),
-            **({"costs": str(dict(self.costs))} if metric in AT_THRESHOLD else {}),
+            **({"costs": str(dict(self.costs))} if metric in task_named(self.table.task).at_threshold else {}),
             "features": f"{len(names)}, {_digest(names)}",
             "rows": fingerprint_rows(self.table),
             "seed": str(self.seed),
@@ -154,7 +154,7 @@ def _digest(content: object) -> str:
 
 
 def _costs(table: FeatureTable) -> dict[str, float]:
-    if table.task != "binary":
+    if not task_named(table.task).at_threshold:
         return {}
     settings = read_settings(EvaluateSettings, table.dataset, "evaluate")
     return {"cost_of_miss": settings.cost_of_miss, "cost_of_false_alarm": settings.cost_of_false_alarm}

@@ -13,16 +13,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.metrics.binary import BinaryTask
-from stages.metrics.codes import Grid, code_probabilities
-from stages.metrics.multiclass import MulticlassTask
-from stages.metrics.regression import RegressionTask
-from stages.metrics.stored import METRICS, Task
-from stages.metrics.thresholds import choose_threshold, count_codes
+from stages.metrics.contract import Terms
+from stages.metrics.stored import task_named
 
 LOSS = "loss"
 """What boosting stops on, under the name that the evaluation has for it."""
-LOSSES = {"binary": "log_loss", "multiclass": "log_loss", "regression": "rmse"}
 
 
 @dataclass(frozen=True)
@@ -35,24 +30,20 @@ class ScoredRows:
 
 def metrics_to_search(task: str) -> list[str]:
     """What a search can improve; descriptive metrics are too biased for that."""
-    return [LOSS, *(name for name, metric in METRICS[task].items() if not metric.descriptive)]
+    return [LOSS, *(name for name, metric in task_named(task).metrics.items() if not metric.descriptive)]
 
 
 def direction_of(metric: str, task: str) -> Literal["minimize", "maximize"]:
     """Which way is better."""
-    return "maximize" if metric != LOSS and METRICS[task][metric].direction == "higher" else "minimize"
+    return "maximize" if metric != LOSS and task_named(task).metrics[metric].direction == "higher" else "minimize"
 
 
 def score_trial(
     metric: str, task: str, n_classes: int, stopped: ScoredRows, judged: ScoredRows, costs: Mapping[str, float]
 ) -> float:
     """The metric on the rows ``judged``; NaN where they leave it undefined."""
-    name = LOSSES[task] if metric == LOSS else metric
-    if task == "regression":
-        number = RegressionTask(Grid(0.0, 1.0))  # the exact metrics need no grid
-        return number.exact(judged.labels.astype(np.float64), judged.scores)[name]
-    chosen: Task = MulticlassTask(n_classes)
-    if task == "binary":
-        counts = count_codes(stopped.labels.astype(np.int64), code_probabilities(stopped.scores))
-        chosen = BinaryTask(choose_threshold(counts, **costs), **costs)
-    return chosen.exact(judged.labels.astype(np.int64), judged.scores)[name]
+    asked = task_named(task)
+    counts = asked.count(stopped.labels.astype(asked.label_type), stopped.scores)
+    decision = asked.decide(counts, Terms(n_classes, **costs))
+    name = asked.loss if metric == LOSS else metric
+    return decision.exact(judged.labels.astype(asked.label_type), judged.scores)[name]

@@ -21,11 +21,11 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
-from stages.metrics.binary import BinaryTask
+from stages.metrics.binary import BinaryDecision
 from stages.metrics.codes import code_probabilities
 from stages.metrics.files import write_evaluation
 from stages.metrics.resampling import fingerprint, merge_cells
-from stages.metrics.segments import Segments
+from stages.metrics.stored import Segments
 from tests.git_repositories import commit_all, git, go_to, new_repository, run_pipeline
 
 CARRIERS = ("AA", "UA", "HA")  # no flight of HA is ever late
@@ -72,7 +72,7 @@ def draw_rows(n: int = 6000, days: int = 60, seed: int = 5) -> Rows:
     return Rows(day, carriers, late.astype(np.int64), strength)
 
 
-ROWS, TASK = draw_rows(), BinaryTask(int(code_probabilities(np.array([0.4], np.float32))[0]), 3.0, 1.0)
+ROWS, TASK = draw_rows(), BinaryDecision(int(code_probabilities(np.array([0.4], np.float32))[0]), 3.0, 1.0)
 
 
 def write_table(

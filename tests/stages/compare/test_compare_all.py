@@ -10,7 +10,7 @@ import pytest
 from dvc.repo import Repo
 
 from stages import compare
-from stages.metrics.corrections import adjust
+from stages.metrics.paired import adjust
 from stages.workspace.errors import UserError
 
 

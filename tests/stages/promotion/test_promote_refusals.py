@@ -215,12 +215,12 @@ def test_help_tells_what_each_decision_means(told, capsys) -> None:
 
 def test_every_shipped_metric_of_decision_is_one_that_can_decide() -> None:
     from stages.experiments.promotion.promotion import refuse_metric
-    from stages.metrics.stored import METRICS
+    from stages.metrics.stored import TASKS
 
     for task in ("binary", "multiclass"):
         settings = yaml.safe_load((ROOT / f"params/promote/{task}.yaml").read_text())
         promote.PromoteSettings.model_validate(settings)
-        refuse_metric(settings["metric"], METRICS[task], "any")
+        refuse_metric(settings["metric"], TASKS[task].metrics, "any")
 
 
 def test_a_candidate_whose_bundle_holds_an_earlier_model_is_refused(undecided, told, tools) -> None:
