@@ -98,7 +98,7 @@ def scenes(run, repository: Path) -> Scenes:
     for command in ([SHOW, *targets], DIFF.split()):
         answer = json.loads(run("dvc", "plots", *command, "--json", cwd=repository).stdout)
         assert not answer.get("errors"), answer["errors"]
-        contents = {path: chart["content"] for path, (chart,) in answer["data"].items()}
+        contents = {path: drawn[0]["content"] for path, drawn in answer["data"].items() if drawn}
         charts = {path: json.loads(c) if isinstance(c, str) else c for path, c in contents.items()}
         answers[SHOW if len(answers) == 0 else DIFF] = {path: scene(chart) for path, chart in charts.items()}
     return answers
