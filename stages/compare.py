@@ -12,8 +12,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from stages.experiments.comparison import ranking_tables
-from stages.experiments.comparison import tables as comparison_tables
+from stages.experiments.comparison import tables as forms
 from stages.experiments.comparison.comparison import (
     Evaluation,
     Resampling,
@@ -22,16 +21,22 @@ from stages.experiments.comparison.comparison import (
     equal_everywhere,
     metrics_of,
 )
-from stages.experiments.comparison.files import CSV, FOREST, JSON, MARKDOWN, Result, default_folder, write_result
-from stages.experiments.comparison.ranking import Ranked, Ranking, compare_experiments
-from stages.experiments.comparison.revision_tables import (
+from stages.experiments.comparison.files import (
+    CSV,
+    DIFFERENCES,
+    JSON,
+    MARKDOWN,
+    Result,
     changes_between,
+    default_folder,
     evaluated_datasets,
     is_outdated,
     open_table,
     read_table,
     refuse_outdated,
+    write_result,
 )
+from stages.experiments.comparison.ranking import Ranked, Ranking, compare_experiments
 from stages.experiments.comparison.words import Comparison, Drawn, Side
 from stages.experiments.revisions.revisions import Revision, default_reference, experiments_of, resolve
 from stages.experiments.revisions.waiting import started_elsewhere, waiting_experiments
@@ -98,8 +103,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--correction", choices=("holm", "bh", "none"), default="holm",
                         help="for looking at several metrics or experiments (default: %(default)s)")  # fmt: skip
     parser.add_argument("--write", metavar="FOLDER", nargs="?", const=Path(), type=Path,
-                        help=f"write {JSON}, {CSV}, {MARKDOWN} and {FOREST} (default: comparisons/<dataset>/A..B; of "
-                        "several datasets each has a folder in FOLDER)")  # fmt: skip
+                        help=f"write {JSON}, {CSV}, {MARKDOWN} and {DIFFERENCES} (default: comparisons/<dataset>/A..B; "
+                        "of several datasets each has a folder in FOLDER)")  # fmt: skip
     parser.add_argument("--markdown", action="store_true", help="print Markdown, for the summary of a CI job")
     options = parser.parse_args(arguments)
     if options.all and (options.a or options.segment or len(options.metric) > 1):
@@ -187,11 +192,11 @@ def compare_dataset(a: Revision, b: Revision, dataset: str, left_out: list[str],
     return Result(
         dataset,
         f"{a.label}..{b.label}",
-        comparison_tables.terminal_text(comparison),
-        comparison_tables.markdown(comparison),
-        comparison_tables.to_json(comparison),
-        comparison_tables.to_frame(comparison),
-        comparison_tables.to_forest([each.found for each in comparison.whole]),
+        forms.comparison_text(comparison),
+        forms.comparison_markdown(comparison),
+        forms.comparison_json(comparison),
+        forms.comparison_frame(comparison),
+        forms.differences_frame([each.found for each in comparison.whole]),
     )
 
 
@@ -241,11 +246,11 @@ def rank_dataset(
     return Result(
         dataset,
         f"{baseline.label}..all",
-        ranking_tables.terminal_text(ranking),
-        ranking_tables.markdown(ranking),
-        ranking_tables.to_json(ranking),
-        ranking_tables.to_frame(ranking),
-        ranking_tables.forest(ranking),
+        forms.ranking_text(ranking),
+        forms.ranking_markdown(ranking),
+        forms.ranking_json(ranking),
+        forms.ranking_frame(ranking),
+        forms.ranked_differences(ranking),
     )
 
 

@@ -22,21 +22,12 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
-from tabulate import tabulate
 
 from stages.experiments.folds.deal import PARTS
 from stages.experiments.folds.pooled import Float, draw_within, pool, refuse_few_units
 from stages.experiments.folds.runs import Judged, judge_folds
 from stages.experiments.folds.table import Fold, time_folds
-from stages.experiments.folds.words import (
-    METRIC_HEADER,
-    fold_header,
-    fold_rows,
-    long_form,
-    markdown,
-    metric_rows,
-    sentences,
-)
+from stages.experiments.folds.words import fold_table, long_form, markdown, metric_table, sentences
 from stages.features.table import FeatureTable, open_features, read_selection
 from stages.metrics.contract import System, round_figures
 from stages.metrics.scoring import cluster_of
@@ -45,6 +36,7 @@ from stages.metrics.stored import task_named
 from stages.metrics.systems import compare_systems
 from stages.models.contract import FamilySettings
 from stages.models.families import family_of, refuse_impossible
+from stages.pages.tables import as_text
 from stages.runtime.commands import run_command
 from stages.runtime.log import log, start_log
 from stages.workspace.errors import UserError, plain_words
@@ -208,11 +200,7 @@ def write_whole(folder: Path, record: Mapping[str, Any], metric: str) -> None:
 
 def show(record: Mapping[str, Any], metric: str) -> None:
     """The tables and what may be said, on standard output."""
-    head, rows = fold_header(record, metric), fold_rows(record, metric)
-    tables = [
-        tabulate(metric_rows(record), METRIC_HEADER, disable_numparse=True),
-        tabulate(rows, head, disable_numparse=True),
-    ]
+    tables = [as_text(metric_table(record)), as_text(fold_table(record, metric))]
     told = [textwrap.fill(line, WIDTH, subsequent_indent="  ") for line in sentences(record, metric)]
     sys.stdout.write("\n\n".join([*tables, "\n".join(told)]) + "\n")
 

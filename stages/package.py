@@ -23,7 +23,8 @@ from stages.models.bundle import CARD, EXAMPLE, REFERENCE, SIGNATURE, open_bundl
 from stages.models.contract import Model
 from stages.models.families import FAMILIES, FIRST, model_files, open_model, say_fitted
 from stages.models.signature import fit_rows
-from stages.pages.card import conclusion, write_card
+from stages.pages.card import write_card
+from stages.pages.verdicts import conclusion
 from stages.runtime.log import log, start_log
 from stages.runtime.tracking import mirror_after
 from stages.workspace import layout

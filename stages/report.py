@@ -30,18 +30,17 @@ from stages.metrics.stored import system_of, task_named, units_of
 from stages.models.contract import Model
 from stages.models.families import FAMILIES, FIRST, open_model, say_fitted
 from stages.results.costs import cost_curve
-from stages.results.dependence import depend_on
 from stages.results.effects import (
     Int,
     Sample,
+    depend_on,
     mean_effects,
     outputs_of,
     sample_size,
     sampled_places,
 )
 from stages.results.facts import Effects, Facts
-from stages.results.page import write_page
-from stages.results.results_card import write_results_card
+from stages.results.page import write_page, write_results_card
 from stages.results.segments import judge_segments
 from stages.results.words import headline
 from stages.runtime.log import log, start_log

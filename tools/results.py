@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
-
+from stages.pages.numbers import ARROWS, count_text, figure, interval_text, level_text
+from stages.pages.tables import Column, as_markdown, as_text, table
 from stages.workspace import layout
 from stages.workspace.errors import UserError, run_stage
 from stages.workspace.files import read_json
@@ -21,8 +21,7 @@ from stages.workspace.settings import read_params
 SHOWN = 5  # metrics of a dataset in the table; its file holds them all
 README = Path("README.md")
 BEGIN, END = "<!-- results: written by `make results` -->", "<!-- end of results -->"
-HEADER = ("dataset", "metric", "value", "interval", "baseline", "n")
-ARROWS = {"higher": "↑", "lower": "↓"}
+HEADER = (Column("dataset", "name"), Column("metric", "words"), "value", Column("interval", "words"), "baseline", "n")
 
 
 def read_results() -> dict[str, dict[str, Any]]:
@@ -47,30 +46,22 @@ def rows(results: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
             yield (
                 dataset,
                 f"{name} {ARROWS.get(metric['direction'], '')}".strip(),
-                number(metric["value"]),
-                f"[{number(metric['low'])}, {number(metric['high'])}]",
-                number(metric["baseline"]),
-                f"{metric['n']:,}",
+                figure(metric["value"]),
+                interval_text(metric["low"], metric["high"]),
+                figure(metric["baseline"]),
+                count_text(metric["n"]),
             )
-
-
-def number(value: float | None) -> str:
-    """Four decimals, or four significant digits for what is large."""
-    if value is None:
-        return "–"
-    return f"{value:.4f}" if abs(value) < 100 else f"{value:,.4g}"
 
 
 def levels(results: Mapping[str, Mapping[str, Any]]) -> str:
     """The confidence level of the intervals, for the sentence under the table: ``95 %``."""
     found = sorted({metric["level"] for metrics in results.values() for metric in metrics.values()})
-    return " and ".join(f"{100 * level:g} %" for level in found)
+    return " and ".join(map(level_text, found))
 
 
 def terminal_text(results: Mapping[str, Mapping[str, Any]]) -> str:
     """The table and where to look next."""
-    aligned = ("left", "left", "right", "left", "right", "right")
-    table = tabulate(list(rows(results)), HEADER, colalign=aligned, disable_numparse=True)
+    shown = as_text(table("Results", HEADER, rows(results)))
     names = next(iter(results)) if len(results) == 1 else f"{{{','.join(results)}}}"
     where = {
         f"metrics/{names}/test.json": "every metric",
@@ -81,14 +72,13 @@ def terminal_text(results: Mapping[str, Mapping[str, Any]]) -> str:
     width = max(map(len, where))
     places = "\n".join(f"  {place:{width}}  {what}" for place, what in where.items())
     scale = f"Intervals at {levels(results)}; ↑ higher is better, ↓ lower is better; baseline: one rule on one feature."
-    return f"\n{table}\n\n{scale}\nWhere to look next:\n{places}"
+    return f"\n{shown}\n\n{scale}\nWhere to look next:\n{places}"
 
 
 def readme_block(results: Mapping[str, Mapping[str, Any]]) -> str:
     """The same table for README.md, markers included."""
-    aligned = ("left", "left", "right", "left", "right", "right")
-    table = tabulate(list(rows(results)), HEADER, tablefmt="pipe", colalign=aligned, disable_numparse=True)
-    return f"{BEGIN}\n{table}\n\nIntervals at {levels(results)}; ↑ higher is better, ↓ lower is better.\n{END}"
+    shown = as_markdown(table("Results", HEADER, rows(results)))
+    return f"{BEGIN}\n{shown}\n\nIntervals at {levels(results)}; ↑ higher is better, ↓ lower is better.\n{END}"
 
 
 def with_block(readme: str, block: str) -> str:

@@ -17,14 +17,13 @@ from stages.pages.drawing import (
     ORANGE,
     QUIET,
     Picture,
-    elided,
     nothing,
     panels,
     picture,
     short_counts,
     styled,
 )
-from stages.pages.numbers import share_text, short_count
+from stages.pages.numbers import elided, share_text, short_count
 
 Explored = Mapping[str, Any]
 MOST_PANELS = 24
@@ -89,7 +88,7 @@ def _title(axes: Axes, column: Explored) -> None:
     axes.set_yticks([])
     axes.set_ylim(bottom=0)
     axes.spines["left"].set_visible(False)
-    axes.xaxis.set_major_formatter(lambda value, _: short_count(value).replace("-", "\u2212"))
+    axes.xaxis.set_major_formatter(lambda value, _: short_count(value))
 
 
 @styled

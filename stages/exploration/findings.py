@@ -13,8 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.exploration.association import association, cluster_interval, group_means
-from stages.exploration.distribution import histogram, is_discrete, outlying, top_values
+from stages.exploration.columns import (
+    association,
+    cluster_interval,
+    group_means,
+    histogram,
+    is_discrete,
+    outlying,
+    top_values,
+)
 from stages.exploration.summary import Summary, Tally, merge_summaries
 from stages.features.sketch import CategorySketch, NumberSketch, bucket_value
 

@@ -27,14 +27,13 @@ from stages.pages.drawing import (
     SIGNED,
     WIDTH,
     Picture,
-    elided,
     nothing,
     picture,
     shares,
     short_counts,
     styled,
 )
-from stages.pages.numbers import share_text
+from stages.pages.numbers import elided, fixed, share_text, tick_text
 
 Explored = Mapping[str, Any]
 Days = NDArray[np.datetime64]
@@ -133,7 +132,7 @@ def spread_of_columns(explored: Explored) -> Picture:
     axes.set_yticks(range(len(shown)), [c["name"] for c in shown], color=INK)
     low, high = axes.get_xlim()
     ticks = SPREAD_TICKS[np.abs(2 * SPREAD_TICKS - low - high) <= high - low]
-    axes.set_xticks(ticks, [f"{tick:g}".replace("-", "\u2212") for tick in ticks])
+    axes.set_xticks(ticks, [tick_text(tick) for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel("distance from the median, in interquartile ranges (linear to ±5, then logarithmic)")
     note = (
@@ -198,7 +197,7 @@ def correlations(explored: Explored) -> Picture:
     if len(names) <= ANNOTATED:
         for (i, j), value in np.ndenumerate(matrix):
             if np.isfinite(value) and abs(value) >= 0.05:
-                text = f"{value:.2f}".replace("0.", ".").replace("-", "\u2212")
+                text = fixed(value, 2).replace("0.", ".")
                 axes.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if abs(value) > 0.6 else INK)
     return picture(figure, f"Correlations of {len(names)} numeric columns")
 

@@ -29,14 +29,13 @@ from stages.pages.drawing import (
     SIGNED,
     WIDTH,
     Picture,
-    elided,
     nothing,
     panels,
     picture,
     shares,
     styled,
 )
-from stages.pages.numbers import count_text, share_text, short_count
+from stages.pages.numbers import count_text, elided, fixed, share_text, short_count
 
 Explored = Mapping[str, Any]
 MOST_RANKED = 24
@@ -175,7 +174,7 @@ def association_ranking(explored: Explored) -> Picture:
     axes.barh(range(len(shown)), values, color=colours, height=0.68)
     for place, value in enumerate(values):
         axes.annotate(
-            f"{value:.2f}", (value, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
+            fixed(value, 2), (value, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
         )
     axes.set_yticks(range(len(shown)), [c["name"] for c in shown], color=INK)
     axes.set_ylim(len(shown) - 0.4, -0.6)
@@ -237,7 +236,7 @@ def _draw_profile(axes: Axes, column: Explored) -> None:
         axes.plot([beyond], [group["value"]], marker="D", ms=4, mfc="white", mec=QUIET, lw=0)
     if numeric:
         axes.xaxis.set_major_locator(MaxNLocator(4))
-        axes.xaxis.set_major_formatter(lambda x, _: short_count(x).replace("-", "\u2212"))
+        axes.xaxis.set_major_formatter(lambda x, _: short_count(x))
         axes.set_xlabel(column["unit"])
     else:
         axes.set_xticks(at, [elided(g["label"], 9) for g in groups], rotation=90, fontsize=7)

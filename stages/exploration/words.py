@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from stages.exploration.tables import STRONG_PAIR, Fragment, code, correlated_pairs, outlying_columns, plural
+from stages.exploration.tables import STRONG_PAIR, Fragment, code_html, correlated_pairs, outlying_columns, plural
 from stages.exploration.target_charts import rank_columns
-from stages.pages.numbers import GAP, MINUS, count_text, share_text, value_text
+from stages.pages.numbers import count_text, fixed, level_text, share_text, value_text
 
 Explored = Mapping[str, Any]
 MUCH_MISSING = 0.05
@@ -92,7 +92,7 @@ def _target_facts(explored: Explored) -> list[str]:
         )
     else:
         mean, low, high = (value_text(balance[0][key]) for key in ("value", "low", "high"))
-        fact = f"The mean of {code(target['name'])} is <b>{mean}</b> ({low} to {high}) over {labelled}."
+        fact = f"The mean of {code_html(target['name'])} is <b>{mean}</b> ({low} to {high}) over {labelled}."
     return [fact, _unlabelled_fact(explored), _course_fact(explored)]
 
 
@@ -129,7 +129,7 @@ def _missing_fact(explored: Explored) -> str:
     much = sum(c["nulls"] / rows > MUCH_MISSING for c in holed)
     return (
         f"{len(holed)} of {len(explored['columns'])} columns have missing values, {much or 'none'} of them more "
-        f"than {100 * MUCH_MISSING:g}{GAP}%; the most is {code(most['name'])} with "
+        f"than {level_text(MUCH_MISSING)}; the most is {code_html(most['name'])} with "
         f"<b>{share_text(most['nulls'] / rows)}</b>."
     )
 
@@ -143,7 +143,7 @@ def _outlying_fact(explored: Explored) -> str:
     return (
         f"{len(ranked)} numeric {plural('column', len(ranked))} "
         f"{'reaches' if len(ranked) == 1 else 'reach'} beyond three interquartile ranges from the quartiles, "
-        f"most often {code(c['name'])} (<b>{share_text(share)}</b> of its values; {value_text(c['low'])} to "
+        f"most often {code_html(c['name'])} (<b>{share_text(share)}</b> of its values; {value_text(c['low'])} to "
         f"{value_text(c['high'])}{_with_unit(c)})."
     )
 
@@ -155,12 +155,12 @@ def _association_facts(explored: Explored) -> list[str]:
     measure = "Cramér's V" if explored["target"]["classes"] else "correlation ratio"
     facts = []
     if known:
-        names = ", ".join(f"{code(c['name'])} ({c['association']:.2f})" for c in known[:3])
+        names = ", ".join(f"{code_html(c['name'])} ({fixed(c['association'], 2)})" for c in known[:3])
         which = "columns known in time" if late else "columns"
         more = _profile_clause(explored, known[0])
         facts.append(f"Most associated with the target among {which} ({measure}): {names}.{more}")
     if late:
-        names = ", ".join(code(c["name"]) for c in late[:5])
+        names = ", ".join(code_html(c["name"]) for c in late[:5])
         others = f" and {len(late) - 5} more" if len(late) > 5 else ""
         facts.append(f"Known only afterwards, and therefore kept from every model: {names}{others}.")
     return facts
@@ -174,7 +174,7 @@ def _profile_clause(explored: Explored, column: Mapping[str, Any]) -> str:
     low, high = (text(pick(group["value"] for group in groups)) for pick in (min, max))
     followed = explored["target"]["followed"]
     what = f"The share “{escape(str(followed))}”" if followed else "The mean"
-    return f" {what} lies between {low} and <b>{high}</b> in groups of {code(column['name'])}."
+    return f" {what} lies between {low} and <b>{high}</b> in groups of {code_html(column['name'])}."
 
 
 def _pairs_fact(explored: Explored) -> str:
@@ -185,7 +185,7 @@ def _pairs_fact(explored: Explored) -> str:
     n = len(pairs)
     return (
         f"{count_text(n)} {plural('pair', n)} of numeric columns {'correlates' if n == 1 else 'correlate'} at "
-        f"|r| ≥ {STRONG_PAIR}, most {code(a)} with {code(b)} (<b>{f'{r:.2f}'.replace('-', MINUS)}</b>)."
+        f"|r| ≥ {STRONG_PAIR}, most {code_html(a)} with {code_html(b)} (<b>{fixed(r, 2)}</b>)."
     )
 
 

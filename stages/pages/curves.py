@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, isfinite, log10
 
-from stages.pages.numbers import MINUS
+from stages.pages.numbers import tick_text
 
 WIDTH, HEIGHT = 440, 300
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 28, 40
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+STRIP, SCALE = 18, 20  # pixels high: intervals in a cell of a table, the scale at the head of their column
+INSET = 0.04  # of the cell's width, so that marks at the ends stay whole
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,22 @@ class Panel:
         return _short(self.height - BOTTOM - self.y.share(value) * (self.height - BOTTOM - TOP))
 
 
-def axis(label: str, low: float, high: float, ticks: int = 5, percent: bool = False) -> Axis:
+@dataclass(frozen=True)
+class Mark:
+    """A value with its interval; ``kind`` is a class of the style sheet."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    kind: str = "model"
+
+
+def axis(label: str, low: float, high: float, ticks: int = 5) -> Axis:
     """An axis from ``low`` to ``high`` with about ``ticks`` marks at round values."""
     if not high > low:
         low, high = low - 0.5, high + 0.5
     marks = round_values(low, high, ticks)
-    return Axis(label, low, high, tuple((value, _percent(value) if percent else plain(value)) for value in marks))
+    return Axis(label, low, high, tuple((value, tick_text(value)) for value in marks))
 
 
 def axis_around(label: str, values: Iterable[float | None], ticks: int = 5, zero: bool = False) -> Axis:
@@ -75,12 +87,6 @@ def round_values(low: float, high: float, n: int) -> list[float]:
     step = next(power * s for s in STEPS if power * s >= raw * 0.999)
     first, last = ceil(low / step - 1e-9), floor(high / step + 1e-9)
     return [float(f"{k * step:.12g}") for k in range(first, last + 1)]
-
-
-def plain(value: float) -> str:
-    """A mark's text."""
-    text = f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:g}"
-    return text.replace("-", MINUS)
 
 
 def draw(panel: Panel, marks: Iterable[str], about: str) -> str:
@@ -120,10 +126,15 @@ def rule_x(panel: Panel, x: float, kind: str = "rule") -> str:
     return bar(panel, x, panel.y.low, panel.y.high, kind)
 
 
+def bar_lying(panel: Panel, y: float, low: float, high: float, kind: str) -> str:
+    """A lying interval."""
+    at = panel.at_y(y)
+    return f'<line class="{kind}" x1="{panel.at_x(low)}" x2="{panel.at_x(high)}" y1="{at}" y2="{at}"/>'
+
+
 def rule_y(panel: Panel, y: float, kind: str = "rule") -> str:
     """A line from left to right."""
-    at = panel.at_y(y)
-    return f'<line class="{kind}" x1="{panel.at_x(panel.x.low)}" x2="{panel.at_x(panel.x.high)}" y1="{at}" y2="{at}"/>'
+    return bar_lying(panel, y, panel.x.low, panel.x.high, kind)
 
 
 def word(panel: Panel, x: float, y: float, text: str, *, anchor: str = "start", up: float = 5, kind: str = "") -> str:
@@ -149,9 +160,54 @@ def _frame(panel: Panel) -> str:
     return "".join(pieces)
 
 
-def _percent(value: float) -> str:
-    return f"{round(100 * value, 6):g}\u202f%".replace("-", MINUS)
-
-
 def _short(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
+
+
+def scale(marks: Iterable[Mark], *, ticks: int = 3, zero: bool = False) -> Axis:
+    """The scale that holds all marks."""
+    values = [end for mark in marks for end in (mark.value, mark.low, mark.high)]
+    return axis_around("", values, ticks, zero=zero)
+
+
+def strip(along: Axis, marks: Iterable[Mark], rule: float | None = None) -> str:
+    """Intervals with their values in a cell of a table, on its column's scale; ``rule`` is a line to compare with.
+
+    Places are shares of the cell's width, so a strip fits a phone as well as a wide screen, and nothing is distorted.
+    The same row holds the figures as text, so strips are hidden from those who have the page read to them.
+    """
+    shown = list(marks)
+    pieces = []
+    if rule is not None:
+        at = _place(along, rule)
+        pieces.append(f'<line class="rule" x1="{at}" x2="{at}" y1="0" y2="{STRIP}"/>')
+    for k, mark in enumerate(shown):
+        y = f"{STRIP * (k + 1) / (len(shown) + 1):g}"
+        if mark.low is not None and mark.high is not None:
+            ends = f'x1="{_place(along, mark.low)}" x2="{_place(along, mark.high)}"'
+            pieces.append(f'<line class="{mark.kind} whisker" {ends} y1="{y}" y2="{y}"/>')
+        if mark.value is not None:
+            pieces.append(f'<circle class="{mark.kind}" cx="{_place(along, mark.value)}" cy="{y}" r="3.5"/>')
+    return f'<svg class="strip" height="{STRIP}" aria-hidden="true">{"".join(pieces)}</svg>'
+
+
+def ruler(along: Axis) -> str:
+    """The scale itself, for the head of the column."""
+    pieces = [
+        f'<text x="{_place(along, value)}" y="14" text-anchor="middle">{escape(text)}</text>'
+        for value, text in along.ticks
+    ]
+    return f'<svg class="strip" height="{SCALE}" aria-hidden="true">{"".join(pieces)}</svg>'
+
+
+def length(share: float, kind: str = "model") -> str:
+    """A bar as long as a share of the cell."""
+    width = f"{100 * min(max(share, 0.0), 1.0):.2f}%"
+    return (
+        f'<svg class="strip" height="{STRIP}" aria-hidden="true">'
+        f'<rect class="{kind} fill" x="0" y="4" height="10" width="{width}"/></svg>'
+    )
+
+
+def _place(along: Axis, value: float) -> str:
+    return f"{100 * (INSET + (1 - 2 * INSET) * along.share(value)):.2f}%"

@@ -132,8 +132,3 @@ def shares(axis: Any, ticks: int = 5) -> None:
     """Write an axis of shares as 5 %, 10 %, at round steps."""
     axis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
     axis.set_major_formatter(lambda share, _: f"{round(100 * share, 4):g}{GAP}%")
-
-
-def elided(text: str, length: int) -> str:
-    """At most ``length`` characters, the last one an ellipsis when some are missing."""
-    return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,30 +1,59 @@
-"""How is a number written for people?  Always from data, always the same way."""
+"""How is a number written for people?  Always from data, always the same way.  Long names are cut here too."""
 
 from __future__ import annotations
 
 import math
 
 MINUS = "\u2212"
-GAP = "\u202f"  # narrow no-break space between a number and %
+GAP = "\u202f"  # narrow no-break space between a number and its unit
+UNKNOWN = "–"
+ARROWS = {"higher": "↑", "lower": "↓"}  # which way a metric is better
 
 
-def count_text(n: float) -> str:
-    """336,776"""
-    return f"{round(n):,}".replace("-", MINUS)
+def figure(value: float | None, sign: bool = False) -> str:
+    """A result to four significant digits: 0.7310, 12.40, 1,234; a dash when unknown."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    plus = "+" if sign and value > 0 else ""
+    if value == 0 or abs(value) >= 1000:
+        return _minus(f"{plus}{value + 0.0:,.0f}")
+    return _minus(f"{plus}{value:#.4g}".removesuffix("."))
 
 
-def short_count(n: float) -> str:
-    """337 k, 1.2 M: for axes."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(n) >= size:
-            return f"{n / size:.3g}{GAP}{letter}"
-    return f"{n:g}"
+def interval_text(low: float | None, high: float | None, sign: bool = False) -> str:
+    """[0.7108, 0.7502]"""
+    return f"[{figure(low, sign)}, {figure(high, sign)}]"
+
+
+def estimate_text(value: float | None, low: float | None, high: float | None, sign: bool = False) -> str:
+    """0.7310 [0.7108, 0.7502]"""
+    return f"{figure(value, sign)} {interval_text(low, high, sign)}"
+
+
+def fixed(value: float | None, decimals: int = 4, sign: bool = False) -> str:
+    """A result beside others with as many decimals: 0.7310, −0.0004; no sign where every digit shown is 0."""
+    if value is None:
+        return UNKNOWN
+    text = f"{value:{'+' if sign else ''},.{decimals}f}"
+    return _minus(text if any(digit in "123456789" for digit in text) else text.lstrip("+-"))
+
+
+def p_text(p: float | None) -> str:
+    """A p-value: 0.034; the smallest ones as a bound."""
+    if p is None:
+        return UNKNOWN
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def level_text(level: float) -> str:
+    """A level that was chosen: 95 %, 99.5 %; never rounded."""
+    return f"{100 * level:g}{GAP}%"
 
 
 def share_text(share: float | None) -> str:
     """24.1 %; more digits near 0 and 1, where they matter, and never 0 % for a share that is not zero."""
     if share is None:
-        return "–"
+        return UNKNOWN
     percent = 100 * share
     edge = min(percent, 100 - percent)
     if edge <= 0:
@@ -36,11 +65,37 @@ def share_text(share: float | None) -> str:
 
 
 def value_text(value: float | None) -> str:
-    """Three or four significant digits, thousands apart; a dash when unknown."""
+    """A value of the data: whole numbers as they are, others to three or four digits; a dash when unknown."""
     if value is None or not math.isfinite(value):
-        return "–"
+        return UNKNOWN
     if value == round(value) and abs(value) < 1e9:
         return count_text(value)
     size = abs(value)
-    text = f"{value:,.0f}" if size >= 1000 else f"{value:.4g}" if size >= 1 else f"{value:.3g}"
+    return _minus(f"{value:,.0f}" if size >= 1000 else f"{value:.4g}" if size >= 1 else f"{value:.3g}")
+
+
+def count_text(n: float) -> str:
+    """336,776"""
+    return _minus(f"{round(n):,}")
+
+
+def short_count(n: float) -> str:
+    """337 k, 1.2 M: for axes of counts."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(n) >= size:
+            return _minus(f"{n / size:.3g}{GAP}{letter}")
+    return tick_text(n)
+
+
+def tick_text(value: float) -> str:
+    """A round value at an axis."""
+    return _minus(f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:g}")
+
+
+def elided(text: str, length: int) -> str:
+    """At most ``length`` characters, the last one an ellipsis when some are missing."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _minus(text: str) -> str:
     return text.replace("-", MINUS)

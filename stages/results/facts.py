@@ -11,9 +11,9 @@ import polars as pl
 
 from stages.metrics.contract import Task
 from stages.metrics.stored import task_named
+from stages.pages.numbers import level_text
 from stages.results.costs import CostCurve
-from stages.results.dependence import Dependence
-from stages.results.effects import Effect
+from stages.results.effects import Dependence, Effect
 from stages.results.segments import SegmentResult
 
 
@@ -88,7 +88,7 @@ class Facts:
     @property
     def level(self) -> str:
         """The level of the intervals, as text."""
-        return f"{100 * self.lead['level']:g}%"
+        return level_text(self.lead["level"])
 
     @property
     def unit(self) -> str:

@@ -1,4 +1,4 @@
-"""How do the facts become a page?  Sections in the order of a reader, filled into the templates.
+"""How do the facts become a page, and a card?  Sections in the order of a reader, filled into the template.
 
 Whatever comes from the data (names of classes, features, reasons) is escaped by the template; only pictures drawn here
 are taken as they are, and those escape their own texts.
@@ -6,19 +6,18 @@ are taken as they are, and those escape their own texts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from stages.pages.card import metric_name, verdict
-from stages.pages.numbers import count_text, share_text
+from stages.pages.card import decides, metrics_table
+from stages.pages.numbers import count_text, figure, interval_text
+from stages.pages.tables import Table, as_html, as_markdown, code, marked
+from stages.pages.verdicts import conclusion, metric_name, verdict
 from stages.results import pictures, tables, words
 from stages.results.facts import Facts
-from stages.results.tables import Cell
-
-MOST_CLASSES = 30  # of a confusion matrix that fits a page
 
 
 def write_page(facts: Facts) -> str:
@@ -28,6 +27,7 @@ def write_page(facts: Facts) -> str:
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["drawn"] = Markup
+    environment.filters["shown"] = lambda table: Markup(as_html(table))
     return environment.get_template("page.html.j2").render(sections(facts))
 
 
@@ -41,7 +41,7 @@ def sections(facts: Facts) -> dict[str, Any]:
         "tiles": tiles(facts),
         "data": {
             "words": words.data(facts),
-            "tables": _filled(tables.flow(facts), tables.failures(facts), tables.unlabelled(facts)),
+            "tables": [shown for shown in origins(facts) if shown.rows],
             "parts": tables.parts(facts),
         },
         "selection": {
@@ -51,7 +51,7 @@ def sections(facts: Facts) -> dict[str, Any]:
         "curves": pictures.curves(facts),
         "calibration": {"words": words.calibration(facts), "picture": pictures.calibration(facts)},
         "residuals": {"words": words.residuals(facts), "picture": pictures.residuals(facts)},
-        "confusion": confusion(facts),
+        "confusion": tables.confusion(facts),
         "classes": tables.classes(facts),
         "segments": {"words": words.segments(facts), "tables": tables.segments(facts)},
         "effects": {
@@ -63,67 +63,83 @@ def sections(facts: Facts) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _filled(*found: tables.Table) -> list[tables.Table]:
-    return [table for table in found if table.rows]
+def origins(facts: Facts) -> tuple[Table, ...]:
+    """Where the rows went."""
+    return tables.flow(facts), tables.failures(facts), tables.unlabelled(facts)
 
 
 def tiles(facts: Facts) -> list[tuple[str, str, str]]:
     """The figures that a reader takes away: value, what it is, its interval."""
     lead, name = facts.lead, metric_name(facts.lead_name)
     shown = [
-        (words.figure(lead["value"]), name, words.spanned(lead["low"], lead["high"])),
-        (
-            words.signed(lead["difference"]), f"{name} beside the baseline",
-            f"[{words.signed(lead['difference_low'])}, {words.signed(lead['difference_high'])}]",
-        ),
+        (figure(lead["value"]), name, interval_text(lead["low"], lead["high"])),
+        (figure(lead["difference"], sign=True), f"{name} beside the baseline",
+         interval_text(lead["difference_low"], lead["difference_high"], sign=True)),
     ]  # fmt: skip
     if "expected_cost" in facts.results:
         cost = facts.results["expected_cost"]
-        shown.append((words.figure(cost["value"]), "cost a row", words.spanned(cost["low"], cost["high"])))
+        shown.append((figure(cost["value"]), "cost a row", interval_text(cost["low"], cost["high"])))
     over = "" if facts.unit == "row" else f"{count_text(len(facts.units))} units of “{facts.unit}”"
     return [*shown, (count_text(facts.parts["test"]), "test rows", over)]
 
 
-def confusion(facts: Facts) -> dict[str, Any] | None:
-    """Rows by actual and predicted class, as a table; None where there are no classes, or too many to look at."""
-    found, names = facts.plots["confusion"], list(facts.classes)
-    if not len(found) or len(names) > MOST_CLASSES:
-        return None
-    cells = {(row["actual"], row["predicted"]): row for row in found.iter_rows(named=True)}
-    rows = [[_confusion_cell(cells[actual, predicted]) for predicted in names] for actual in names]
-    return {"names": names, "rows": list(zip(names, rows, strict=True))}
-
-
-def _confusion_cell(row: Mapping[str, Any]) -> dict[str, Any]:
-    share = row["share_of_actual"]  # drawn by its root, so that a mistake in a hundred is seen
-    told = "" if share is None else f"{share_text(share)} {_span(row)} of the rows that are “{row['actual']}”"
-    kind = "right" if row["actual"] == row["predicted"] else "wrong" if row["rows"] else "nothing"
-    return {"n": count_text(row["rows"]), "share": round((share or 0.0) ** 0.5, 3), "told": told, "kind": kind}
-
-
-def _span(row: Mapping[str, Any]) -> str:
-    return "" if row["low"] is None else f"[{share_text(row['low'])}, {share_text(row['high'])}]"
-
-
 def costs(facts: Facts) -> dict[str, Any] | None:
     """The cost curve, and a table of the points on it."""
-    curve, threshold = facts.costs, facts.threshold
-    if curve is None or threshold is None:
+    if facts.costs is None or facts.threshold is None:
         return None
-    named = {
-        f"the model from {words.figure(threshold)} on": curve.chosen, "never act": curve.never,
-        "always act": curve.always,
-        f"cheapest in hindsight, from {words.figure(curve.hindsight_threshold)} on": curve.hindsight,
-    }  # fmt: skip
-    rows = [
-        [
-            Cell(name, kind="name"),
-            Cell(f"{words.figure(cost.value)} {words.spanned(cost.low, cost.high)}"),
-            Cell("–" if cost is curve.chosen else f"{words.signed(cost.difference)} "
-                 f"[{words.signed(cost.difference_low)}, {words.signed(cost.difference_high)}]"),
-        ]
-        for name, cost in named.items()
-    ]  # fmt: skip
-    columns = (tables.Column("act", "name"), tables.Column("cost a row"), tables.Column("the model less that"))
-    return {"words": words.decision(facts), "picture": pictures.costs(curve, threshold),
-            "table": tables.Table("Cost of acting", columns, rows)}  # fmt: skip
+    return {"words": words.decision(facts), "picture": pictures.costs(facts.costs, facts.threshold),
+            "table": tables.costs(facts)}  # fmt: skip
+
+
+def write_results_card(facts: Facts) -> str:
+    """The report in short, as Markdown without pictures: for a reader of a repository, and readable as plain text."""
+    told = [
+        f"# Results: {marked(facts.dataset)}",
+        f"**{marked(words.headline(facts))}.**",
+        conclusion(marked(facts.question), facts.results, f"{code(facts.baseline)} alone"),
+        *_sentences(words.units(facts)),
+        "## The model",
+        facts.fitted,
+        _decides(facts),
+        "## The data",
+        *_sentences(words.data(facts)),
+        *_tables(tables.parts(facts), *origins(facts)),
+        "## Features",
+        *_sentences(words.selection(facts)),
+        *_tables(tables.features(facts), tables.left_out(facts)),
+        "## Test results",
+        metrics_table(facts.results).rstrip(),
+        *_section("## Calibration", words.calibration(facts)),
+        *_section("## Residuals", words.residuals(facts)),
+        *_section("## Cost of acting", words.decision(facts)),
+        "## Segments",
+        *(_sentences(words.segments(facts)) or ["The resampling table tells no kinds of rows apart."]),
+        *_tables(*tables.segments(facts)),
+        "## Effects of the features",
+        *_sentences(words.effects(facts)),
+        *(_tables(tables.effects(facts)) if facts.effects.every else ()),
+        "## Limits",
+        "\n".join(f"- {marked(line)}" for line in words.limits(facts)),
+    ]
+    return "\n\n".join(block for block in told if block) + "\n"
+
+
+def _decides(facts: Facts) -> str:
+    if facts.costs is None:
+        return ""
+    return decides({
+        "threshold": facts.threshold, "classes": facts.classes, "cost_of_miss": facts.costs.cost_of_miss,
+        "cost_of_false_alarm": facts.costs.cost_of_false_alarm,
+    }).rstrip()  # fmt: skip
+
+
+def _section(heading: str, lines: Sequence[str]) -> list[str]:
+    return [heading, *_sentences(lines)] if lines else []
+
+
+def _sentences(lines: Sequence[str]) -> list[str]:
+    return [" ".join(marked(line) for line in lines)] if lines else []
+
+
+def _tables(*found: Table) -> list[str]:
+    return [as_markdown(shown) for shown in found if shown.rows]

@@ -14,6 +14,7 @@ from stages.pages.curves import (
     axis,
     axis_around,
     bar,
+    bar_lying,
     draw,
     line,
     point,
@@ -22,11 +23,10 @@ from stages.pages.curves import (
     shade,
     word,
 )
-from stages.pages.numbers import MINUS
+from stages.pages.numbers import MINUS, elided, figure
 from stages.results.costs import CostCurve
-from stages.results.dependence import Dependence
+from stages.results.effects import Dependence
 from stages.results.facts import Facts
-from stages.results.words import figure
 
 MOST_POINTS = 160  # of a line, in a picture 380 units wide
 ROW = 24  # units high, of a category
@@ -37,7 +37,7 @@ KEY_BASELINE = ("baseline", "one-rule baseline")
 
 
 @dataclass(frozen=True)
-class Shown:
+class Chart:
     """A picture with its heading, what its colours mean (class, words), and what to know when reading it."""
 
     title: str
@@ -46,7 +46,7 @@ class Shown:
     note: str = ""
 
 
-def curves(facts: Facts) -> list[Shown]:
+def curves(facts: Facts) -> list[Chart]:
     """ROC, precision by recall and the learning curve, those that the task has."""
     average = ", mean over the classes" if facts.by_class else ""
     shown = []
@@ -67,7 +67,7 @@ def curves(facts: Facts) -> list[Shown]:
 
 def _against_baseline(
     curve: pl.DataFrame, x: str, y: str, title: str, across: str, up: str, chance: bool = False
-) -> Shown:
+) -> Chart:
     drawn = curve.drop_nulls([x, y, "low", "high", "baseline"])
     panel = Panel(axis(across, 0, 1), axis(up, 0, 1))
     xs = drawn[x].to_list()
@@ -78,10 +78,10 @@ def _against_baseline(
         line(panel, xs, drawn[y].to_list(), "model"),
     ]
     keys = [KEY_MODEL, KEY_BASELINE, *([("rule", "chance")] if chance else [])]
-    return Shown(title, draw(panel, marks, f"{title}: {up} against {across}, model with band, and baseline"), keys)
+    return Chart(title, draw(panel, marks, f"{title}: {up} against {across}, model with band, and baseline"), keys)
 
 
-def learning_curve(losses: pl.DataFrame, training: Mapping[str, Any]) -> Shown:
+def learning_curve(losses: pl.DataFrame, training: Mapping[str, Any]) -> Chart:
     """Loss by round, with the round that was kept."""
     best = int(training["best_round"])
     by_part = {part: losses.filter(pl.col("part") == part).sort("round") for part in ("train", "valid")}
@@ -95,10 +95,10 @@ def learning_curve(losses: pl.DataFrame, training: Mapping[str, Any]) -> Shown:
         few = rows.gather_every(max(len(rows) // MOST_POINTS, 1))
         marks.append(line(panel, few["round"].to_list(), few["loss"].to_list(), kind))
     keys = [("model", "valid part"), ("baseline", "train part"), ("rule", f"round {best}, the last that is kept")]
-    return Shown("Learning curve", draw(panel, marks, "Loss of the train and the valid part by boosting round"), keys)
+    return Chart("Learning curve", draw(panel, marks, "Loss of the train and the valid part by boosting round"), keys)
 
 
-def calibration(facts: Facts) -> Shown | None:
+def calibration(facts: Facts) -> Chart | None:
     """Observed beside predicted, group by group, each with its interval."""
     groups = facts.plots["calibration"].drop_nulls(["predicted", "observed", "low", "high"])
     if not len(groups):
@@ -115,10 +115,10 @@ def calibration(facts: Facts) -> Shown | None:
     marks += [point(panel, x, y, "model") for x, y in zip(predicted, observed, strict=True)]
     about = "Observed beside predicted in groups of predictions, with intervals; a perfect model lies on the diagonal"
     title = "Calibration" if facts.kind.scored == "probability" else "Actual by predicted"
-    return Shown(title, draw(panel, marks, about), [("model", "the model"), ("rule", "perfect")])
+    return Chart(title, draw(panel, marks, about), [("model", "the model"), ("rule", "perfect")])
 
 
-def residuals(facts: Facts) -> Shown | None:
+def residuals(facts: Facts) -> Chart | None:
     """What is left of the target by prediction, group by group: the mean with its interval, and single rows."""
     groups = facts.plots["residuals"].drop_nulls()
     if not len(groups):
@@ -135,12 +135,12 @@ def residuals(facts: Facts) -> Shown | None:
             bar(panel, row["predicted"], row["low"], row["high"], "model whisker"),
             point(panel, row["predicted"], row["residual"], "model"),
         ]
-    about = "Actual less predicted in groups of predictions: means with intervals, and the middle 80% of single rows"
+    about = "Actual less predicted in groups of predictions: means with intervals, and the middle 80 % of single rows"
     keys = [("model", "mean of a group, and its interval"), ("rule", "nothing left")]
-    return Shown("Residuals", draw(panel, marks, about), keys, "The wide bar holds the middle 80% of the rows.")
+    return Chart("Residuals", draw(panel, marks, about), keys, "The wide bar holds the middle 80 % of the rows.")
 
 
-def costs(curve: CostCurve, threshold: float) -> Shown:
+def costs(curve: CostCurve, threshold: float) -> Chart:
     """Cost a row by threshold, with the chosen one and the two lazy answers."""
     ys = [*curve.values, *curve.low, *curve.high, curve.never.value, curve.always.value]
     panel = Panel(axis("threshold", 0, 1), axis_around("cost a row", [float(y) for y in ys], zero=True), left=52)
@@ -162,10 +162,10 @@ def costs(curve: CostCurve, threshold: float) -> Shown:
              up=5 if curve.always.value > curve.never.value else -14),
     ]  # fmt: skip
     keys = [("model", "cost of acting from a threshold on, with its band"), ("chosen", "the threshold in use")]
-    return Shown("Cost by threshold", draw(panel, marks, "Expected cost a row by threshold, with its band"), keys)
+    return Chart("Cost by threshold", draw(panel, marks, "Expected cost a row by threshold, with its band"), keys)
 
 
-def dependence(found: Dependence, facts: Facts) -> Shown:
+def dependence(found: Dependence, facts: Facts) -> Chart:
     """Mean SHAP value by group of a feature's values."""
     column = facts.columns.get(found.feature, {})
     towards = f", towards “{facts.classes[found.output]}”" if facts.by_class else ""
@@ -175,7 +175,7 @@ def dependence(found: Dependence, facts: Facts) -> Shown:
         f"{group.label}: {figure(group.mean)}" for group in found.groups
     )
     draw_groups = _numbers if found.numeric and any(group.at is not None for group in found.groups) else _categories
-    return Shown(title, draw_groups(found, column.get("unit", ""), about), (), note)
+    return Chart(title, draw_groups(found, column.get("unit", ""), about), (), note)
 
 
 def _numbers(found: Dependence, unit: str, about: str) -> str:
@@ -204,24 +204,15 @@ def _categories(found: Dependence, _unit: str, about: str) -> str:
     along = axis_around("SHAP value", ends, 4, zero=True)
     height = 28 + ROW * len(found.groups) + 40
     rows = axis("", 0, len(found.groups))
-    left = min(18 + LETTER * max(len(_cut(group.label)) for group in found.groups), NAME)
+    left = min(18 + LETTER * max(len(elided(group.label, LONGEST)) for group in found.groups), NAME)
     panel = Panel(along, Axis("", rows.low, rows.high, ()), height=height, left=left)
     marks = [rule_x(panel, 0.0)]
     for k, group in enumerate(found.groups):
         y = len(found.groups) - k - 0.5
         marks += [
-            word(panel, panel.x.low, y, _cut(group.label), anchor="end", up=-4),
-            _lying(panel, y, group.tenth, group.ninetieth, "model spread"),
-            _lying(panel, y, group.low, group.high, "model whisker"),
+            word(panel, panel.x.low, y, elided(group.label, LONGEST), anchor="end", up=-4),
+            bar_lying(panel, y, group.tenth, group.ninetieth, "model spread"),
+            bar_lying(panel, y, group.low, group.high, "model whisker"),
             point(panel, group.mean, y, "model", 3.5),
         ]
     return draw(panel, marks, about)
-
-
-def _lying(panel: Panel, y: float, low: float, high: float, kind: str) -> str:
-    at = panel.at_y(y)
-    return f'<line class="{kind}" x1="{panel.at_x(low)}" x2="{panel.at_x(high)}" y1="{at}" y2="{at}"/>'
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

@@ -6,38 +6,19 @@ that it has not been shown.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from math import isfinite
 
 import polars as pl
 
-from stages.pages.card import BETTER, OPEN, WORSE, cautions, metric_name, sentences, verdict, verdicts
-from stages.pages.numbers import MINUS, count_text, share_text
+from stages.pages.numbers import count_text, estimate_text, figure, level_text, share_text
+from stages.pages.verdicts import BETTER, OPEN, WORSE, cautions, metric_name, sentences, verdict, verdicts
 from stages.results.costs import Cost
 from stages.results.effects import Effect
 from stages.results.facts import Facts
 from stages.results.segments import Figure, SegmentResult
 
+STABLE = 0.9  # share of the resamples that keep a feature
 NAMED = 8  # segments that a sentence names before it counts
-
-
-def figure(value: float | None) -> str:
-    """Four significant digits; a dash when unknown."""
-    if value is None or not isfinite(value):
-        return "–"
-    text = "0" if value == 0 else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.4g}".removesuffix(".")
-    return text.replace("-", MINUS)
-
-
-def signed(value: float | None) -> str:
-    """The same with its sign."""
-    return f"+{figure(value)}" if value is not None and value > 0 else figure(value)
-
-
-def spanned(low: float | None, high: float | None) -> str:
-    """An interval."""
-    return f"[{figure(low)}, {figure(high)}]"
 
 
 def headline(facts: Facts) -> str:
@@ -59,8 +40,7 @@ def headline(facts: Facts) -> str:
 def answer(facts: Facts) -> list[str]:
     """The conclusion in a few short paragraphs."""
     told = " ".join(sentences(facts.results, f"{facts.baseline} alone"))
-    minus = re.sub(r"(?<!\w)-(?=\d)", MINUS, told)
-    return [text for text in (minus, " ".join(units(facts)), " ".join(decision(facts))) if text]
+    return [text for text in (told, " ".join(units(facts)), " ".join(decision(facts))) if text]
 
 
 def units(facts: Facts) -> list[str]:
@@ -81,7 +61,7 @@ def decision(facts: Facts) -> list[str]:
     told = [
         f"A row is called “{positive}” from a probability of {figure(facts.threshold)} on, the cheapest threshold on "
         f"the valid part when a miss costs {costs.cost_of_miss:g} and a false alarm {costs.cost_of_false_alarm:g}: "
-        f"that costs {figure(cost['value'])} {spanned(cost['low'], cost['high'])} a row, {against} the baseline's "
+        f"that costs {estimate_text(cost['value'], cost['low'], cost['high'])} a row, {against} the baseline's "
         f"{figure(cost['baseline'])}.",
         f"Never acting would cost {_beside(costs.never)}, always acting {_beside(costs.always)}.",
     ]
@@ -94,10 +74,10 @@ def _beside(cost: Cost) -> str:
     """A cost, and whether the chosen threshold is cheaper."""
     gap, low, high = -cost.difference, -cost.difference_high, -cost.difference_low
     if low > 0:
-        return f"{figure(cost.value)} (dearer by {figure(gap)} {spanned(low, high)})"
+        return f"{figure(cost.value)} (dearer by {estimate_text(gap, low, high)})"
     if high < 0:
-        return f"{figure(cost.value)} (cheaper by {figure(-gap)} {spanned(-high, -low)})"
-    return f"{figure(cost.value)} (not shown to differ: {signed(gap)} [{signed(low)}, {signed(high)}])"
+        return f"{figure(cost.value)} (cheaper by {estimate_text(-gap, -high, -low)})"
+    return f"{figure(cost.value)} (not shown to differ: {estimate_text(gap, low, high, sign=True)})"
 
 
 def data(facts: Facts) -> list[str]:
@@ -135,11 +115,12 @@ def selection(facts: Facts) -> list[str]:
     if resamples := chosen.get("resamples"):
         of = "rows" if resamples.get("of") in (None, "rows") else f"{resamples['groups']} units of “{resamples['of']}”"
         told.append(f"Stability is the share of {resamples['n']} resamples of {of} in which a feature is kept again.")
-        shaky = [f for f in features if f["kept"] and f.get("stability") is not None and f["stability"] < 0.9]
+        shaky = [f for f in features if f["kept"] and f.get("stability") is not None and f["stability"] < STABLE]
+        often = level_text(STABLE)
         told.append(
-            f"{len(shaky)} of the kept ones {'is' if len(shaky) == 1 else 'are'} kept in fewer than 90% of them."
+            f"{len(shaky)} of the kept ones {'is' if len(shaky) == 1 else 'are'} kept in fewer than {often} of them."
             if shaky
-            else "Every kept feature is kept again in at least 90% of them."
+            else f"Every kept feature is kept again in at least {often} of them."
         )
     return told
 
@@ -174,8 +155,11 @@ def residuals(facts: Facts) -> list[str]:
         return []
     spreads = groups.with_columns((pl.col("ninetieth") - pl.col("tenth")).alias("spread")).sort("spread")
     ends = [spreads.row(k, named=True) for k in (0, -1)]
-    told = [f"from {signed(row['tenth'])} to {signed(row['ninetieth'])} around {figure(row['predicted'])}"
-            for row in ends]  # fmt: skip
+    told = [
+        f"from {figure(row['tenth'], sign=True)} to {figure(row['ninetieth'], sign=True)} around "
+        f"{figure(row['predicted'])}"
+        for row in ends
+    ]
     if len(groups) == 1:
         return [f"The middle 80% of the rows lie {told[0]}."]
     return [
@@ -247,7 +231,7 @@ def _strongest(every: Sequence[Effect]) -> str:
     first = every[0]
     if leading == 1:
         return (
-            f"{first.name} moves the answer most: by {figure(first.value)} {spanned(first.low, first.high)} on "
+            f"{first.name} moves the answer most: by {estimate_text(first.value, first.low, first.high)} on "
             f"average, {share_text(first.share)} of what all features do together."
         )
     names = ", ".join(f"{effect.name} ({figure(effect.value)})" for effect in every[: min(leading, NAMED)])

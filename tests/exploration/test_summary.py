@@ -15,11 +15,25 @@ from stages.exploration import table_charts as charts
 from stages.exploration import tables as report_tables
 from stages.exploration import target_charts
 from stages.exploration import words as narrative
-from stages.exploration.association import association, cluster_interval, group_means, share_interval
-from stages.exploration.distribution import histogram, is_discrete, outlying, top_values
+from stages.exploration.columns import (
+    association,
+    cluster_interval,
+    group_means,
+    histogram,
+    is_discrete,
+    outlying,
+    share_interval,
+    top_values,
+)
 from stages.exploration.findings import Topic, describe, find_grid, unit_of
-from stages.exploration.moments import measure_moments, merge_moments
-from stages.exploration.summary import Summary, merge_summaries, outcome_columns, summarize_rows
+from stages.exploration.summary import (
+    Summary,
+    measure_moments,
+    merge_moments,
+    merge_summaries,
+    outcome_columns,
+    summarize_rows,
+)
 from stages.features.sketch import CategorySketch, NumberSketch, sketch_column
 from stages.pages.numbers import share_text, value_text
 

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.exploration.findings import MERGED_AT_ONCE, Topic, describe, fold
-from stages.exploration.moments import measure_moments
-from stages.exploration.summary import Summary, summarize_rows
+from stages.exploration.summary import Summary, measure_moments, summarize_rows
 from stages.exploration.table_charts import name_partitions, put_weeks_together
 from stages.features.binning import FEW_EDGES, cut
 from stages.metrics.binary import BinaryDecision
@@ -70,7 +69,7 @@ def test_moments_do_not_depend_on_the_rows_multiplied_at_a_time(monkeypatch) -> 
         pl.when(pl.col("speed_mph") > 45).then("speed_mph"), pl.lit(float("inf")).alias("endless")
     )
     whole = measure_moments(rows, ["speed_mph", "late", "endless"])
-    monkeypatch.setattr("stages.exploration.moments.SLICE", 7)
+    monkeypatch.setattr("stages.exploration.summary.SLICE", 7)
     sliced = measure_moments(rows, ["speed_mph", "late", "endless"])
     np.testing.assert_array_equal(sliced.counts, whole.counts)
     np.testing.assert_array_equal(sliced.correlations(), whole.correlations())

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.pages.card import conclusion, inputs_table, metrics_table, verdict
+from stages.pages.card import inputs_table, metrics_table
+from stages.pages.numbers import GAP, MINUS
+from stages.pages.verdicts import conclusion, verdict
 
 SMALL = st.floats(-10, 10, allow_nan=False)
 
@@ -54,15 +56,15 @@ def test_the_conclusion_claims_a_win_only_with_such_a_verdict(
 def test_the_printed_interval_lies_on_the_side_that_its_verdict_says(one: float, other: float, direction: str) -> None:
     low, high = sorted((one, other))
     *_, difference, told, _ = metrics_table({"brier": result(low, high, direction)}).splitlines()[-1].split("|")
-    ends = [float(end) for end in difference.split("[")[1].strip(" ]").split(",")]
+    ends = [float(end) for end in difference.split("[")[1].strip(" ]").replace(MINUS, "-").split(",")]
     assert verdict(result(*ends, direction)) == told.strip()
 
 
 @pytest.mark.parametrize(
     ("lead", "words"),
     [
-        (BETTER, "reaches accuracy 0.8 [0.7, 0.9], and beats the one-rule baseline (x alone): 0.6 [0.5, 0.7], "
-                 "difference +0.2 [+0.1, +0.3]."),
+        (BETTER, "reaches accuracy 0.8000 [0.7000, 0.9000], and beats the one-rule baseline (x alone): "
+                 "0.6000 [0.5000, 0.7000], difference +0.2000 [+0.1000, +0.3000]."),
         (WORSE, "and does worse than the one-rule baseline"),
         (OPEN, "and has not been shown to beat the one-rule baseline"),
     ],
@@ -75,12 +77,12 @@ def test_the_leading_metric_is_told_with_its_intervals(lead: dict, words: str) -
 
 def test_all_metrics_are_counted_and_the_worse_ones_named() -> None:
     told = conclusion("q?", {"roc_auc": BETTER, "log_loss": WORSE, "f1": OPEN, "brier": OPEN}, "x alone")
-    assert "Of 4 metrics, 1 are better than the baseline's, 1 worse, and for 2 the 95% interval" in told
+    assert f"Of 4 metrics, 1 are better than the baseline's, 1 worse, and for 2 the 95{GAP}% interval" in told
     assert "Worse: log loss." in told
 
 
 def test_the_level_is_not_rounded_up() -> None:
-    assert "for 1 the 99.5% interval" in conclusion("q?", {"f1": result(-1, 1, level=0.995)}, "x")
+    assert f"for 1 the 99.5{GAP}% interval" in conclusion("q?", {"f1": result(-1, 1, level=0.995)}, "x")
 
 
 def test_clustered_resampling_is_told_and_plain_rows_are_not() -> None:

@@ -10,17 +10,21 @@ from hypothesis import strategies as st
 from stages.pages.curves import (
     HEIGHT,
     WIDTH,
+    Mark,
     Panel,
     axis,
     axis_around,
     bar,
     draw,
+    length,
     line,
     point,
     round_values,
+    ruler,
+    scale,
+    strip,
     word,
 )
-from stages.pages.forest import Mark, length, ruler, scale, strip
 
 ENDS = st.tuples(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6)).map(lambda pair: (pair[0], pair[0] + pair[1]))
 

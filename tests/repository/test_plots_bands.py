@@ -141,7 +141,7 @@ def test_intervals_of_revisions_stand_beside_each_other_around_zero(scenes: Scen
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_forest_has_an_interval_for_each_metric_and_revision(
+def test_the_plot_of_intervals_has_one_for_each_metric_and_revision(
     scenes: Scenes, repository: Path, command: str
 ) -> None:
     items = scenes[command]["plots/nycflights/intervals.csv"]

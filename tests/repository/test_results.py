@@ -42,7 +42,7 @@ def test_a_row_holds_value_interval_baseline_and_number_of_rows(evaluated: Path,
     row = next(line for line in lines if "roc_auc" in line)
     assert row.split() == ["pears", "roc_auc", "↑", "0.7312", "[0.7212,", "0.7412]", "0.5000", "53,123"]
     assert any("log_loss ↓" in line for line in lines)
-    assert any("95 %" in line for line in lines)
+    assert any("95\u202f%" in line for line in lines)
 
 
 def test_datasets_stand_in_the_order_of_the_parameters_with_their_first_metrics(evaluated: Path) -> None:

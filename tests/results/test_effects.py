@@ -10,11 +10,14 @@ from scipy.special import expit, softmax
 
 from stages.metrics.bootstrap import draw_weights
 from stages.models.trees import Trees
-from stages.results.dependence import MISSING, REST, UNKNOWN, depend_on
 from stages.results.effects import (
+    MISSING,
     MOST_ROWS,
     MOST_VALUES,
+    REST,
+    UNKNOWN,
     Sample,
+    depend_on,
     mean_effects,
     outputs_of,
     sample_size,

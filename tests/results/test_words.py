@@ -11,14 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.metrics.curves import COLUMNS
-from stages.pages.card import cautions, code, marked, verdict, verdicts
+from stages.pages.tables import code, marked
+from stages.pages.verdicts import cautions, verdict, verdicts
 from stages.results import words
 from stages.results.costs import GRID, Cost, CostCurve
-from stages.results.dependence import Dependence, Group
-from stages.results.effects import Effect
+from stages.results.effects import Dependence, Effect, Group
 from stages.results.facts import Effects, Facts
-from stages.results.page import write_page
-from stages.results.results_card import write_results_card
+from stages.results.page import write_page, write_results_card
 from stages.results.segments import Figure, SegmentResult
 
 SMALL = st.floats(-10, 10, allow_nan=False)

@@ -217,7 +217,7 @@ def test_the_card_has_every_metric_input_and_left_out_feature(workspace, task: s
         for name in results
     ]
     for row, result in zip(metrics, results.values(), strict=True):
-        assert row[2] == f"{result['value']:.4g}"
+        assert float(row[2].replace("−", "-")) == float(f"{result['value']:.4g}")
     inputs = [row for row in rows if row[0].startswith("| `")]
     assert [row[0].strip("| `") for row in inputs] == read_selection("trial")
     assert all(len(row) == 5 for row in inputs)

@@ -1,40 +1,42 @@
-"""How is a comparison shown?  As a table in the terminal, as Markdown, as JSON and as CSV."""
+"""How is a comparison of two revisions shown, or a ranking of many?  For the terminal, as Markdown, JSON and CSV."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from textwrap import fill
 from typing import Any
 
 import polars as pl
-from tabulate import tabulate
 
+from stages.experiments.comparison.changes import Change
 from stages.experiments.comparison.comparison import Compared
+from stages.experiments.comparison.ranking import Ranked, Ranking
 from stages.experiments.comparison.words import (
+    CORRECTIONS,
     Comparison,
     cautions,
     conclusion,
     decimals,
+    ends,
     footnote,
-    level_text,
-    p_text,
-    plain,
     reading,
-    signed,
     wrapped,
 )
 from stages.metrics.contract import round_figures
 from stages.metrics.paired import Correction, Difference
-from stages.pages.numbers import count_text, share_text
+from stages.pages.numbers import ARROWS, count_text, fixed, level_text, p_text, share_text
+from stages.pages.tables import Column, Table, as_markdown, as_text, table
 
-ARROWS = {"higher": "↑", "lower": "↓"}
 LONGEST = 18  # of a label at the head of a column
-FOREST = ("metric", "direction", "difference", "low", "high", "verdict")
+DRAWN = ("metric", "direction", "difference", "low", "high", "verdict")
 MOST_CHANGES = 12
-Rows = list[list[str]]
+VERDICT = Column("verdict", "verdict")
+NAMES_WIDTH = 44
+MOST_SHOWN = 3  # changed parameters in a row of the table
 
 
-def terminal_text(comparison: Comparison) -> str:
+def comparison_text(comparison: Comparison) -> str:
     """What a person reads after the command."""
     drawn = comparison.drawn
     lines = [f"{drawn.dataset}: {drawn.question}", f"A  {comparison.a}", f"B  {comparison.b}"]
@@ -42,21 +44,21 @@ def terminal_text(comparison: Comparison) -> str:
         return f"{lines[0]}\n{conclusion(comparison)}"
     head = wrapped(*lines, changed(comparison), str(drawn))
     told = wrapped(conclusion(comparison), footnote(comparison), *cautions(drawn), *comparison.notes)
-    pieces = [head, whole_table(comparison, "simple"), told]
+    pieces = [head, as_text(whole_table(comparison)), told]
     if comparison.segments:
-        pieces += [segment_table(comparison, "simple"), wrapped(*segment_footnotes(comparison))]
+        pieces += [as_text(segment_table(comparison)), wrapped(*segment_footnotes(comparison))]
     return "\n\n".join(pieces)
 
 
-def markdown(comparison: Comparison) -> str:
+def comparison_markdown(comparison: Comparison) -> str:
     """The same for a page: a section of its own."""
     drawn = comparison.drawn
     head = f"### {drawn.dataset}: {comparison.b} against {comparison.a}"
     if comparison.identical:
         return f"{head}\n\n{conclusion(comparison)}\n"
-    pieces = [head, f"**{conclusion(comparison)}**", changed(comparison), whole_table(comparison, "pipe")]
+    pieces = [head, f"**{conclusion(comparison)}**", changed(comparison), as_markdown(whole_table(comparison))]
     if comparison.segments:
-        pieces += [segment_table(comparison, "pipe"), " ".join(segment_footnotes(comparison))]
+        pieces += [as_markdown(segment_table(comparison)), " ".join(segment_footnotes(comparison))]
     small = [f"{drawn.question}", f"{drawn}.", footnote(comparison), *cautions(drawn), *comparison.notes]
     return "\n\n".join([*pieces, f"<sub>{' '.join(small)}</sub>"]) + "\n"
 
@@ -70,16 +72,16 @@ def changed(comparison: Comparison) -> str:
     return f"Changed parameters: {'; '.join(told[:MOST_CHANGES])}{more}"
 
 
-def whole_table(comparison: Comparison, style: str) -> str:
+def whole_table(comparison: Comparison) -> Table:
     """One row a metric."""
     rows = [
         [_name(each.found), *figures(each.found), *judged(each.found, comparison.correction)]
         for each in comparison.whole
     ]
-    return _table(rows, ["metric", *_heads(comparison)], style, left=1)
+    return table("Metrics", [Column("metric", "name"), *_heads(comparison)], rows)
 
 
-def segment_table(comparison: Comparison, style: str) -> str:
+def segment_table(comparison: Comparison) -> Table:
     """One row a segment and metric."""
     several = len({each.found.metric for each in comparison.segments}) > 1
     rows = [
@@ -88,8 +90,9 @@ def segment_table(comparison: Comparison, style: str) -> str:
         for each in comparison.segments
     ]  # fmt: skip
     first = comparison.segments[0].found
-    heads = ["segment", "rows", "metric"] if several else [f"{_name(first)}, by segment", "rows"]
-    return _table(rows, [*heads, *_heads(comparison)], style, left=1)
+    head = Column("segment" if several else f"{_name(first)}, by segment", "name")
+    metric = [Column("metric", "words")] if several else []
+    return table("Segments", [head, "rows", *metric, *_heads(comparison)], rows)
 
 
 def segment_footnotes(comparison: Comparison) -> list[str]:
@@ -105,8 +108,8 @@ def segment_footnotes(comparison: Comparison) -> list[str]:
 def figures(found: Difference) -> list[str]:
     """A, B, their difference and its interval."""
     digits = decimals(found)
-    between = "–" if found.low is None else f"[{signed(found.low, digits)}, {signed(found.high, digits)}]"
-    return [plain(found.a, digits), plain(found.b, digits), signed(found.difference, digits), between]
+    between = "–" if found.low is None else f"[{ends(found, digits, ', ')}]"
+    return [fixed(found.a, digits), fixed(found.b, digits), fixed(found.difference, digits, sign=True), between]
 
 
 def judged(found: Difference, correction: Correction) -> list[str]:
@@ -115,16 +118,11 @@ def judged(found: Difference, correction: Correction) -> list[str]:
     return [p_text(found.p_value), *adjusted, share_text(found.share_better), found.verdict]
 
 
-def _heads(comparison: Comparison) -> list[str]:
+def _heads(comparison: Comparison) -> list[Column | str]:
     sides = [f"{letter} {short(side.label)}" for letter, side in (("A", comparison.a), ("B", comparison.b))]
     adjusted = [f"p ({comparison.correction})"] if comparison.correction != "none" else []
     interval = f"{level_text(comparison.drawn.level)} interval"
-    return [*sides, "difference", interval, "p", *adjusted, "in favour", "verdict"]
-
-
-def _table(rows: Rows, heads: Sequence[str], style: str, left: int) -> str:
-    aligned = ["left"] * left + ["right"] * (len(heads) - left - 1) + ["left"]
-    return tabulate(rows, heads, tablefmt=style, colalign=aligned, disable_numparse=True)
+    return [*sides, "difference", interval, "p", *adjusted, "in favour", VERDICT]
 
 
 def _name(found: Difference) -> str:
@@ -136,7 +134,7 @@ def short(label: str) -> str:
     return label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"
 
 
-def to_json(comparison: Comparison) -> dict[str, Any]:
+def comparison_json(comparison: Comparison) -> dict[str, Any]:
     """Everything, for programs."""
     return {
         **asdict(comparison.drawn),
@@ -152,20 +150,146 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def to_frame(comparison: Comparison) -> pl.DataFrame:
+def comparison_frame(comparison: Comparison) -> pl.DataFrame:
     """One row a metric, segments below the whole."""
     names = {"dataset": comparison.drawn.dataset, "a_label": comparison.a.label, "b_label": comparison.b.label}
     records = [names | _record(each) for each in (*comparison.whole, *comparison.segments)]
     return pl.DataFrame(records, infer_schema_length=None)
 
 
-def to_forest(differences: Sequence[Difference]) -> pl.DataFrame:
-    """What a forest plot of differences needs; metrics without an interval have no place in it."""
+def differences_frame(differences: Sequence[Difference]) -> pl.DataFrame:
+    """What the plot of differences needs; metrics without an interval have no place in it."""
     drawn = [found for found in differences if found.low is not None]
-    records = [round_figures({column: getattr(found, column) for column in FOREST}) for found in drawn]
-    return pl.DataFrame(records, schema=dict.fromkeys(FOREST, pl.String) | dict.fromkeys(FOREST[2:5], pl.Float64))
+    records = [round_figures({column: getattr(found, column) for column in DRAWN}) for found in drawn]
+    return pl.DataFrame(records, schema=dict.fromkeys(DRAWN, pl.String) | dict.fromkeys(DRAWN[2:5], pl.Float64))
 
 
 def _record(each: Compared) -> dict[str, Any]:
     figures: dict[str, Any] = round_figures(asdict(each.found))
     return {"segment": each.segment, "rows": each.rows} | figures
+
+
+def ranking_text(ranking: Ranking) -> str:
+    """What a person reads after the command."""
+    title = f"{ranking.drawn.dataset}: {ranking.drawn.question}"
+    pieces = [title]
+    if ranking.ranked:
+        head = wrapped(title, f"Baseline  {ranking.baseline}", str(ranking.drawn))
+        told = wrapped(ranking_conclusion(ranking), ranking_footnote(ranking))
+        pieces = [head, as_text(_ranked_table(ranking)), told]
+    if ranking.unranked:
+        pieces.append(as_text(_left_out(ranking, NAMES_WIDTH)))
+    return "\n\n".join(pieces)
+
+
+def ranking_markdown(ranking: Ranking) -> str:
+    """The same for a page: a section of its own."""
+    pieces = [f"### {ranking.drawn.dataset}: experiments against {ranking.baseline}"]
+    if ranking.ranked:
+        pieces += [f"**{ranking_conclusion(ranking)}**", as_markdown(_ranked_table(ranking))]
+    if ranking.unranked:
+        pieces.append(as_markdown(_left_out(ranking)))
+    small = f"{ranking.drawn.question} {ranking.drawn}. {ranking_footnote(ranking)}"
+    return "\n\n".join([*pieces, f"<sub>{small}</sub>"]) + "\n"
+
+
+def ranking_conclusion(ranking: Ranking) -> str:
+    """How many are better, which leads, and what a lead among several is worth."""
+    found = [each.found for each in ranking.ranked if each.found.p_value is not None]
+    if not found:
+        return "None of the experiments can be judged."
+    counts = [sum(each.verdict == verdict for each in found) for verdict in ("better", "worse", "no evidence")]
+    told = f"{counts[0]} better than {ranking.baseline.label}, {counts[1]} worse, {counts[2]} without evidence"
+    corrected = "" if ranking.correction == "none" else f", {CORRECTIONS[ranking.correction]} correction made"
+    first = ranking.ranked[0]
+    if first.found.verdict != "better":
+        return f"Of {_number(found)} compared{corrected}: {told}."
+    best, digits = first.found, decimals(first.found)
+    gain = f"{fixed(best.difference, digits, sign=True)} on {best.metric}"
+    lead = f"{first.side.label} leads ({gain}, {level_text(best.level)} interval {ends(best, digits)})"
+    lucky = "; the best of several looks better than it is: confirm it on newer rows" if len(found) > 1 else ""
+    return f"Of {_number(found)} compared{corrected}: {told}. {lead}{lucky}."
+
+
+def _number(found: Sequence[Difference]) -> str:
+    return f"{len(found)} experiment{'s' if len(found) != 1 else ''}"
+
+
+def ranking_footnote(ranking: Ranking) -> str:
+    """How the columns are to be read."""
+    text = "Difference: experiment − baseline; intervals are those of a single look"
+    if ranking.correction != "none":
+        text += f", verdicts follow p ({ranking.correction})"
+    return " ".join([f"{text}.", *cautions(ranking.drawn)])
+
+
+def _ranked_table(ranking: Ranking) -> Table:
+    first = ranking.ranked[0].found
+    adjusted = [f"p ({ranking.correction})"] if ranking.correction != "none" else []
+    columns: list[Column | str] = [
+        "", Column("experiment", "name"), Column("changed", "words"), _name(first), "difference",
+        f"{level_text(first.level)} interval", "p", *adjusted, "in favour", VERDICT,
+    ]  # fmt: skip
+    rows = [[str(n), *_row(each, ranking)] for n, each in enumerate(ranking.ranked, 1)]
+    value = fixed(first.a, decimals(first))
+    rows.append(["", short(ranking.baseline.label), "(baseline)", value, *[""] * (len(columns) - 4)])
+    return table("Experiments", columns, rows)
+
+
+def _row(each: Ranked, ranking: Ranking) -> list[str]:
+    _, *beside = figures(each.found)  # the baseline's figure has a row of its own
+    changes = shown_changes(each.changes, ranking.drawn.dataset)
+    return [each.side.label, changes, *beside, *judged(each.found, ranking.correction)]
+
+
+def shown_changes(changes: Sequence[Change], dataset: str) -> str:
+    """model.max_depth 5 → 8, and how many more."""
+    told = [change.within(dataset) for change in changes]
+    more = f" and {len(told) - MOST_SHOWN} more" if len(told) > MOST_SHOWN else ""
+    return (", ".join(told[:MOST_SHOWN]) + more) or "(no parameter)"
+
+
+def _left_out(ranking: Ranking, width: int = 10_000) -> Table:
+    """A row a reason, with the experiments to which it applies, in lines of ``width``."""
+    labels: dict[str, list[str]] = {}
+    for label, reason in ranking.unranked.items():
+        labels.setdefault(reason, []).append(label)
+    rows = [[fill(", ".join(found), width), reason] for reason, found in labels.items()]
+    return table("Experiments that are not ranked", (Column("not ranked", "name"), Column("because", "words")), rows)
+
+
+def ranking_json(ranking: Ranking) -> dict[str, Any]:
+    """Everything, for programs."""
+    return {
+        **asdict(ranking.drawn),
+        "baseline": asdict(ranking.baseline),
+        "correction": ranking.correction,
+        "conclusion": ranking_conclusion(ranking),
+        "experiments": [
+            asdict(each.side) | {"changed_parameters": [asdict(change) for change in each.changes]}
+            | round_figures(asdict(each.found))
+            for each in ranking.ranked
+        ],
+        "not_ranked": ranking.unranked,
+    }  # fmt: skip
+
+
+def ranking_frame(ranking: Ranking) -> pl.DataFrame:
+    """One row an experiment, best first."""
+    records = [
+        {"rank": n, "experiment": each.side.label, "commit": each.side.commit,
+         "changed": "; ".join(change.within(ranking.drawn.dataset) for change in each.changes[:MOST_CHANGES])}
+        | round_figures(asdict(each.found))
+        for n, each in enumerate(ranking.ranked, 1)
+    ]  # fmt: skip
+    return pl.DataFrame(records, infer_schema_length=None)
+
+
+def ranked_differences(ranking: Ranking) -> pl.DataFrame:
+    """Differences of the one metric, a row an experiment: its name stands where a metric's would."""
+    named = {each.side.label: each.found for each in ranking.ranked if each.found.low is not None}
+    return (
+        differences_frame(list(named.values()))
+        .with_columns(pl.Series("metric", list(named), dtype=pl.String))
+        .select(DRAWN)
+    )

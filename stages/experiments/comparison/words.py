@@ -10,7 +10,7 @@ from textwrap import fill
 from stages.experiments.comparison.changes import Change
 from stages.experiments.comparison.comparison import Compared, Evaluation, Resampling
 from stages.metrics.paired import Correction, Difference
-from stages.pages.numbers import MINUS, count_text
+from stages.pages.numbers import count_text, fixed, level_text
 
 FEW_UNITS = 20
 SMALL = 10.0
@@ -118,16 +118,17 @@ def _listed(found: Sequence[Difference], figures: bool = True) -> str:
 
 def _figures(found: Difference) -> str:
     digits = decimals(found)
-    return f"{signed(found.difference, digits)}, {level_text(found.level)} interval {_ends(found, digits)}"
+    return f"{fixed(found.difference, digits, sign=True)}, {level_text(found.level)} interval {ends(found, digits)}"
 
 
 def _where(found: Difference) -> str:
     digits = decimals(found)
-    return f"on {found.metric} the difference lies between {_ends(found, digits, ' and ')} ({level_text(found.level)})"
+    return f"on {found.metric} the difference lies between {ends(found, digits, ' and ')} ({level_text(found.level)})"
 
 
-def _ends(found: Difference, digits: int, between: str = " to ") -> str:
-    return f"{signed(found.low, digits)}{between}{signed(found.high, digits)}"
+def ends(found: Difference, digits: int, between: str = " to ") -> str:
+    """+0.0080 to +0.0326"""
+    return f"{fixed(found.low, digits, sign=True)}{between}{fixed(found.high, digits, sign=True)}"
 
 
 def footnote(comparison: Comparison) -> str:
@@ -160,31 +161,6 @@ def decimals(found: Difference) -> int:
     if found.low is None or found.high is None or found.high <= found.low:
         return 4 if small else 1
     return min(max(1 - floor(log10((found.high - found.low) / 2)), 4 if small else 0), 8)
-
-
-def plain(value: float | None, digits: int) -> str:
-    """0.7012, or a dash."""
-    return "–" if value is None else f"{value:,.{digits}f}".replace("-", MINUS)
-
-
-def signed(value: float | None, digits: int) -> str:
-    """+0.0123, −0.0004; no sign where every digit shown is 0."""
-    if value is None:
-        return "–"
-    text = f"{value:+,.{digits}f}".replace("-", MINUS)
-    return text if any(digit in "123456789" for digit in text) else text[1:]
-
-
-def p_text(p: float | None) -> str:
-    """0.034; the smallest ones as a bound."""
-    if p is None:
-        return "–"
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def level_text(level: float) -> str:
-    """95 %"""
-    return f"{100 * level:g} %"
 
 
 def wrapped(*sentences: str) -> str:

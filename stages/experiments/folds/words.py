@@ -8,59 +8,40 @@ from typing import Any
 import polars as pl
 
 from stages.metrics.stored import task_named
-from stages.pages.card import AGAINST, DESCRIPTIVE, FEW_RUNS, marked, metric_name, metrics_table, verdict
+from stages.pages.card import metrics_table
+from stages.pages.numbers import ARROWS, count_text, figure, interval_text, level_text
+from stages.pages.tables import Column, Table, as_markdown, marked, table
+from stages.pages.verdicts import AGAINST, DESCRIPTIVE, FEW_RUNS, estimate_of, metric_name, verdict
 
 Record = Mapping[str, Any]
 Row = tuple[str, ...]
 
-METRIC_HEADER = ("metric", "value", "interval", "baseline", "difference", "interval", "verdict")
-ARROWS = {"higher": "↑", "lower": "↓"}
+BESIDE = ("value", "interval", "baseline", "difference", "interval")
 FIGURES = ("value", "low", "high", "baseline", "baseline_low", "baseline_high",
            "difference", "difference_low", "difference_high")  # fmt: skip
 
 
-def metric_rows(record: Record) -> list[Row]:
+def metric_table(record: Record) -> Table:
     """Every metric over all folds."""
-    return [
-        (
-            f"{name} {ARROWS[found['direction']]}",
-            number(found["value"]),
-            span(found, "low", "high"),
-            number(found["baseline"]),
-            *_gap(found),
-            verdict(found),
-        )
+    columns = (Column("metric", "name"), *BESIDE, Column("verdict", "verdict"))
+    rows = [
+        (f"{name} {ARROWS[found['direction']]}", *_beside(found), verdict(found))
         for name, found in record["metrics"].items()
     ]
+    return table("All folds", columns, rows)
 
 
-def fold_header(record: Record, metric: str) -> Row:
-    """The heads of `fold_rows`."""
-    where = (f"tested on ({record['cluster']})",) if record["cluster"] else ()
-    return (
-        "fold",
-        *where,
-        "train rows",
-        "test rows",
-        "rounds",
-        metric,
-        "interval",
-        "baseline",
-        "difference",
-        "interval",
-    )
-
-
-def fold_rows(record: Record, metric: str) -> list[Row]:
+def fold_table(record: Record, metric: str) -> Table:
     """One metric, fold by fold."""
+    head = (Column(f"tested on ({record['cluster']})", "words"),) if record["cluster"] else ()
+    columns = (Column("fold", "name"), *head, "train rows", "test rows", "rounds", metric, *BESIDE[1:])
     rows = []
     for fold in record["folds"]:
         found, test = fold["metrics"][metric], fold["test"]
         where = (f"{test['first']} … {test['last']}",) if test["units"] else ()
-        counts = (f"{fold['train']['rows']:,}", f"{test['rows']:,}", str(fold["rounds"]))
-        told = (number(found["value"]), span(found, "low", "high"), number(found["baseline"]), *_gap(found))
-        rows.append((str(fold["fold"]), *where, *counts, *told))
-    return rows
+        counts = (count_text(fold["train"]["rows"]), count_text(test["rows"]), count_text(fold["rounds"]))
+        rows.append((str(fold["fold"]), *where, *counts, *_beside(found)))
+    return table(f"{metric} by fold", columns, rows)
 
 
 def sentences(record: Record, metric: str) -> list[str]:
@@ -68,15 +49,14 @@ def sentences(record: Record, metric: str) -> list[str]:
     found, folds = record["metrics"][metric], [fold["metrics"][metric] for fold in record["folds"]]
     values = [fold["value"] for fold in folds]
     lines = [
-        f"{len(folds)} folds ({scheme_words(record)}): {metric} {number(found['value'])} {span(found, 'low', 'high')}, "
-        f"from {number(min(values))} to {number(max(values))} between folds."
+        f"{len(folds)} folds ({scheme_words(record)}): {metric} {estimate_of(found)}, "
+        f"from {figure(min(values))} to {figure(max(values))} between folds."
     ]
     told = verdict(found)
     if told != DESCRIPTIVE:
         alike = sum(verdict(fold) == told for fold in folds)
         lines.append(
-            f"The model {AGAINST[told]}: difference {number(found['difference'], sign=True)} "
-            f"{span(found, 'difference_low', 'difference_high', sign=True)}; "
+            f"The model {AGAINST[told]}: difference {estimate_of(found, 'difference')}; "
             f"taken alone, {alike} of {len(folds)} folds say the same."
         )
     return [*lines, *notes(record)]
@@ -97,7 +77,7 @@ def notes(record: Record) -> list[str]:
     runs = f" in runs of {block}" if block > 1 else ""
     drawn = "rows" if record["resampled"] == "rows" else f"{record['units']} units of {record['resampled']}{runs}"
     lines = [
-        f"{100 * record['level']:g} % intervals resample the tested {drawn} within each fold; the fitted models are "
+        f"{level_text(record['level'])} intervals resample the tested {drawn} within each fold; the fitted models are "
         "held fixed."
     ]
     if fewest / block < FEW_RUNS:
@@ -121,9 +101,7 @@ def notes(record: Record) -> list[str]:
 
 def markdown(record: Record, metric: str) -> str:
     """The whole cross-validation as a page."""
-    head = fold_header(record, metric)
-    by_fold = "\n".join("| " + " | ".join(map(marked, row)) + " |" for row in [head, *fold_rows(record, metric)])
-    by_fold = by_fold.replace("\n", f"\n|{'---|' * len(head)}\n", 1)
+    by_fold = as_markdown(fold_table(record, metric))
     told = "".join(f"- {marked(line)}\n" for line in sentences(record, metric))
     return (
         f"# Cross-validation of {marked(record['dataset'])}\n\n“{marked(record['question'])}”\n\n{told}\n"
@@ -149,19 +127,10 @@ def long_form(record: Record) -> pl.DataFrame:
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def number(value: float, sign: bool = False) -> str:
-    """Four decimals, or four significant digits for what is large."""
-    plus = "+" if sign else ""
-    return f"{value:{plus}.4f}" if abs(value) < 100 else f"{value:{plus},.4g}"
-
-
-def span(found: Mapping[str, Any], low: str, high: str, sign: bool = False) -> str:
-    """[0.7272, 0.7782]"""
-    return f"[{number(found[low], sign)}, {number(found[high], sign)}]"
-
-
-def _gap(found: Mapping[str, Any]) -> Row:
-    return number(found["difference"], sign=True), span(found, "difference_low", "difference_high", sign=True)
+def _beside(found: Mapping[str, Any]) -> Row:
+    own = figure(found["value"]), interval_text(found["low"], found["high"])
+    between = interval_text(found["difference_low"], found["difference_high"], sign=True)
+    return *own, figure(found["baseline"]), figure(found["difference"], sign=True), between
 
 
 def _figures(found: Mapping[str, Any]) -> dict[str, Any]:

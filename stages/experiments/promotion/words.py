@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tabulate import tabulate
-
-from stages.experiments.comparison.words import p_text
 from stages.experiments.promotion.promotion import MAKES_A_CHAMPION
+from stages.pages.numbers import fixed, p_text
+from stages.pages.tables import Column, Table, as_text, table
 
 Entry = Mapping[str, Any]
 SHORT = 8
+HISTORY = ("", "when", "who", "candidate", "decision", "gain", "by", "champion then")
 
 
 def tell_decision(entry: Entry, log: str, *, dry_run: bool) -> str:
@@ -39,7 +39,7 @@ def _told(evidence: Mapping[str, Any]) -> list[str]:
         f"({evidence['path']})",
         *_unseen(evidence.get("unseen_categories", {})),
         "",
-        tabulate(_rows_of(evidence), headers="keys", disable_numparse=True, colalign=_align(evidence)),
+        as_text(_metrics_table(evidence)),
         "",
     ]
 
@@ -49,34 +49,30 @@ def _unseen(unseen: Mapping[str, Mapping[str, int]]) -> list[str]:
     return [f"({who} never saw some categories of {counts} rows: scored as missing)" for who, counts in told.items()]
 
 
-def _align(evidence: Mapping[str, Any]) -> tuple[str, ...]:
-    return ("left", "right") if "gain" not in evidence else ("left", "right", "right", "right", "left", "right", "left")
+def _metrics_table(evidence: Mapping[str, Any]) -> Table:
+    lead = evidence["metric"]
+    metrics = {f"{name} *" if name == lead else name: found for name, found in evidence["metrics"].items()}
+    if "gain" not in evidence:
+        rows = [[name, _figure(found["candidate"])] for name, found in metrics.items()]
+        return table("Metrics", (Column("metric", "name"), "candidate"), rows)
+    columns = (
+        Column("metric (* decides)", "name"), "champion", "candidate", "difference",
+        Column(f"at {evidence['level']:g}", "words"), "p", Column("verdict", "verdict"),
+    )  # fmt: skip
+    return table("Metrics", columns, [[name, *_beside(found)] for name, found in metrics.items()])
 
 
-def _rows_of(evidence: Mapping[str, Any]) -> list[dict[str, str]]:
-    rows = []
-    for name, found in evidence["metrics"].items():
-        marked = f"{name} *" if name == evidence["metric"] else name
-        if "champion" not in found:
-            rows.append({"metric": marked, "candidate": _figure(found["candidate"])})
-            continue
-        interval = "" if found["low"] is None else f"[{found['low']:+.4f}, {found['high']:+.4f}]"
-        rows.append(
-            {
-                "metric (* decides)": marked,
-                "champion": _figure(found["champion"]),
-                "candidate": _figure(found["candidate"]),
-                "difference": "" if found["difference"] is None else f"{found['difference']:+.4f}",
-                f"at {evidence['level']:g}": interval,
-                "p": "" if found["p_value"] is None else p_text(found["p_value"]),
-                "verdict": found["verdict"],
-            }
-        )
-    return rows
+def _beside(found: Mapping[str, Any]) -> list[str]:
+    low, high, gap, p = (found[key] for key in ("low", "high", "difference", "p_value"))
+    return [
+        _figure(found["champion"]), _figure(found["candidate"]), "" if gap is None else fixed(gap, sign=True),
+        "" if low is None else f"[{fixed(low, sign=True)}, {fixed(high, sign=True)}]",
+        "" if p is None else p_text(p), found["verdict"],
+    ]  # fmt: skip
 
 
 def _figure(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4f}"
+    return "undefined" if value is None else fixed(value)
 
 
 def tell_history(dataset: str, entries: Sequence[Entry]) -> str:
@@ -87,19 +83,13 @@ def tell_history(dataset: str, entries: Sequence[Entry]) -> str:
     for entry in entries:
         made, gain = entry["decision"] in MAKES_A_CHAMPION, entry["evidence"].get("gain")
         after = entry["candidate"] if made else entry["champion"]
-        rows.append(
-            {
-                "": entry["number"],
-                "when": entry["when"].replace("T", " ").removesuffix("Z"),
-                "who": entry["who"],
-                "candidate": _candidate(entry["candidate"]),
-                "decision": entry["decision"],
-                "gain": f"{gain['value']:.4f} [{gain['low']:.4f}, {gain['high']:.4f}]" if gain else "",
-                "by": entry["evidence"].get("metric", "") if gain else "",
-                "champion then": _version(after) if after else "none",
-            }
-        )
-    return tabulate(rows, headers="keys", disable_numparse=True)
+        told = f"{fixed(gain['value'])} [{fixed(gain['low'])}, {fixed(gain['high'])}]" if gain else ""
+        rows.append([
+            str(entry["number"]), entry["when"].replace("T", " ").removesuffix("Z"), entry["who"],
+            _candidate(entry["candidate"]), entry["decision"], told,
+            entry["evidence"].get("metric", "") if gain else "", _version(after) if after else "none",
+        ])  # fmt: skip
+    return as_text(table("Decisions", [Column(label, "words") for label in HISTORY], rows))
 
 
 def _candidate(candidate: Mapping[str, Any]) -> str:

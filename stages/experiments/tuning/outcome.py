@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import polars as pl
-from tabulate import tabulate
 
 from stages.experiments.tuning.overrides import (
     MODELS,
@@ -28,6 +27,7 @@ from stages.experiments.tuning.study_words import (
     keep_words,
 )
 from stages.experiments.tuning.trial_scores import LOSS
+from stages.pages.tables import Column, as_text, table
 from stages.runtime.log import log
 from stages.workspace import layout
 from stages.workspace.errors import UserError
@@ -134,10 +134,10 @@ def _ranked(trials: Sequence[Trial], direction: Literal["minimize", "maximize"])
 def _table(search: Search, trials: Sequence[Trial], present: Trial | None) -> str:
     shown = _ranked(trials, search.direction)[:SHOWN]
     shown += [present] if present and present not in shown else []
-    header = ["trial", search.settings.metric, "rounds", *search.space]
+    columns: tuple[Column | str, ...] = (Column("trial", "name"), search.settings.metric, "rounds", *search.space)
     rows = [
-        [f"{trial.place}{' (present)' if trial is present else ''}", figure(trial.value), trial.rounds,
+        [f"{trial.place}{' (present)' if trial is present else ''}", figure(trial.value), str(trial.rounds),
          *(f"{trial.settings[name]:g}" for name in search.space)]
         for trial in shown
     ]  # fmt: skip
-    return tabulate(rows, header, disable_numparse=True, colalign=["left", *["right"] * (len(header) - 1)])
+    return as_text(table("Trials", columns, rows))

@@ -151,9 +151,9 @@ def test_what_is_written_says_the_same_in_every_form(shared: Path, tmp_path: Pat
     assert table["metric"].to_list() == [each["metric"] for each in content["metrics"] + content["segments"]]
     assert table["difference"].to_list() == [each["difference"] for each in content["metrics"] + content["segments"]]
     with (tmp_path / "differences.csv").open() as file:
-        forest = list(csv.DictReader(file))
-    assert list(forest[0]) == ["metric", "direction", "difference", "low", "high", "verdict"]
-    assert len(forest) == len(content["metrics"])
+        drawn = list(csv.DictReader(file))
+    assert list(drawn[0]) == ["metric", "direction", "difference", "low", "high", "verdict"]
+    assert len(drawn) == len(content["metrics"])
     markdown = (tmp_path / "comparison.md").read_text()
     assert content["conclusion"] in markdown and "| roc_auc ↑ " in markdown
 

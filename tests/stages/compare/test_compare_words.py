@@ -7,9 +7,10 @@ import pytest
 
 from stages.experiments.comparison.changes import changed_parameters
 from stages.experiments.comparison.comparison import Compared
-from stages.experiments.comparison.tables import to_forest
-from stages.experiments.comparison.words import Comparison, Drawn, Side, conclusion, decimals, p_text, signed
+from stages.experiments.comparison.tables import differences_frame
+from stages.experiments.comparison.words import Comparison, Drawn, Side, conclusion, decimals
 from stages.metrics.paired import Difference
+from stages.pages.numbers import fixed, p_text
 
 FIGURES = {
     "better": (0.02, 0.01, 0.03, 0.001),
@@ -50,7 +51,7 @@ def test_a_conclusion_names_exactly_what_was_found(verdicts: tuple[str, ...]) ->
 
 def test_no_evidence_is_told_with_what_is_still_possible() -> None:
     said = conclusion(comparison("no evidence", "no evidence"))
-    assert said.endswith("on metric_0 the difference lies between −0.0100 and +0.0120 (95 %).")
+    assert said.endswith("on metric_0 the difference lies between −0.0100 and +0.0120 (95 %).")
     assert "Holm's correction for 2 metrics made" in said
 
 
@@ -68,15 +69,21 @@ def test_as_many_digits_are_shown_as_the_interval_tells_apart(
 
 def test_small_numbers_are_written_without_promises() -> None:
     assert [p_text(p) for p in (None, 0.0, 0.00099, 0.034, 1.0)] == ["–", "<0.001", "<0.001", "0.034", "1.000"]
-    assert [signed(x, 3) for x in (0.0123, -0.0123, 0.0, -0.0001, None)] == ["+0.012", "−0.012", "0.000", "0.000", "–"]
+    assert [fixed(x, 3, sign=True) for x in (0.0123, -0.0123, 0.0, -0.0001, None)] == [
+        "+0.012",
+        "−0.012",
+        "0.000",
+        "0.000",
+        "–",
+    ]
 
 
-def test_a_forest_has_no_row_for_what_has_no_interval() -> None:
-    forest = to_forest(
+def test_the_plot_of_differences_has_no_row_for_what_has_no_interval() -> None:
+    drawn = differences_frame(
         [difference("better", "one"), difference("undefined", "two"), difference("descriptive", "three")]
     )
-    assert forest["metric"].to_list() == ["one", "three"]
-    assert to_forest([]).columns == forest.columns
+    assert drawn["metric"].to_list() == ["one", "three"]
+    assert differences_frame([]).columns == drawn.columns
 
 
 def test_only_parameters_that_can_matter_to_the_dataset_are_changes() -> None:
