@@ -175,7 +175,7 @@ def boxes(items: list[Item]) -> Iterator[tuple[str, float, float, float, float]]
 
 
 def test_no_two_texts_lie_on_each_other(scenes: Scenes, repository: Path) -> None:
-    assert len(scenes[DIFF]) == len(list(repository.glob("plots/*/*.csv")))
+    assert len(scenes[DIFF]) == len([path for path in repository.glob("plots/*/*.csv") if rows(path)])
     for path, items in scenes[DIFF].items():
         placed = list(boxes(items))
         for n, (one, left, top, right, bottom) in enumerate(placed):
