@@ -81,7 +81,7 @@ def test_contributions_and_bias_add_up_to_the_score(task: str) -> None:
 def test_rows_in_pieces_contribute_as_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     booster, frame = fitted("multiclass")
     whole = Trees(booster).contributions(frame)
-    monkeypatch.setattr("stages.results.effects.ROWS_AT_ONCE", 77)
+    monkeypatch.setattr("stages.models.trees.ROWS_AT_ONCE", 77)
     assert np.array_equal(Trees(booster).contributions(frame), whole)
 
 

@@ -402,7 +402,7 @@ def test_a_damaged_model_is_refused() -> None:
     prepare()
     path = Path(f"models/{DATASET}/model.ubj")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(UserError, match="a model in"):
+    with pytest.raises(UserError, match="a model of the family boosting in"):
         main(DATASET)
 
 
