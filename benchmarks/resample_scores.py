@@ -24,7 +24,7 @@ from stages.metrics.bootstrap import Scores, draw_weights, interval, replicate
 from stages.metrics.codes import choose_threshold, code_probabilities, count_codes
 from stages.metrics.resampling import merge_cells, number_units, unit_names
 from stages.runtime.partitions import map_partitions
-from stages.workspace.settings import ClusterSettings
+from stages.workspace.settings import WorkerSettings
 
 PARTITIONS = 12
 PAIRED = 20  # replicates that are handed out for a comparison
@@ -49,11 +49,11 @@ def tabulate(
 
     ends = np.linspace(0, len(day), PARTITIONS + 1).astype(int).tolist()
     parts = [slice(start, stop) for start, stop in pairwise(ends)]
-    return merge_cells(map_partitions(cells, parts, cluster=_cluster(workers), label=None))
+    return merge_cells(map_partitions(cells, parts, workers=_cluster(workers), label=None))
 
 
-def _cluster(workers: int) -> ClusterSettings:
-    return ClusterSettings(workers=workers, training_threads=0)
+def _cluster(workers: int) -> WorkerSettings:
+    return WorkerSettings(workers=workers, training_threads=0)
 
 
 def resample(

@@ -26,7 +26,7 @@ from stages.sources.months import expand_months
 from stages.workspace.errors import UserError, plain_words, run_stage
 from stages.workspace.files import read_json, whole_file, write_json
 from stages.workspace.seeds import child_seed
-from stages.workspace.settings import ClusterSettings
+from stages.workspace.settings import WorkerSettings
 
 FACTS, NOTICE = "simulated.json", "SIMULATED.md"
 
@@ -52,8 +52,8 @@ def main(*arguments: str) -> None:
         sources = {month: real[choose_source(month, sorted(real))] for month in months}
     facts = {month: {"file": file_name(month, plan.format), **_origin(source)} for month, source in sources.items()}
     wanted = [m for m in months if known.get(m) != facts[m] or not (plan.folder / facts[m]["file"]).exists()]
-    cluster = ClusterSettings.model_validate({"workers": options.workers, "training_threads": 0})
-    map_partitions(lambda m: write_month(plan, m, sources[m]), wanted, cluster=cluster, label="simulate", unit="months")
+    cluster = WorkerSettings.model_validate({"workers": options.workers, "training_threads": 0})
+    map_partitions(lambda m: write_month(plan, m, sources[m]), wanted, workers=cluster, label="simulate", unit="months")
     write_json(plan.folder / FACTS, _facts(plan, {**known, **facts}))
     log.info("%s months of %s simulated flights in %s", len(months), f"{plan.rows:,}", plan.folder)
 

@@ -33,7 +33,7 @@ from stages.workspace import layout
 from stages.workspace.errors import UserError, run_stage
 from stages.workspace.files import MANIFEST, read_manifest, start_folder, write_json, write_manifest, write_parquet
 from stages.workspace.seeds import child_seed
-from stages.workspace.settings import Settings, read_cluster, read_scale, read_seed, read_settings
+from stages.workspace.settings import Settings, read_scale, read_seed, read_settings, read_workers
 
 # what damaged bytes end in, found by flipping single bits; RuntimeError: an unknown compression, an encrypted member
 UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, pl.exceptions.PolarsError)
@@ -55,7 +55,7 @@ class CleanSettings(Settings):
 def main(name: str) -> None:
     """Clean every partition of the dataset ``name``."""
     settings = read_settings(CleanSettings, name, "clean")
-    dataset, cluster, seed = load_dataset(name), read_cluster(), read_seed()
+    dataset, workers, seed = load_dataset(name), read_workers(), read_seed()
     raw = layout.raw(name)
     read_manifest(raw)
     for folder in (layout.clean(name), layout.quarantine(name)):
@@ -72,7 +72,7 @@ def main(name: str) -> None:
             clean_partition,
             work,
             uses=functions_of(dataset),
-            cluster=cluster,
+            workers=workers,
             label=f"{name}: clean",
             memory_bytes=memory_of,
             limit_bytes=read_scale().memory_limit_bytes,

@@ -29,7 +29,7 @@ from stages.sources.months import check_pattern, expand_months
 from stages.sources.transfer import Source
 from stages.workspace import layout
 from stages.workspace.errors import run_stage
-from stages.workspace.settings import Settings, read_cluster, read_settings
+from stages.workspace.settings import Settings, read_settings, read_workers
 
 
 def _months(value: Any) -> list[str]:
@@ -107,7 +107,7 @@ class DownloadSettings(Settings):
 
 def main(dataset: str) -> None:
     """Fetch every source of ``dataset`` and lay them down together."""
-    settings, cluster = read_settings(DownloadSettings, dataset=dataset, section="download"), read_cluster()
+    settings, workers = read_settings(DownloadSettings, dataset=dataset, section="download"), read_workers()
     check_mirror(settings.mirror)
     client = Client(settings.timeout_s, read_certificates([(pair.host, pair.file) for pair in settings.certificates]))
     lock, started = open_lock(settings.lock), time.perf_counter()
@@ -115,7 +115,7 @@ def main(dataset: str) -> None:
 
     with gathering_folder(dataset) as gathering:
         fetched = fetch_sources(
-            sources, gathering, attempts=settings.attempts, client=client, cluster=cluster, cache=open_cache(cluster)
+            sources, gathering, attempts=settings.attempts, client=client, workers=workers, cache=open_cache(workers)
         )
         lock.record(fetched)  # before the files leave the gathering folder: a run killed here goes on from both
         place_files(layout.raw(dataset), fetched)

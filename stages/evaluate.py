@@ -40,7 +40,7 @@ from stages.workspace import layout
 from stages.workspace.errors import plain_words, run_stage
 from stages.workspace.files import read_json, write_csv, write_json
 from stages.workspace.seeds import child_seed
-from stages.workspace.settings import read_cluster, read_scale, read_seed, read_settings
+from stages.workspace.settings import read_scale, read_seed, read_settings, read_workers
 
 FEW_UNITS = 20
 
@@ -51,19 +51,19 @@ def main(name: str) -> None:
     refuse_few_replicates(name, settings)
     seed, table = child_seed(read_seed(), "evaluate", name), open_features(name, columns=read_selection(name))
     segments = choose_segments(table, read_sketches(name) if settings.segments else {}, settings.segments)
-    cluster = choose_workers(table, read_cluster(), read_scale().memory_limit_bytes)
+    workers = choose_workers(table, read_workers(), read_scale().memory_limit_bytes)
     with plain_words():
         rule = rule_from_json(read_json(layout.models(name) / "baseline.json"))
     # partitions side by side get a thread each: teams of threads would wait for one another's cores
-    model = open_model(name, table.names, threads=1 if cluster.workers > 1 else cluster.training_threads)
+    model = open_model(name, table.names, threads=1 if workers.count > 1 else workers.training_threads)
     scorers: dict[str, Scorer] = {
         "model": model.predict,
         "baseline": lambda frame: predict_one_rule(rule, frame),
     }
     with plain_words():
         task = task_named(table.task)
-        decisions = decide(table, scorers, terms_of(table, rule, settings), cluster)
-        scored = score_test(table, scorers, decisions, settings, cluster, segments)
+        decisions = decide(table, scorers, terms_of(table, rule, settings), workers)
+        scored = score_test(table, scorers, decisions, settings, workers, segments)
         cells = scored.cells
         units = unit_names(cells["model"])
         words = unit_words(table, settings, len(units))

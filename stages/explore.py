@@ -28,7 +28,7 @@ from stages.runtime.partitions import each_partition
 from stages.workspace import layout
 from stages.workspace.errors import UserError, run_stage
 from stages.workspace.files import read_json, read_manifest, whole_file, write_json
-from stages.workspace.settings import ClusterSettings, read_cluster, read_scale
+from stages.workspace.settings import WorkerSettings, read_scale, read_workers
 
 NOTEBOOK = Path("notebooks/explore.ipynb")
 TEMPLATE = Path("notebooks/page")
@@ -57,7 +57,7 @@ def explore(dataset: Dataset) -> dict[str, Any]:
     if not rows:
         raise UserError(f"at least one partition in {folder}", "none", "run `dvc repro` from the clean stage on")
     look, names, label = partial(summarize_partition, dataset=dataset), list(rows), f"{dataset.name}: explore"
-    summaries = each_partition(look, names, cluster=choose_workers(folder, rows, label), label=label)
+    summaries = each_partition(look, names, workers=choose_workers(folder, rows, label), label=label)
     topic = Topic(
         dataset=dataset.name,
         question=dataset.question,
@@ -74,11 +74,11 @@ def explore(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def choose_workers(folder: Path, rows: Mapping[str, int], label: str) -> ClusterSettings:
+def choose_workers(folder: Path, rows: Mapping[str, int], label: str) -> WorkerSettings:
     """No more partitions at a time than fit in memory."""
     width = len(pl.read_parquet_schema(folder / f"{next(iter(rows))}.parquet"))
     estimates = {name: BYTES_PER_VALUE * width * n for name, n in rows.items()}
-    return fit_in_memory(read_cluster(), estimates, read_scale().memory_limit_bytes, label)
+    return fit_in_memory(read_workers(), estimates, read_scale().memory_limit_bytes, label)
 
 
 def summarize_partition(partition: str, *, dataset: Dataset) -> Summary:

@@ -39,7 +39,7 @@ from stages.workspace import layout
 from stages.workspace.errors import UserError, run_stage
 from stages.workspace.files import read_manifest, start_folder, write_json, write_manifest, write_parquet
 from stages.workspace.seeds import child_seed
-from stages.workspace.settings import Settings, read_cluster, read_scale, read_seed, read_settings
+from stages.workspace.settings import Settings, read_scale, read_seed, read_settings, read_workers
 
 MEMORY_PER_BYTE = 60  # of a clean partition; measured on half a million flights
 MERGED_AT_ONCE = 16  # sketches of partitions held before they are added up
@@ -74,7 +74,7 @@ def main(name: str) -> None:
     start_folder(layout.features(name))
 
     run: dict[str, Any] = {
-        "cluster": read_cluster(),
+        "workers": read_workers(),
         "limit_bytes": read_scale().memory_limit_bytes,
         "memory_bytes": memory_of,
     }

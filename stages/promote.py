@@ -22,12 +22,12 @@ import yaml
 from stages.experiments.promotion import log as decision_log
 from stages.experiments.promotion import registry
 from stages.experiments.promotion.contenders import Contender, fetch_bundle, open_contender, refuse_outdated_bundle
-from stages.experiments.promotion.contest import PromoteSettings, weigh
+from stages.experiments.promotion.contest import PromoteSettings, evaluate_challenger
 from stages.experiments.promotion.log import Entry
 from stages.experiments.promotion.promotion import MAKES_A_CHAMPION, Ruling, refuse_metric, succession
 from stages.experiments.promotion.registry import Registered, Tag
-from stages.experiments.promotion.rows import refuse_few_units, survey
-from stages.experiments.promotion.words import tell_decision, tell_history
+from stages.experiments.promotion.rows import choose_rows, refuse_few_units
+from stages.experiments.promotion.words import decision_text, tell_history
 from stages.experiments.revisions.revisions import Revision, read_output, resolve
 from stages.features.table import FeatureTable, open_features
 from stages.metrics.settings import EvaluateSettings, refuse_few_replicates
@@ -36,7 +36,7 @@ from stages.runtime.commands import run_command
 from stages.runtime.log import log, start_log
 from stages.workspace import layout
 from stages.workspace.errors import UserError, plain_words
-from stages.workspace.settings import read_cluster, read_params, read_settings
+from stages.workspace.settings import read_params, read_settings, read_workers
 
 HELP = """\
 promote       the interval of the gain lies above the margin: the candidate becomes the champion
@@ -116,7 +116,7 @@ def decide(dataset: str, options: argparse.Namespace) -> None:
     entry = {"number": len(entries) + 1, "when": when, "who": person, "dataset": dataset} | drafted
     if not options.dry_run:
         record(dataset, entry)
-    print(tell_decision(entry, str(layout.decisions(dataset)), dry_run=options.dry_run))
+    print(decision_text(entry, str(layout.decisions(dataset)), dry_run=options.dry_run))
 
 
 def record(dataset: str, entry: Entry) -> None:
@@ -183,15 +183,15 @@ def judge(dataset: str, revision: Revision, reigning: Registered | None, *, repl
     settings = read_settings(PromoteSettings, dataset, "promote")
     evaluation = read_settings(EvaluateSettings, dataset, "evaluate")
     refuse_few_replicates(dataset, evaluation)
-    table, threads = open_features(dataset), read_cluster().training_threads
+    table, threads = open_features(dataset), read_workers().training_threads
     with plain_words(), TemporaryDirectory(prefix="promote-") as folder:
         refuse_metric(settings.metric, task_named(table.task).metrics, dataset)
-        rows = survey(table, evaluation, settings.last_units)
+        rows = choose_rows(table, evaluation, settings.last_units)
         refuse_few_units(rows, f"datasets.{dataset}.promote")
         refuse_outdated_bundle(revision, dataset)
         candidate = open_contender("candidate", revision, table, Path(folder), threads)
         champion = open_champion(reigning, table, Path(folder), threads, replace_broken=replace_broken)
-        ruling, evidence = weigh(champion, candidate, rows, settings, evaluation)
+        ruling, evidence = evaluate_challenger(champion, candidate, rows, settings, evaluation)
     if reigning and champion is None:
         ruling = Ruling("replace", f"champion {reigning.version} could no longer be judged; --replace-broken was given")
     return draft(dataset, ruling, revision, reigning, evidence)

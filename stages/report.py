@@ -47,7 +47,7 @@ from stages.runtime.log import log, start_log
 from stages.workspace import layout
 from stages.workspace.errors import UserError, plain_words, run_stage
 from stages.workspace.files import read_json, whole_file
-from stages.workspace.settings import read_cluster
+from stages.workspace.settings import read_workers
 
 CLOSELY = 6  # features whose dependence is drawn
 TEXTS = {"metric", "direction", "class", "actual", "part", "feature", "decision"}
@@ -77,7 +77,7 @@ def gather_facts(name: str) -> Facts:
         segments = judge_segments(cells, header, weights, level)
         judged = system_of(cells, header).table
         costs = cost_curve(judged, weights, level) if isinstance(judged, BinaryTable) else None
-    model = open_model(name, table.names, read_cluster().training_threads)
+    model = open_model(name, table.names, read_workers().training_threads)
     training = read_json(layout.models(name) / "training.json")
     return Facts(
         dataset=name, question=table.question, task=table.task, target=table.target,

@@ -28,7 +28,7 @@ from stages.workspace import layout
 from stages.workspace.errors import UserError, run_stage
 from stages.workspace.files import write_csv, write_json
 from stages.workspace.seeds import child_seed
-from stages.workspace.settings import ClusterSettings, Settings, read_cluster, read_scale, read_seed, read_settings
+from stages.workspace.settings import Settings, WorkerSettings, read_scale, read_seed, read_settings, read_workers
 
 LEVEL = 0.95  # of the intervals of the relevance
 MAX_GROUPS = 512  # what a bootstrap draws; their standard errors are then good to about 3 %
@@ -52,9 +52,9 @@ def main(name: str) -> None:
     settings = read_settings(SelectSettings, dataset=name, section="select_features")
     seed, table = read_seed(), open_features(name)
     refuse_nothing(table)
-    cluster = choose_workers(table, read_cluster(), read_scale().memory_limit_bytes)
-    coding = plan_coding(table, read_sketches(name), bins=settings.bins, cluster=cluster)
-    tally = tally_partitions(table, coding, pair_rows=settings.pair_rows, seed=seed, cluster=cluster)
+    workers = choose_workers(table, read_workers(), read_scale().memory_limit_bytes)
+    coding = plan_coding(table, read_sketches(name), bins=settings.bins, workers=workers)
+    tally = tally_partitions(table, coding, pair_rows=settings.pair_rows, seed=seed, workers=workers)
     refuse_one_class(table, tally)
 
     rule = Rule(settings.max_null_share, settings.max_association, settings.min_relevance)
@@ -75,14 +75,14 @@ def main(name: str) -> None:
     log.info("%s: %s of %s training rows", name, summary(choice), f"{tally.rows:,}")
 
 
-def plan_coding(table: FeatureTable, sketches: dict[str, Sketch], *, bins: int, cluster: ClusterSettings) -> Coding:
+def plan_coding(table: FeatureTable, sketches: dict[str, Sketch], *, bins: int, workers: WorkerSettings) -> Coding:
     """The bins of every column, and the clusters numbered in sorted order."""
     missing = [column for column in table.names if column not in sketches]
     if missing:
         raise UserError("a sketch of every feature", f"none of {', '.join(missing)}", "run `dvc repro`")
     target_edges, groups = None, None
     if not table.classes or table.cluster is not None:
-        target, clusters = survey(table, cluster)
+        target, clusters = sketch_target(table, workers)
         if not table.classes:
             target_edges = target.edges(bins)
         if table.cluster is not None and len(clusters) > 1:  # one cluster cannot be resampled, its rows can
@@ -98,14 +98,14 @@ def plan_coding(table: FeatureTable, sketches: dict[str, Sketch], *, bins: int, 
     )
 
 
-def choose_workers(table: FeatureTable, cluster: ClusterSettings, limit_bytes: int) -> ClusterSettings:
+def choose_workers(table: FeatureTable, workers: WorkerSettings, limit_bytes: int) -> WorkerSettings:
     """No more partitions at a time than fit in memory."""
     value = BYTES_PER_VALUE * (len(table.names) + 3)  # beside the features: part, target and cluster
     estimates = {partition["name"]: value * partition["rows"] for partition in table.partitions}
-    return fit_in_memory(cluster, estimates, limit_bytes, f"{table.dataset}: select_features")
+    return fit_in_memory(workers, estimates, limit_bytes, f"{table.dataset}: select_features")
 
 
-def survey(table: FeatureTable, cluster: ClusterSettings) -> tuple[NumberSketch, pl.Series]:
+def sketch_target(table: FeatureTable, workers: WorkerSettings) -> tuple[NumberSketch, pl.Series]:
     """A sketch of the target and the distinct clusters, from these two columns of the training rows."""
     bare, extra = table.with_columns([]), [table.cluster] if table.cluster else []
 
@@ -113,8 +113,8 @@ def survey(table: FeatureTable, cluster: ClusterSettings) -> tuple[NumberSketch,
         frame = bare.read(partition, "train", extra)
         return sketch_frame(frame, [table.target]), frame[table.cluster].unique() if table.cluster else pl.Series()
 
-    names, label = table.partition_names("train"), f"survey {table.dataset}"
-    looks = each_partition(look, names, cluster=cluster, label=label)
+    names, label = table.partition_names("train"), f"look at {table.dataset}"
+    looks = each_partition(look, names, workers=workers, label=label)
     sketches, clusters = next(looks)
     for more, others in looks:
         sketches = merge_sketches([sketches, more])
@@ -125,7 +125,7 @@ def survey(table: FeatureTable, cluster: ClusterSettings) -> tuple[NumberSketch,
 
 
 def tally_partitions(
-    table: FeatureTable, coding: Coding, *, pair_rows: int, seed: int, cluster: ClusterSettings
+    table: FeatureTable, coding: Coding, *, pair_rows: int, seed: int, workers: WorkerSettings
 ) -> Tally:
     """Count every training row, and add the counts up as they come."""
 
@@ -136,7 +136,7 @@ def tally_partitions(
 
     names, label = table.partition_names("train"), f"select_features {table.dataset}"
     total = empty_tally(coding.levels, coding.classes, coding.width)
-    for tally in each_partition(count, names, cluster=cluster, label=label):
+    for tally in each_partition(count, names, workers=workers, label=label):
         total = merge_tallies([total, tally])
     return total
 

@@ -31,7 +31,7 @@ from stages.workspace import layout
 from stages.workspace.errors import UserError, run_stage
 from stages.workspace.files import write_csv, write_json
 from stages.workspace.seeds import child_seed
-from stages.workspace.settings import read_cluster, read_scale, read_seed, read_settings
+from stages.workspace.settings import read_scale, read_seed, read_settings, read_workers
 
 
 def main(name: str) -> None:
@@ -72,7 +72,7 @@ def fit_anywhere(
         from stages.models.boosting_workers import fit_on_workers  # Dask takes a second to import
 
         return fit_on_workers(
-            whole, sketches, settings=settings.for_booster(), cluster=read_cluster(),
+            whole, sketches, settings=settings.for_booster(), workers=read_workers(),
             seed=child_seed(read_seed(), "train", features.dataset), limit_bytes=read_scale().memory_limit_bytes,
             each_round=each_round,
         )  # fmt: skip

@@ -49,7 +49,7 @@ from stages.features.table import read_sketches
 from stages.runtime.commands import run_command
 from stages.runtime.log import Progress, log, progress, start_log
 from stages.workspace.errors import UserError
-from stages.workspace.settings import read_cluster, read_scale
+from stages.workspace.settings import read_scale, read_workers
 
 HOPELESS = 3
 """So many trials, all of them failed: something other than the settings is wrong."""
@@ -131,7 +131,7 @@ def run_trials(study: optuna.Study, search: Search) -> None:
     deadline = time.monotonic() + 60 * settings.minutes if settings.minutes else float("inf")
     rows = TrialRows(
         search.table, read_sketches(search.dataset), folds=settings.folds,
-        threads=read_cluster().training_threads, limit_bytes=read_scale().memory_limit_bytes,
+        threads=read_workers().training_threads, limit_bytes=read_scale().memory_limit_bytes,
     )  # fmt: skip
     with rows, progress(f"{search.dataset}: tune", settings.trials, "trials") as counter:
         counter.advance(len(decided(study)))

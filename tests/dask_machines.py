@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stages.runtime.client import disconnect
-from stages.workspace.settings import ClusterSettings
+from stages.workspace.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[1]
 DASK = Path(sys.executable).with_name("dask")
@@ -35,8 +35,8 @@ class Machines:
         return f"tcp://127.0.0.1:{self.port}"
 
     @property
-    def cluster(self) -> ClusterSettings:
-        return ClusterSettings(kind="scheduler", address=self.address, workers=2, training_threads=1)
+    def cluster(self) -> WorkerSettings:
+        return WorkerSettings(kind="scheduler", address=self.address, workers=2, training_threads=1)
 
     def start(self, *command: str, cwd: Path, **environment: str) -> "subprocess.Popen[bytes]":
         settings = {**os.environ, "PYTHONPATH": str(ROOT), "POLARS_MAX_THREADS": "1", **environment}

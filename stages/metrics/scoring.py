@@ -25,7 +25,7 @@ from stages.models.baseline import OneRule
 from stages.runtime.memory import fit_in_memory
 from stages.runtime.partitions import each_partition
 from stages.workspace.errors import UserError
-from stages.workspace.settings import ClusterSettings
+from stages.workspace.settings import WorkerSettings
 
 Scorer = Callable[[pl.DataFrame], NDArray[np.float32]]
 BYTES_PER_VALUE = 20  # of a partition in work; measured: about 13 for each feature of each row
@@ -43,12 +43,12 @@ class Scored:
     cells: dict[str, pl.DataFrame]
 
 
-def choose_workers(table: FeatureTable, cluster: ClusterSettings, limit_bytes: int) -> ClusterSettings:
+def choose_workers(table: FeatureTable, workers: WorkerSettings, limit_bytes: int) -> WorkerSettings:
     """No more partitions at a time than fit in memory."""
     value = BYTES_PER_VALUE * (len(table.names) + 3)  # beside the features: part, target and cluster
     read = {*table.partition_names("valid"), *table.partition_names("test")}
     estimates = {part["name"]: value * part["rows"] for part in table.partitions if part["name"] in read}
-    return fit_in_memory(cluster, estimates, limit_bytes, f"{table.dataset}: evaluate")
+    return fit_in_memory(workers, estimates, limit_bytes, f"{table.dataset}: evaluate")
 
 
 def terms_of(table: FeatureTable, rule: OneRule, settings: EvaluateSettings) -> Terms:
@@ -59,7 +59,7 @@ def terms_of(table: FeatureTable, rule: OneRule, settings: EvaluateSettings) -> 
 
 
 def decide(
-    table: FeatureTable, scorers: Mapping[str, Scorer], terms: Terms, cluster: ClusterSettings
+    table: FeatureTable, scorers: Mapping[str, Scorer], terms: Terms, workers: WorkerSettings
 ) -> dict[str, Decision]:
     """What each system does with its scores; its own threshold, where there is one, is chosen on the valid part."""
     task = task_named(table.task)
@@ -74,7 +74,7 @@ def decide(
 
     refuse_no_rows(table, "valid")
     totals: dict[str, NDArray[np.float64]] = {}
-    for counted in each_partition(count, table.partition_names("valid"), cluster=cluster, label="score valid part"):
+    for counted in each_partition(count, table.partition_names("valid"), workers=workers, label="score valid part"):
         for name, counts in counted.items():
             totals[name] = totals[name] + counts if name in totals else counts
     return {name: task.decide(totals[name], terms) for name in scorers}
@@ -97,7 +97,7 @@ def score_test(
     scorers: Mapping[str, Scorer],
     decisions: Mapping[str, Decision],
     settings: EvaluateSettings,
-    cluster: ClusterSettings,
+    workers: WorkerSettings,
     segments: Segments,
 ) -> Scored:
     """Score and tabulate the test part, one partition at a time."""
@@ -125,7 +125,7 @@ def score_test(
             cells[name] = pl.concat([whole, *apart])
         return Scored(stored, scores, cells)
 
-    return gather(table, each_partition(score, names, cluster=cluster, label="score test part"))
+    return gather(table, each_partition(score, names, workers=workers, label="score test part"))
 
 
 def gather(table: FeatureTable, parts: Iterable[Scored]) -> Scored:

@@ -31,20 +31,20 @@ from stages.features.table import FeatureTable
 from stages.models.contract import Fit
 from stages.models.rows import Share, describe_rows, fit_share, goes_to_disk
 from stages.models.trees import Trees
-from stages.runtime.check import Pass, work_checked
+from stages.runtime.check import Handshake, work_checked
 from stages.runtime.client import connection
-from stages.runtime.exchange import Sent, deposit, withdraw
+from stages.runtime.exchange import Sent, download, upload
 from stages.runtime.log import log
 from stages.runtime.partitions import is_apart
 from stages.workspace.errors import UserError
-from stages.workspace.settings import ClusterSettings
+from stages.workspace.settings import WorkerSettings
 
 LOOK_EVERY_S = 2.0
-MEETING_S = 300  # until all workers have found each other
+RENDEZVOUS_S = 300  # until all workers have found each other
 ATTEMPTS = 2  # a worker that ends takes the whole training with it; one may be unlucky
 REPLACED_S = 60.0  # a nanny starts a worker anew in a few seconds
 
-Meeting = dict[str, Any]
+Rendezvous = dict[str, Any]
 """Where workers find each other: the arguments of XGBoost's communicator."""
 
 
@@ -73,7 +73,7 @@ def fit_on_workers(
     sketches: Mapping[str, Sketch],
     *,
     settings: Mapping[str, Any],
-    cluster: ClusterSettings,
+    workers: WorkerSettings,
     seed: int,
     limit_bytes: int,
     each_round: Callable[[int, float, float], None],
@@ -85,34 +85,34 @@ def fit_on_workers(
     UserError
         When there is no cluster, or training failed twice because workers ended.
     """
-    refuse_cluster(cluster)
-    opened, name = connection(cluster), whole.train.dataset
-    if cluster.kind == "processes":  # one may be being replaced; a scheduler elsewhere has as many as it has
-        _wait_for_workers(opened.client, cluster.workers)
-    n_workers = min(len(_addresses(opened.client, cluster)), _most_workers(whole))
+    refuse_threads(workers)
+    opened, name = connection(workers), whole.train.dataset
+    if workers.kind == "processes":  # one may be being replaced; a scheduler elsewhere has as many as it has
+        _wait_for_workers(opened.client, workers.count)
+    n_workers = min(len(_addresses(opened.client, workers)), _most_workers(whole))
     shares = cut_shares(whole, n_workers)
     largest = max(shares, key=Share.rows)
-    limit = limit_bytes // n_workers if cluster.kind == "processes" else limit_bytes
+    limit = limit_bytes // n_workers if workers.kind == "processes" else limit_bytes
     from_disk = goes_to_disk(describe_rows(largest, sketches, settings["max_bin"]), limit, f"{name}: each worker")
-    exchange = cluster.exchange if is_apart(cluster) else None
+    exchange = workers.exchange if is_apart(workers) else None
     topic = f"plumbline-{uuid.uuid4().hex}"
     orders = [
         Order(
-            rank, share, settings, seed, cluster.training_threads, from_disk, topic, exchange, _bring(share, exchange)
+            rank, share, settings, seed, workers.training_threads, from_disk, topic, exchange, _bring(share, exchange)
         )
         for rank, share in enumerate(shares)
     ]
     log.info("%s: training on %d workers, %s rows at most on one", name, n_workers, f"{largest.rows():,}")
     opened.client.subscribe_topic(topic, lambda event: each_round(*event[1]))  # type: ignore[no-untyped-call]
     try:
-        return _fit_patiently(opened.client, orders, cluster, opened.shown), n_workers
+        return _fit_patiently(opened.client, orders, workers, opened.shown), n_workers
     finally:
         opened.client.unsubscribe_topic(topic)  # type: ignore[no-untyped-call]
 
 
-def refuse_cluster(cluster: ClusterSettings) -> None:
+def refuse_threads(workers: WorkerSettings) -> None:
     """Refuse threads of this process, which gain nothing."""
-    if cluster.kind == "threads":
+    if workers.kind == "threads":
         raise UserError(
             "worker processes for distributed: true",
             "cluster.kind: threads",
@@ -151,12 +151,12 @@ def _bring(share: Share, exchange: str | None) -> tuple[Sent, ...]:
     if exchange is None:
         return ()
     names = sorted({*share.train.partition_names("train"), *share.valid.partition_names("valid")})
-    return tuple(deposit(exchange, Path(), share.train.folder / f"{name}.parquet") for name in names)
+    return tuple(upload(exchange, Path(), share.train.folder / f"{name}.parquet") for name in names)
 
 
-def _fit_patiently(client: Client, orders: Sequence[Order], cluster: ClusterSettings, shown: Pass) -> Fit:
+def _fit_patiently(client: Client, orders: Sequence[Order], workers: WorkerSettings, shown: Handshake) -> Fit:
     for attempt in range(1, ATTEMPTS + 1):
-        addresses = _addresses(client, cluster)[: len(orders)]
+        addresses = _addresses(client, workers)[: len(orders)]
         try:
             return _fit_once(client, orders, addresses, shown)
         except WorkerLost as error:
@@ -164,7 +164,7 @@ def _fit_patiently(client: Client, orders: Sequence[Order], cluster: ClusterSett
             if attempt < ATTEMPTS:
                 log.warning("%s; training begins anew as soon as %d workers are there", lost, len(orders))
                 _wait_for_workers(client, len(orders))
-                if len(_addresses(client, cluster)) < len(orders):
+                if len(_addresses(client, workers)) < len(orders):
                     break
     raise UserError(
         f"{len(orders)} workers for as long as training takes",
@@ -179,12 +179,12 @@ def _wait_for_workers(client: Client, n_workers: int) -> None:
         client.wait_for_workers(n_workers, timeout=REPLACED_S)
 
 
-def _fit_once(client: Client, orders: Sequence[Order], addresses: Sequence[str], shown: Pass) -> Fit:
-    """One attempt: the first worker runs the meeting point, all train, the first one's model is everybody's."""
-    meeting = client.submit(open_meeting, len(orders), workers=[addresses[0]], pure=False)
-    _wait_for_all(client, [meeting], addresses[:1])
+def _fit_once(client: Client, orders: Sequence[Order], addresses: Sequence[str], shown: Handshake) -> Fit:
+    """One attempt: the first worker runs the rendezvous point, all train, the first one's model is everybody's."""
+    rendezvous = client.submit(open_rendezvous, len(orders), workers=[addresses[0]], pure=False)
+    _wait_for_all(client, [rendezvous], addresses[:1])
     tasks = [
-        client.submit(fit_as_worker, order, meeting.result(), shown, workers=[address], retries=0, pure=False,
+        client.submit(fit_as_worker, order, rendezvous.result(), shown, workers=[address], retries=0, pure=False,
                       key=f"train-{order.rank}-{uuid.uuid4().hex}")
         for order, address in zip(orders, addresses, strict=True)
     ]  # fmt: skip
@@ -229,10 +229,10 @@ def _error(task: Future[Any]) -> BaseException | None:
     return WorkerLost(f"a worker ended while it trained: {error}") if isinstance(error, KilledWorker) else error
 
 
-def open_meeting(n_workers: int) -> Meeting:
+def open_rendezvous(n_workers: int) -> Rendezvous:
     """Runs on the first worker: it listens where the others already reach it, until all have left."""
     tracker = RabitTracker(
-        n_workers=n_workers, host_ip=get_address_host(get_worker().address), sortby="task", timeout=MEETING_S
+        n_workers=n_workers, host_ip=get_address_host(get_worker().address), sortby="task", timeout=RENDEZVOUS_S
     )
     tracker.start()
     Thread(target=_until_all_left, args=(tracker,), daemon=True).start()
@@ -244,19 +244,19 @@ def _until_all_left(tracker: RabitTracker) -> None:
         tracker.wait_for()
 
 
-def fit_as_worker(order: Order, meeting: Meeting, shown: Pass) -> tuple[bytes, dict[str, Any]]:
+def fit_as_worker(order: Order, rendezvous: Rendezvous, shown: Handshake) -> tuple[bytes, dict[str, Any]]:
     """Runs on every worker: the model as UBJSON, and the rest of its `Fit`."""
-    return work_checked(shown, lambda: _fit(order, meeting))
+    return work_checked(shown, lambda: _fit(order, rendezvous))
 
 
-def _fit(order: Order, meeting: Meeting) -> tuple[bytes, dict[str, Any]]:
+def _fit(order: Order, rendezvous: Rendezvous) -> tuple[bytes, dict[str, Any]]:
     worker = get_worker()
 
     def tell(number: int, train_loss: float, valid_loss: float) -> None:
         if order.rank == 0:
             worker.log_event(order.topic, [number, train_loss, valid_loss])
 
-    with _fetched(order) as share, _Ranked(order.rank, **meeting):
+    with _fetched(order) as share, _Ranked(order.rank, **rendezvous):
         fit = fit_share(
             share,
             settings=order.settings,
@@ -278,7 +278,7 @@ def _fetched(order: Order) -> Iterator[Share]:
         return
     with TemporaryDirectory(dir=get_worker().local_directory, prefix="share-") as folder:
         for sent in order.files:
-            withdraw(order.exchange, sent, Path(folder))
+            download(order.exchange, sent, Path(folder))
         here = Path(folder) / order.share.train.folder
         train, valid = (replace(table, folder=here) for table in (order.share.train, order.share.valid))
         yield replace(order.share, train=train, valid=valid)
@@ -287,8 +287,8 @@ def _fetched(order: Order) -> Iterator[Share]:
 class _Ranked(CommunicatorContext):
     """XGBoost sorts workers by the name of their task: ours, not the name that Dask gave the worker."""
 
-    def __init__(self, rank: int, **meeting: Any) -> None:
-        super().__init__(**meeting)
+    def __init__(self, rank: int, **rendezvous: Any) -> None:
+        super().__init__(**rendezvous)
         self.args["DMLC_TASK_ID"] = f"{rank:06d}"
 
 
@@ -298,7 +298,7 @@ def _trees(raw: bytes) -> Trees:
     return Trees(booster)
 
 
-def _addresses(client: Client, cluster: ClusterSettings) -> list[str]:
+def _addresses(client: Client, workers: WorkerSettings) -> list[str]:
     """Workers to train on: as many of this machine as are asked for, or all that a scheduler elsewhere has."""
     addresses = sorted(client.nthreads())  # type: ignore[no-untyped-call]
-    return addresses if cluster.kind == "scheduler" else addresses[: cluster.workers]
+    return addresses if workers.kind == "scheduler" else addresses[: workers.count]

@@ -22,7 +22,7 @@ from stages.workspace import layout
 from stages.workspace.errors import UserError
 from stages.workspace.files import read_json, whole_file
 from stages.workspace.seeds import child_seed
-from stages.workspace.settings import Settings, read_cluster, read_scale, read_seed, read_settings
+from stages.workspace.settings import Settings, read_scale, read_seed, read_settings, read_workers
 
 FAMILIES: Mapping[str, Family] = {
     family.name: family for family in (boosting.FAMILY, lightgbm.FAMILY, forest.FAMILY, bagging.FAMILY, linear.FAMILY)
@@ -91,7 +91,7 @@ def fit_model(
     """The model of one share of the rows, fitted by this process."""
     dataset = share.train.dataset
     training = Training(
-        share, sketches, child_seed(read_seed(), "train", dataset), read_cluster().training_threads,
+        share, sketches, child_seed(read_seed(), "train", dataset), read_workers().training_threads,
         read_scale().memory_limit_bytes, label, each_round,
     )  # fmt: skip
     return FAMILIES[settings.family].fit(training, settings)

@@ -31,7 +31,7 @@ from stages.runtime.cache_entry import NOTE, Damaged, fill_entry, place_files, r
 from stages.runtime.log import log
 
 if TYPE_CHECKING:
-    from stages.workspace.settings import ClusterSettings
+    from stages.workspace.settings import WorkerSettings
 
 __all__ = ["PartitionCache", "open_cache", "sha256_file"]
 
@@ -166,20 +166,20 @@ class PartitionCache:
             log.warning("%s; the run goes on without", words)
 
 
-def open_cache(cluster: ClusterSettings) -> PartitionCache | None:
+def open_cache(workers: WorkerSettings) -> PartitionCache | None:
     """The cache that the parameters name; None when it is switched off or its folder cannot be written.
 
     ``PLUMBLINE_CACHE`` overrides them for one command: ``off``, or a folder.
     """
-    wanted = os.environ.get(VARIABLE) or cluster.cache_folder
-    if wanted == "off" or cluster.cache_gib == 0:
+    wanted = os.environ.get(VARIABLE) or workers.cache_folder
+    if wanted == "off" or workers.cache_gib == 0:
         return None
     try:
         folder = Path(wanted or platformdirs.user_cache_path("plumbline") / "partitions").expanduser().absolute()
     except RuntimeError as error:  # nobody knows the user's home folder
         _go_without(str(error))
         return None
-    return _opened(folder, int(cluster.cache_gib * 2**30))
+    return _opened(folder, int(workers.cache_gib * 2**30))
 
 
 @lru_cache(maxsize=16)

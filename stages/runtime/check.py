@@ -37,7 +37,7 @@ _at_work_lock = Lock()
 
 
 @dataclass(frozen=True)
-class Pass:
+class Handshake:
     """What a task shows on arrival: the facts of the process that sent it, and a token that lies in its folder."""
 
     facts: tuple[tuple[str, str], ...]
@@ -71,7 +71,7 @@ def refuse(lines: list[str]) -> None:
         raise UserError(ALIKE, "\n        ".join([*lines[:SHOWN], *rest]), MEND)
 
 
-def work_checked(shown: Pass, function: Callable[[], Result]) -> Result:
+def work_checked(shown: Handshake, function: Callable[[], Result]) -> Result:
     """Run one task on a worker, unless this worker differs from the process that sent it."""
     _examine(shown)
     token = shown.token or ""
@@ -93,7 +93,7 @@ def count_strays(token: str) -> int:
 
 
 @lru_cache(maxsize=64)
-def _examine(shown: Pass) -> None:
+def _examine(shown: Handshake) -> None:
     """Once for every stage; an exception is not remembered."""
     from distributed import get_worker
 

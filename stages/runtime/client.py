@@ -23,12 +23,12 @@ from distributed import Client, LocalCluster
 from distributed.versions import VersionMismatchWarning
 
 from stages.runtime import check as worker_check
-from stages.runtime.check import TOKENS, Pass
+from stages.runtime.check import TOKENS, Handshake
 from stages.runtime.leftovers import own_name, remove_leftovers
 from stages.runtime.log import log
 from stages.runtime.packing import on_arrival, pack
 from stages.workspace.errors import UserError
-from stages.workspace.settings import ClusterSettings
+from stages.workspace.settings import WorkerSettings
 
 CONNECT_S = 10.0
 READY = 2  # tasks submitted and not yet collected: this many times those that are worked on
@@ -47,40 +47,40 @@ OWN_CLUSTER = {
 class Connection:
     """A client, the workers that it started (if any), and what its tasks show on arrival."""
 
-    settings: ClusterSettings
+    settings: WorkerSettings
     client: Client
     own: LocalCluster | None
-    shown: Pass
+    shown: Handshake
 
 
 _open: Connection | None = None
 _opening = Lock()
 
 
-def connect(cluster: ClusterSettings) -> Client:
+def connect(workers: WorkerSettings) -> Client:
     """The client for these settings; raises a `UserError` when nobody answers or a worker differs from this process."""
-    return connection(cluster).client
+    return connection(workers).client
 
 
-def connection(cluster: ClusterSettings) -> Connection:
+def connection(workers: WorkerSettings) -> Connection:
     """The one connection of this process; other settings replace it."""
     with _opening:
-        if _open is None or not _serves(_open, cluster):
-            _connect_anew(cluster)
+        if _open is None or not _serves(_open, workers):
+            _connect_anew(workers)
         assert _open is not None
         return _open
 
 
-def _connect_anew(cluster: ClusterSettings) -> None:
+def _connect_anew(workers: WorkerSettings) -> None:
     global _open
     disconnect()
     for name in ("distributed", "distributed.client"):  # what fails is told here in plain words
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.getLogger("distributed.nanny").setLevel(logging.WARNING)  # which worker is replaced, and why
-    own = start_workers(cluster) if cluster.kind == "processes" else None
-    client = _reach(own if own is not None else _address(cluster))
-    token = None if cluster.kind == "scheduler" and cluster.exchange else _leave_token()
-    _open = Connection(cluster, client, own, Pass((), token))
+    own = start_workers(workers) if workers.kind == "processes" else None
+    client = _reach(own if own is not None else _address(workers))
+    token = None if workers.kind == "scheduler" and workers.exchange else _leave_token()
+    _open = Connection(workers, client, own, Handshake((), token))
     atexit.register(disconnect)
     try:
         log.info("workers: %d; dashboard: %s", _wait_for_workers(client), _dashboard(client))
@@ -90,11 +90,11 @@ def _connect_anew(cluster: ClusterSettings) -> None:
         raise
 
 
-def _serves(opened: Connection, cluster: ClusterSettings) -> bool:
+def _serves(opened: Connection, workers: WorkerSettings) -> bool:
     """Whether a connection will do; own workers may be more than are asked for now."""
     have = opened.settings
-    same = all(getattr(have, name) == getattr(cluster, name) for name in ("kind", "address", "exchange", "memory_gib"))
-    enough = opened.own is None or have.workers >= cluster.workers
+    same = all(getattr(have, name) == getattr(workers, name) for name in ("kind", "address", "exchange", "memory_gib"))
+    enough = opened.own is None or have.count >= workers.count
     return same and enough and opened.client.status == "running"
 
 
@@ -114,15 +114,15 @@ def disconnect() -> None:
             ended.own.close()
 
 
-def start_workers(cluster: ClusterSettings) -> LocalCluster:
+def start_workers(workers: WorkerSettings) -> LocalCluster:
     """Worker processes of this machine, reachable from this machine alone."""
     pl.thread_pool_size()  # makes Polars settle its threads here before the environment of the workers says one
-    limit = int(cluster.memory_gib * 2**30 / cluster.workers) if cluster.memory_gib else None
+    limit = int(workers.memory_gib * 2**30 / workers.count) if workers.memory_gib else None
     environment = dict(os.environ)
     try:
         with dask.config.set(OWN_CLUSTER):
             return LocalCluster(  # type: ignore[no-untyped-call]
-                n_workers=cluster.workers, threads_per_worker=1, processes=True, memory_limit=limit,
+                n_workers=workers.count, threads_per_worker=1, processes=True, memory_limit=limit,
                 host=LOOPBACK, dashboard_address=f"{LOOPBACK}:0", silence_logs=logging.CRITICAL,
             )  # fmt: skip
     finally:  # Dask sets the environment of its workers in this process
@@ -140,13 +140,13 @@ def _reach(where: LocalCluster | str) -> Client:
         raise UserError(f"a Dask scheduler at {where}", told, START_ONE) from error
 
 
-def _address(cluster: ClusterSettings) -> str:
-    if cluster.kind != "scheduler":
+def _address(workers: WorkerSettings) -> str:
+    if workers.kind != "scheduler":
         wanted = "cluster.kind: processes or scheduler"
-        raise UserError(wanted, f"cluster.kind: {cluster.kind}", "choose one: `-S cluster=processes`")
-    if cluster.address is None:
+        raise UserError(wanted, f"cluster.kind: {workers.kind}", "choose one: `-S cluster=processes`")
+    if workers.address is None:
         raise UserError("the address of a Dask scheduler", "cluster.address: null", START_ONE)
-    return cluster.address
+    return workers.address
 
 
 def _dashboard(client: Client) -> str:
@@ -163,7 +163,7 @@ def _wait_for_workers(client: Client) -> int:
     return len(client.nthreads())  # type: ignore[no-untyped-call]
 
 
-def _checked(client: Client, token: str | None) -> Pass:
+def _checked(client: Client, token: str | None) -> Handshake:
     """Compare every worker, and the scheduler's Dask, with this process."""
     wanted = worker_check.describe(token)
     with _quiet():
@@ -179,7 +179,7 @@ def _checked(client: Client, token: str | None) -> Pass:
     worker_check.refuse(lines)
     if token is not None:
         _wait_for_strays(client, token)
-    return Pass(tuple(wanted.items()), token)
+    return Handshake(tuple(wanted.items()), token)
 
 
 def _leave_token() -> str:

@@ -25,7 +25,7 @@ from stages.runtime.partitions import collect_in_order, on_this_machine
 from stages.runtime.tasks import Workers
 from stages.workspace.errors import DISK_FULL, UserError
 from stages.workspace.files import sha256_of, whole_file
-from stages.workspace.settings import ClusterSettings
+from stages.workspace.settings import WorkerSettings
 
 if TYPE_CHECKING:
     from stages.runtime.jobs import Job, Work
@@ -44,7 +44,7 @@ class Sent:
 
 
 @dataclass(frozen=True)
-class Errand:
+class RemoteJob:
     """A job on its way to a worker."""
 
     job: Job
@@ -56,38 +56,38 @@ class Errand:
         return self.job.name
 
 
-def through_exchange(work: Work, cluster: ClusterSettings, label: str) -> tuple[Work, ClusterSettings]:
+def through_exchange(work: Work, workers: WorkerSettings, label: str) -> tuple[Work, WorkerSettings]:
     """The same work done by workers elsewhere, and settings under which this process waits for it in threads."""
-    threads = sum(connect(cluster).nthreads().values())  # type: ignore[no-untyped-call]
-    waiting = on_this_machine(cluster, workers=max(2, READY * threads))
-    return partial(send, work=work, cluster=cluster, label=label), waiting
+    threads = sum(connect(workers).nthreads().values())  # type: ignore[no-untyped-call]
+    waiting = on_this_machine(workers, threads=max(2, READY * threads))
+    return partial(send, work=work, workers=workers, label=label), waiting
 
 
-def send(job: Job, root: Path, *, work: Work, cluster: ClusterSettings, label: str) -> Any:
+def send(job: Job, root: Path, *, work: Work, workers: WorkerSettings, label: str) -> Any:
     """Have one job done elsewhere: its outputs lie below ``root`` when this returns its facts."""
-    exchange = cluster.exchange
+    exchange = workers.exchange
     assert exchange is not None
-    errand = Errand(job, tuple(deposit(exchange, root, path) for path in job.inputs))
-    with Workers(cluster, partial(do_errand, work=work, exchange=exchange), label) as workers:
-        ((facts, outputs),) = collect_in_order(workers.submit, [errand], lambda: 1, workers.look_after)
+    remote = RemoteJob(job, tuple(upload(exchange, root, path) for path in job.inputs))
+    with Workers(workers, partial(do_remotely, work=work, exchange=exchange), label) as pool:
+        ((facts, outputs),) = collect_in_order(pool.submit, [remote], lambda: 1, pool.look_after)
     for sent in outputs:
-        withdraw(exchange, sent, root)
+        download(exchange, sent, root)
     return facts
 
 
-def do_errand(errand: Errand, *, work: Work, exchange: str) -> tuple[Any, tuple[Sent, ...]]:
+def do_remotely(remote: RemoteJob, *, work: Work, exchange: str) -> tuple[Any, tuple[Sent, ...]]:
     """On a worker: fetch the inputs, do the job in a folder that goes when it is done, bring the outputs."""
     from distributed import get_worker
 
     with TemporaryDirectory(dir=get_worker().local_directory, prefix="job-") as folder:
         root = Path(folder)
-        for sent in errand.inputs:
-            withdraw(exchange, sent, root)
-        facts = work(errand.job, root)
-        return facts, tuple(deposit(exchange, root, path) for path in errand.job.outputs)
+        for sent in remote.inputs:
+            download(exchange, sent, root)
+        facts = work(remote.job, root)
+        return facts, tuple(upload(exchange, root, path) for path in remote.job.outputs)
 
 
-def deposit(exchange: str, root: Path, path: Path) -> Sent:
+def upload(exchange: str, root: Path, path: Path) -> Sent:
     """Bring one file to the exchange, unless its bytes are there."""
     local = root / path
     sent = Sent(path, sha256_of(local), local.stat().st_size)
@@ -99,7 +99,7 @@ def deposit(exchange: str, root: Path, path: Path) -> Sent:
     return sent
 
 
-def withdraw(exchange: str, sent: Sent, root: Path) -> None:
+def download(exchange: str, sent: Sent, root: Path) -> None:
     """Fetch one file from the exchange to its place below ``root``, whole and checked, or not at all."""
     with whole_file(root / sent.path) as aside:
         with _failures(exchange):

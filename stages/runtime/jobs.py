@@ -19,7 +19,7 @@ from stages.runtime.cache import open_cache, sha256_file
 from stages.runtime.digest import code_digest, library_versions
 from stages.runtime.memory import fit_in_memory
 from stages.runtime.partitions import each_partition, is_apart
-from stages.workspace.settings import ClusterSettings
+from stages.workspace.settings import WorkerSettings
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def run_jobs(
     jobs: Sequence[Job],
     *,
     uses: Sequence[Any],
-    cluster: ClusterSettings,
+    workers: WorkerSettings,
     label: str,
     memory_bytes: Callable[[Job], int] | None = None,
     limit_bytes: int = 0,
@@ -52,21 +52,21 @@ def run_jobs(
     that they import, are part of the key.  With ``memory_bytes``, an upper estimate for one job, no more jobs run at
     the same time than fit in ``limit_bytes``.
     """
-    if memory_bytes is not None and jobs and cluster.kind != "scheduler":  # whose workers have limits of their own
-        cluster = fit_in_memory(cluster, {job.name: memory_bytes(job) for job in jobs}, limit_bytes, label)
+    if memory_bytes is not None and jobs and workers.kind != "scheduler":  # whose workers have limits of their own
+        workers = fit_in_memory(workers, {job.name: memory_bytes(job) for job in jobs}, limit_bytes, label)
     code = code_digest(work, *uses)
-    if is_apart(cluster):
+    if is_apart(workers):
         from stages.runtime.exchange import through_exchange  # the distributed scheduler takes a second to import
 
-        work, cluster = through_exchange(work, cluster, label)
+        work, workers = through_exchange(work, workers, label)
     yield from each_partition(
-        partial(perform, work=work, code=code, cluster=cluster), jobs, cluster=cluster, label=label
+        partial(perform, work=work, code=code, workers=workers), jobs, workers=workers, label=label
     )
 
 
-def perform(job: Job, *, work: Work, code: str, cluster: ClusterSettings, root: Path = Path()) -> Any:
+def perform(job: Job, *, work: Work, code: str, workers: WorkerSettings, root: Path = Path()) -> Any:
     """The facts of one job, from the cache where it has them."""
-    cache = open_cache(cluster)
+    cache = open_cache(workers)
     missing = [path for path in job.inputs if not (root / path).is_file()]
     if cache is None or missing:  # the work itself says best what is missing
         return work(job, root)

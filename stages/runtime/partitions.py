@@ -15,7 +15,7 @@ from dask.callbacks import Callback
 from dask.delayed import delayed
 
 from stages.runtime.log import progress
-from stages.workspace.settings import ClusterSettings
+from stages.workspace.settings import WorkerSettings
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -28,26 +28,26 @@ def map_partitions(
     function: Callable[[Item], Result],
     items: Sequence[Item],
     *,
-    cluster: ClusterSettings,
+    workers: WorkerSettings,
     label: str | None,
     unit: str = "partitions",
 ) -> list[Result]:
     """All the results of `each_partition`, in the order of ``items``."""
-    return list(each_partition(function, items, cluster=cluster, label=label, unit=unit))
+    return list(each_partition(function, items, workers=workers, label=label, unit=unit))
 
 
 def each_partition(
     function: Callable[[Item], Result],
     items: Sequence[Item],
     *,
-    cluster: ClusterSettings,
+    workers: WorkerSettings,
     label: str | None,
     unit: str = "partitions",
     at_once: int | None = None,
 ) -> Iterator[Result]:
     """Yield ``function(item)`` in the order of ``items``, as they get ready.
 
-    At most ``cluster.workers`` items (all threads of the workers that a scheduler has), and never more than
+    At most ``workers.count`` items (all threads of the workers that a scheduler has), and never more than
     ``at_once``, are worked on at the same time; few results wait for slower ones before them.  So neither tasks nor
     results pile up however many items there are.  The first exception of a task is raised here as it was, and nothing
     more is started.  Without a ``label`` the tasks tell of their progress themselves, so they stay in this process.
@@ -56,37 +56,37 @@ def each_partition(
     caller's own.  Elsewhere, ``function``, ``items`` and results travel: closures over locks and open files cannot.
     """
     with _counted(label, len(items), unit) as advance:
-        yield from _results(function, items, cluster, label, at_once, advance)
+        yield from _results(function, items, workers, label, at_once, advance)
 
 
-def is_apart(cluster: ClusterSettings) -> bool:
+def is_apart(workers: WorkerSettings) -> bool:
     """Whether the workers see no file of this workspace, so that only jobs that name their files can travel."""
-    return cluster.kind == "scheduler" and cluster.exchange is not None
+    return workers.kind == "scheduler" and workers.exchange is not None
 
 
-def on_this_machine(cluster: ClusterSettings, workers: int | None = None) -> ClusterSettings:
+def on_this_machine(workers: WorkerSettings, threads: int | None = None) -> WorkerSettings:
     """As many threads of this process, for work that cannot travel or would wait for the network anyway."""
-    return cluster.model_copy(update={"kind": "threads", "workers": workers or cluster.workers})
+    return workers.model_copy(update={"kind": "threads", "count": threads or workers.count})
 
 
 def _results(
     function: Callable[[Item], Result],
     items: Sequence[Item],
-    cluster: ClusterSettings,
+    workers: WorkerSettings,
     label: str | None,
     at_once: int | None,
     advance: Callable[[], None],
 ) -> Iterator[Result]:
-    workers = min(cluster.workers, at_once or cluster.workers)
+    threads = min(workers.count, at_once or workers.count)
     if not items:
         return
-    if cluster.kind == "threads" or label is None or is_apart(cluster):
-        yield from _in_threads(function, items, workers, advance)
+    if workers.kind == "threads" or label is None or is_apart(workers):
+        yield from _in_threads(function, items, threads, advance)
         return
     from stages.runtime.tasks import Workers  # the distributed scheduler takes a second to import
 
-    with Workers(cluster, function, label, at_once) as crew:
-        for result in collect_in_order(crew.submit, items, crew.window, crew.look_after):
+    with Workers(workers, function, label, at_once) as pool:
+        for result in collect_in_order(pool.submit, items, pool.window, pool.look_after):
             advance()
             yield result
 

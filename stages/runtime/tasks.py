@@ -19,7 +19,7 @@ from stages.runtime.client import READY, Connection, connection
 from stages.runtime.log import log
 from stages.runtime.packing import on_arrival, pack
 from stages.workspace.errors import UserError
-from stages.workspace.settings import ClusterSettings
+from stages.workspace.settings import WorkerSettings
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,10 +31,10 @@ class Workers(Generic[Item, Result]):
     """Submits one function for one item at a time, and says in plain words how workers fail."""
 
     def __init__(
-        self, cluster: ClusterSettings, function: Callable[[Item], Result], label: str, at_once: int | None = None
+        self, workers: WorkerSettings, function: Callable[[Item], Result], label: str, at_once: int | None = None
     ) -> None:
-        self.connection = connection(cluster)
-        own = cluster.workers if cluster.kind == "processes" else None
+        self.connection = connection(workers)
+        own = workers.count if workers.kind == "processes" else None
         self._at_most = min((n for n in (own, at_once) if n is not None), default=None)
         self.label = label
         self._check = pack(partial(worker_check.work_checked, self.connection.shown))

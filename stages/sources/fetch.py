@@ -24,7 +24,7 @@ from stages.sources.months import fill_pattern
 from stages.sources.transfer import Fetched, Meter, Source, Unwritable, part_path, size_of, transfer, writing
 from stages.workspace.errors import UserError
 from stages.workspace.files import MANIFEST, whole_file, write_manifest
-from stages.workspace.settings import ClusterSettings
+from stages.workspace.settings import WorkerSettings
 
 GATHERING = Path(".dvc/tmp/downloads")
 
@@ -93,7 +93,7 @@ def fetch_sources(
     *,
     attempts: int,
     client: Client,
-    cluster: ClusterSettings,
+    workers: WorkerSettings,
     cache: PartitionCache | None = None,
 ) -> list[Fetched]:
     """Every source, whole and checked, in the folder ``gathering``; all that fail are reported at once.
@@ -122,7 +122,7 @@ def fetch_sources(
             return _keep(cache, Fetched(source, part, size_of(part), sha256))
 
         try:
-            outcomes = map_partitions(fetch, sources, cluster=on_this_machine(cluster), label=None)
+            outcomes = map_partitions(fetch, sources, workers=on_this_machine(workers), label=None)
         finally:
             stop.set()  # an interrupted run must not wait for the transfers that are still under way
     outcomes_of = zip(sources, outcomes, strict=True)

@@ -26,11 +26,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-class ClusterSettings(Settings):
-    """How work is scheduled; results never depend on it, so no DVC stage lists it as a parameter."""
+class WorkerSettings(Settings):
+    """The ``cluster`` section, how work is scheduled; results never depend on it, so no DVC stage lists it."""
 
     kind: Literal["threads", "processes", "scheduler"] = Field("threads", description="who works on the partitions")
-    workers: int = Field(ge=1, description="partitions worked on at the same time by this machine")
+    count: int = Field(ge=1, alias="workers", description="partitions worked on at the same time by this machine")
     training_threads: int = Field(ge=0, description="XGBoost threads; 0 takes every core")
     address: str | None = Field(None, min_length=1, description="of a running Dask scheduler, such as tcp://host:8786")
     exchange: str | None = Field(
@@ -91,7 +91,7 @@ def read_seed(params: Path = PARAMS) -> int:
     return seed
 
 
-def read_cluster(params: Path = PARAMS) -> ClusterSettings:
+def read_workers(params: Path = PARAMS) -> WorkerSettings:
     """The ``cluster`` section; environment variables override it for one command.
 
     ``PLUMBLINE_WORKERS`` and ``PLUMBLINE_THREADS`` are numbers; ``PLUMBLINE_SCHEDULER`` is the address of a running
@@ -106,7 +106,7 @@ def read_cluster(params: Path = PARAMS) -> ClusterSettings:
             if not text.isdecimal() or int(text) < least:
                 raise UserError(f"{variable}: a whole number, {least} or more", f"{text!r}", "set it so, or unset it")
             section[key] = int(text)
-    return validate_section(ClusterSettings, section, path="cluster")
+    return validate_section(WorkerSettings, section, path="cluster")
 
 
 def read_scale(params: Path = PARAMS) -> ScaleSettings:

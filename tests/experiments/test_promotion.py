@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stages.experiments.promotion.promotion import refuse_metric, rule, succession
-from stages.experiments.promotion.words import tell_decision, tell_history
+from stages.experiments.promotion.words import decision_text, tell_history
 from stages.metrics.contract import Metric
 from stages.metrics.paired import Difference
 
@@ -103,14 +103,14 @@ def test_a_rollback_takes_off_what_came_after_its_champion(decisions: str, reign
 
 
 def test_a_decision_is_told_with_what_to_do_next() -> None:
-    told = tell_decision(entry(3, "rollback", "a", "b"), "registry/trial.jsonl", dry_run=False)
+    told = decision_text(entry(3, "rollback", "a", "b"), "registry/trial.jsonl", dry_run=False)
     assert told.splitlines()[0] == "rollback: because"
     assert "champion: va (aaaaaaaa); this is decision 3 in registry/trial.jsonl" in told
     assert "git push --tags && dvc push --all-tags bundles/trial" in told
-    kept = tell_decision(entry(3, "keep", "a", "b"), "registry/trial.jsonl", dry_run=False)
+    kept = decision_text(entry(3, "keep", "a", "b"), "registry/trial.jsonl", dry_run=False)
     assert "champion: vb (bbbbbbbb)" in kept
     assert "push" not in kept
-    dry = tell_decision(entry(3, "keep", "a", "b"), "registry/trial.jsonl", dry_run=True)
+    dry = decision_text(entry(3, "keep", "a", "b"), "registry/trial.jsonl", dry_run=True)
     assert dry.endswith("dry run: nothing was recorded")
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from stages import clean, featurize
 from stages.runtime.client import connect, disconnect
-from stages.workspace.settings import read_cluster
+from stages.workspace.settings import read_workers
 from tests.dask_machines import machines_in
 from tests.small_flights import NAME, start_workspace, tree
 
@@ -63,7 +63,7 @@ def test_so_do_the_workers_of_a_scheduler_when_one_is_killed_at_work(
     with machines_in(tmp_path, folder, folder) as machines:
         monkeypatch.chdir(folder)
         monkeypatch.setenv("PLUMBLINE_SCHEDULER", machines.address)
-        client = connect(read_cluster())
+        client = connect(read_workers())
         client.wait_for_workers(2, timeout=60)
         pids, killed = client.run(os.getpid), list[str]()
         killer = threading.Thread(target=kill_one_at_work, args=(client, pids, killed))

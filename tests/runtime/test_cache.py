@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from stages.runtime.cache import PartitionCache, open_cache, sha256_file
-from stages.workspace.settings import ClusterSettings
+from stages.workspace.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[2]
 # a process that may write only short files would leave cut byte code behind
@@ -521,8 +521,8 @@ def test_a_cache_that_cannot_be_reached_is_told_once_and_missed(tmp_path, made, 
 
 
 # ── opening ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-def settings(**changes: object) -> ClusterSettings:
-    return ClusterSettings(**{"workers": 2, "training_threads": 1, "cache_gib": 0.5, **changes})
+def settings(**changes: object) -> WorkerSettings:
+    return WorkerSettings(**{"workers": 2, "training_threads": 1, "cache_gib": 0.5, **changes})
 
 
 @pytest.fixture

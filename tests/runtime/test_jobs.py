@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from stages.runtime.jobs import Job, job_key, run_jobs
-from stages.workspace.settings import ClusterSettings
+from stages.workspace.settings import WorkerSettings
 
-CLUSTER = ClusterSettings(workers=2, training_threads=1, cache_gib=1.0)
+CLUSTER = WorkerSettings(workers=2, training_threads=1, cache_gib=1.0)
 JOBS = [Job(f"p{k}", (Path(f"in/{k}"), Path("in/shared")), (Path(f"out/{k}"),), {"times": 2}) for k in range(5)]
 
 
@@ -109,6 +109,6 @@ def test_a_missing_input_is_reported_by_the_work_itself():
 def test_a_failure_keeps_what_was_done_before(monkeypatch):
     Path("in/4").unlink()
     with pytest.raises(FileNotFoundError):
-        run(cluster=CLUSTER.model_copy(update={"workers": 1}))
+        run(cluster=CLUSTER.model_copy(update={"count": 1}))
     Path("in/4").write_text("4")
     assert run()[1] == ["p4"]

@@ -8,21 +8,21 @@ import pytest
 from stages.runtime.log import Progress, progress
 from stages.runtime.partitions import BATCH, each_partition, map_partitions
 from stages.workspace.errors import UserError
-from stages.workspace.settings import ClusterSettings
+from stages.workspace.settings import WorkerSettings
 
 
-def workers(n: int) -> ClusterSettings:
-    return ClusterSettings(workers=n, training_threads=1)
+def workers(n: int) -> WorkerSettings:
+    return WorkerSettings(workers=n, training_threads=1)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_results_come_in_the_order_of_the_items(n):
     items = list(range(20))
-    assert map_partitions(lambda item: item * item, items, cluster=workers(n), label="square") == [i * i for i in items]
+    assert map_partitions(lambda item: item * item, items, workers=workers(n), label="square") == [i * i for i in items]
 
 
 def test_no_items_have_no_results():
-    assert map_partitions(str, [], cluster=workers(2), label="nothing") == []
+    assert map_partitions(str, [], workers=workers(2), label="nothing") == []
 
 
 def test_as_many_items_as_there_are_workers_are_worked_on_together_and_no_more():
@@ -39,12 +39,12 @@ def test_as_many_items_as_there_are_workers_are_worked_on_together_and_no_more()
             together -= 1
         return item
 
-    assert map_partitions(work, list(range(9)), cluster=workers(3), label=None) == list(range(9))
+    assert map_partitions(work, list(range(9)), workers=workers(3), label=None) == list(range(9))
     assert most == 3
 
 
 def test_one_worker_works_in_the_thread_of_the_caller():
-    threads = map_partitions(lambda _: threading.get_ident(), [1, 2], cluster=workers(1), label=None)
+    threads = map_partitions(lambda _: threading.get_ident(), [1, 2], workers=workers(1), label=None)
     assert threads == [threading.get_ident()] * 2
 
 
@@ -58,7 +58,7 @@ def test_the_exception_of_a_task_is_raised_as_it_was(n):
         return item
 
     with pytest.raises(UserError) as caught:
-        map_partitions(work, [1, 2, 3], cluster=workers(n), label="fail")
+        map_partitions(work, [1, 2, 3], workers=workers(n), label="fail")
     assert caught.value is error
 
 
@@ -71,7 +71,7 @@ def test_an_error_is_raised_before_slower_tasks_have_ended():
         raise UserError("rows", "none", "fetch some")
 
     with pytest.raises(UserError):
-        map_partitions(work, [0, 1], cluster=workers(2), label="fail")
+        map_partitions(work, [0, 1], workers=workers(2), label="fail")
     never.set()
 
 
@@ -83,7 +83,7 @@ def test_results_are_handed_over_one_by_one_and_no_work_is_begun_far_ahead(n):
         begun.append(item)
         return item
 
-    results = each_partition(work, list(range(500)), cluster=workers(n), label="some")
+    results = each_partition(work, list(range(500)), workers=workers(n), label="some")
     assert begun == []
     assert [next(results) for _ in range(5)] == list(range(5))
     ahead = len(begun)
@@ -102,7 +102,7 @@ def test_a_slow_task_does_not_keep_the_others_waiting():
             last.set()
         return item
 
-    assert map_partitions(work, list(range(8)), cluster=workers(2), label="uneven") == list(range(8))
+    assert map_partitions(work, list(range(8)), workers=workers(2), label="uneven") == list(range(8))
 
 
 def test_fewer_at_once_than_there_are_workers():
@@ -118,13 +118,13 @@ def test_fewer_at_once_than_there_are_workers():
             together -= 1
         return item
 
-    results = each_partition(work, list(range(9)), cluster=workers(5), label="few", at_once=2)
+    results = each_partition(work, list(range(9)), workers=workers(5), label="few", at_once=2)
     assert (list(results), most) == (list(range(9)), 2)
 
 
 @pytest.mark.parametrize("item", [("flights", "2013-01"), ["a", ["b"]], {"x": 1}, Path("a"), None, "2013-01"])
 def test_an_item_arrives_as_it_is(item):
-    (found,) = map_partitions(lambda it: it, [item], cluster=workers(2), label=None)
+    (found,) = map_partitions(lambda it: it, [item], workers=workers(2), label=None)
     assert found == item
     assert type(found) is type(item)
 
@@ -132,7 +132,7 @@ def test_an_item_arrives_as_it_is(item):
 def test_plain_lines_tell_of_progress_where_there_is_no_terminal(caplog, monkeypatch):
     monkeypatch.setattr("stages.runtime.log.PLAIN_LINE_EVERY_S", 0.0)
     with caplog.at_level("INFO", logger="plumbline"):
-        map_partitions(str, [1, 2, 3], cluster=workers(2), label="flights: clean")
+        map_partitions(str, [1, 2, 3], workers=workers(2), label="flights: clean")
     assert [message.strip() for message in caplog.messages] == [
         f"flights: clean: {n} of 3 partitions" for n in (1, 2, 3)
     ]
@@ -140,7 +140,7 @@ def test_plain_lines_tell_of_progress_where_there_is_no_terminal(caplog, monkeyp
 
 def test_short_work_is_silent(caplog):
     with caplog.at_level("INFO", logger="plumbline"):
-        map_partitions(str, [1, 2, 3], cluster=workers(2), label="flights: clean")
+        map_partitions(str, [1, 2, 3], workers=workers(2), label="flights: clean")
     assert caplog.messages == []
 
 

@@ -22,11 +22,11 @@ from stages.runtime import check as worker_check
 from stages.runtime import client as dask_client
 from stages.runtime import tasks as dask_workers
 from stages.runtime.client import connect, disconnect
-from stages.runtime.exchange import Sent, deposit, through_exchange, withdraw
+from stages.runtime.exchange import Sent, download, through_exchange, upload
 from stages.runtime.jobs import Job
 from stages.runtime.partitions import each_partition, map_partitions
 from stages.workspace.errors import UserError
-from stages.workspace.settings import ClusterSettings, read_cluster, read_scale
+from stages.workspace.settings import WorkerSettings, read_scale, read_workers
 from tests.dask_machines import DASK, Machines, free_port, machines_in
 from tools.params import compose_params
 
@@ -54,9 +54,9 @@ def machines(started: Machines, workspace: Path, monkeypatch: pytest.MonkeyPatch
     return started
 
 
-def refusal(cluster: ClusterSettings) -> UserError:
+def refusal(workers: WorkerSettings) -> UserError:
     with pytest.raises(UserError) as caught:
-        connect(cluster)
+        connect(workers)
     return caught.value
 
 
@@ -68,7 +68,7 @@ def test_both_workers_work_and_results_come_in_the_order_of_the_items(machines: 
         time.sleep(0.3 if item == 0 else 0.02)
         return item, os.getpid(), pl.thread_pool_size()
 
-    done = map_partitions(work, range(12), cluster=machines.cluster, label="work")
+    done = map_partitions(work, range(12), workers=machines.cluster, label="work")
     assert [item for item, _, _ in done] == list(range(12))
     assert len({pid for _, pid, _ in done} - {os.getpid()}) == 2
     assert {threads for _, _, threads in done} == {1}
@@ -76,7 +76,7 @@ def test_both_workers_work_and_results_come_in_the_order_of_the_items(machines: 
 
 @pytest.mark.parametrize("item", [("flights", "2013-01"), ["a", ["b"]], {"x": 1}, Path("a"), None, "2013-01"])
 def test_an_item_travels_there_and_back_as_it_is(machines: Machines, item: Any) -> None:
-    (found,) = map_partitions(lambda it: it, [item], cluster=machines.cluster, label="carry")
+    (found,) = map_partitions(lambda it: it, [item], workers=machines.cluster, label="carry")
     assert (found, type(found)) == (item, type(item))
 
 
@@ -87,7 +87,7 @@ def test_an_error_of_a_task_arrives_as_it_was_raised(machines: Machines) -> None
         return item
 
     with pytest.raises(UserError) as caught:
-        map_partitions(work, [1, 2, 3], cluster=machines.cluster, label="fail")
+        map_partitions(work, [1, 2, 3], workers=machines.cluster, label="fail")
     assert (caught.value.wanted, caught.value.found, caught.value.next_step) == ("rows", "none", "fetch some")
 
 
@@ -100,11 +100,11 @@ def test_no_more_tasks_are_under_way_than_the_workers_can_use(machines: Machines
                 started.append(item)
                 yield item
 
-    results = each_partition(lambda item: item, Counted(range(100)), cluster=machines.cluster, label="few")
+    results = each_partition(lambda item: item, Counted(range(100)), workers=machines.cluster, label="few")
     assert [next(results) for _ in range(10)] == list(range(10))
     assert len(started) <= 10 + 2 * 2
     results.close()  # type: ignore[attr-defined]
-    one = each_partition(lambda item: item, Counted(range(100)), cluster=machines.cluster, label="one", at_once=1)
+    one = each_partition(lambda item: item, Counted(range(100)), workers=machines.cluster, label="one", at_once=1)
     started.clear()
     assert [next(one), next(one)] == [0, 1]
     assert started == [0, 1]
@@ -112,7 +112,7 @@ def test_no_more_tasks_are_under_way_than_the_workers_can_use(machines: Machines
 
 
 def test_tasks_that_tell_of_their_own_progress_stay_in_this_process(machines: Machines) -> None:
-    assert map_partitions(lambda _: os.getpid(), [1, 2], cluster=machines.cluster, label=None) == [os.getpid()] * 2
+    assert map_partitions(lambda _: os.getpid(), [1, 2], workers=machines.cluster, label=None) == [os.getpid()] * 2
 
 
 # ── who may work ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -132,7 +132,7 @@ def test_workers_that_differ_are_refused_by_name(machines: Machines, workspace: 
         client.wait_for_workers(4, timeout=60)
         addresses = {about["name"]: address for address, about in client.scheduler_info()["workers"].items()}
         with pytest.raises(UserError) as after_connecting:
-            map_partitions(lambda item: time.sleep(0.2), range(12), cluster=machines.cluster, label="late")
+            map_partitions(lambda item: time.sleep(0.2), range(12), workers=machines.cluster, label="late")
         disconnect()
         at_connecting = refusal(machines.cluster)
     finally:
@@ -162,7 +162,7 @@ def test_a_scheduler_that_does_not_answer_is_told_of(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(dask_client, "CONNECT_S", 0.5)
     address = f"tcp://127.0.0.1:{free_port()}"
-    error = refusal(ClusterSettings(kind="scheduler", address=address, workers=2, training_threads=1))
+    error = refusal(WorkerSettings(kind="scheduler", address=address, workers=2, training_threads=1))
     assert error.wanted == f"a Dask scheduler at {address}"
     assert "cluster.address" in error.next_step
 
@@ -171,15 +171,15 @@ def test_a_scheduler_that_does_not_answer_is_told_of(tmp_path: Path, monkeypatch
     ("settings", "found"), [({"kind": "scheduler"}, "cluster.address: null"), ({}, "cluster.kind: threads")]
 )
 def test_settings_that_name_no_scheduler_are_refused(settings: dict[str, Any], found: str) -> None:
-    assert refusal(ClusterSettings(workers=2, training_threads=1, **settings)).found == found
+    assert refusal(WorkerSettings(workers=2, training_threads=1, **settings)).found == found
 
 
 def test_the_environment_names_a_scheduler_for_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     params = tmp_path / "params.yaml"
     params.write_text("cluster: {kind: threads, workers: 3, training_threads: 1}")
     monkeypatch.setenv("PLUMBLINE_SCHEDULER", "tcp://192.0.2.1:8786")
-    cluster = read_cluster(params)
-    assert (cluster.kind, cluster.address, cluster.workers) == ("scheduler", "tcp://192.0.2.1:8786", 3)
+    workers = read_workers(params)
+    assert (workers.kind, workers.address, workers.count) == ("scheduler", "tcp://192.0.2.1:8786", 3)
 
 
 @pytest.mark.parametrize(
@@ -187,11 +187,11 @@ def test_the_environment_names_a_scheduler_for_one_command(tmp_path: Path, monke
 )
 def test_every_choice_of_a_cluster_composes_to_valid_settings(tmp_path: Path, choice: str, kind: str) -> None:
     (tmp_path / "params.yaml").write_text(compose_params(ROOT, [f"cluster={choice}"]), encoding="utf-8")
-    cluster = read_cluster(tmp_path / "params.yaml")
-    assert cluster.kind == kind
-    assert (cluster.address is not None) == (kind == "scheduler")
-    assert (cluster.exchange is not None) == (choice == "kubernetes")
-    assert cluster.memory_gib == (
+    workers = read_workers(tmp_path / "params.yaml")
+    assert workers.kind == kind
+    assert (workers.address is not None) == (kind == "scheduler")
+    assert (workers.exchange is not None) == (choice == "kubernetes")
+    assert workers.memory_gib == (
         read_scale(tmp_path / "params.yaml").memory_limit_gib if kind == "processes" else None
     )
 
@@ -219,34 +219,34 @@ def write_inputs(n: int) -> list[Job]:
     ]
 
 
-def run_apart(cluster: ClusterSettings, jobs: list[Job]) -> list[Any]:
-    work, waiting = through_exchange(repeating(), cluster, "apart")
-    return map_partitions(lambda job: work(job, Path()), jobs, cluster=waiting, label="apart")
+def run_apart(workers: WorkerSettings, jobs: list[Job]) -> list[Any]:
+    work, waiting = through_exchange(repeating(), workers, "apart")
+    return map_partitions(lambda job: work(job, Path()), jobs, workers=waiting, label="apart")
 
 
-def check_run_apart(cluster: ClusterSettings) -> None:
+def check_run_apart(workers: WorkerSettings) -> None:
     jobs = write_inputs(5)
-    assert run_apart(cluster, jobs) == [{"length": k * len(f"input {k}shared")} for k in range(5)]
+    assert run_apart(workers, jobs) == [{"length": k * len(f"input {k}shared")} for k in range(5)]
     for k in range(5):
         assert Path(f"out/{k}.txt").read_text() == f"input {k}shared" * k
 
 
 @pytest.fixture
-def elsewhere(machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ClusterSettings:
+def elsewhere(machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkerSettings:
     """Another folder than the workers see, and an exchange that they do see."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     return machines.cluster.model_copy(update={"exchange": f"file://{tmp_path}/exchange"})
 
 
-def test_files_of_a_job_travel_through_the_exchange(elsewhere: ClusterSettings, tmp_path: Path) -> None:
+def test_files_of_a_job_travel_through_the_exchange(elsewhere: WorkerSettings, tmp_path: Path) -> None:
     check_run_apart(elsewhere)
     stored = list((tmp_path / "exchange").iterdir())
     assert {path.name for path in stored} == {hashlib.sha256(path.read_bytes()).hexdigest() for path in stored}
     assert not list(Path().rglob("*.part"))
 
 
-def test_bytes_that_are_in_the_exchange_are_not_sent_again(elsewhere: ClusterSettings, tmp_path: Path) -> None:
+def test_bytes_that_are_in_the_exchange_are_not_sent_again(elsewhere: WorkerSettings, tmp_path: Path) -> None:
     jobs = write_inputs(2)
     run_apart(elsewhere, jobs)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "exchange").iterdir()}
@@ -257,10 +257,10 @@ def test_bytes_that_are_in_the_exchange_are_not_sent_again(elsewhere: ClusterSet
 def test_an_object_that_was_damaged_in_the_exchange_is_never_placed(tmp_path: Path) -> None:
     place, source = f"file://{tmp_path}/exchange", tmp_path / "source"
     source.write_text("rows")
-    sent = deposit(place, tmp_path, Path("source"))
+    sent = upload(place, tmp_path, Path("source"))
     (tmp_path / "exchange" / sent.sha256).write_text("rowz")
     with pytest.raises(UserError, match="sha256") as caught:
-        withdraw(place, Sent(Path("target"), sent.sha256, sent.bytes), tmp_path)
+        download(place, Sent(Path("target"), sent.sha256, sent.bytes), tmp_path)
     assert sent.sha256 in caught.value.next_step
     assert {path.name for path in tmp_path.iterdir()} == {"exchange", "source"}
 
@@ -269,7 +269,7 @@ def test_an_exchange_that_cannot_be_reached_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "source").write_text("rows")
     (tmp_path / "a file").touch()
     with pytest.raises(UserError, match=r"the exchange .*a file"):
-        deposit(f"file://{tmp_path}/a file/folder", tmp_path, Path("source"))
+        upload(f"file://{tmp_path}/a file/folder", tmp_path, Path("source"))
 
 
 @pytest.mark.slow
@@ -352,7 +352,7 @@ def test_the_work_of_a_killed_worker_is_done_by_another(own_machines: Machines) 
         Path(f"{item}.txt").write_text(f"{item}")
         return item
 
-    results = each_partition(write, range(16), cluster=own_machines.cluster, label="write")
+    results = each_partition(write, range(16), workers=own_machines.cluster, label="write")
     first = next(results)
     os.kill(worker_processes(own_machines)[0], signal.SIGKILL)
     assert [first, *results] == list(range(16))
@@ -361,7 +361,7 @@ def test_the_work_of_a_killed_worker_is_done_by_another(own_machines: Machines) 
 
 @pytest.mark.slow
 def test_a_scheduler_that_ends_in_mid_run_is_told_of(own_machines: Machines) -> None:
-    results = each_partition(lambda item: time.sleep(0.2), range(60), cluster=own_machines.cluster, label="wait")
+    results = each_partition(lambda item: time.sleep(0.2), range(60), workers=own_machines.cluster, label="wait")
     next(results)
     own_machines.started[0].kill()
     with pytest.raises(UserError, match="it is gone") as caught:
@@ -374,7 +374,7 @@ def test_a_run_waits_for_a_new_worker_when_the_last_one_is_gone_but_not_for_ever
     own_machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("stages.runtime.partitions.PATIENCE_S", 0.3)
-    results = each_partition(lambda item: time.sleep(0.2), range(20), cluster=own_machines.cluster, label="wait")
+    results = each_partition(lambda item: time.sleep(0.2), range(20), workers=own_machines.cluster, label="wait")
     next(results)
     own_machines.stop(*own_machines.started[1:])
     late = threading.Timer(3.0, own_machines.start_worker, [tmp_path])
@@ -383,7 +383,7 @@ def test_a_run_waits_for_a_new_worker_when_the_last_one_is_gone_but_not_for_ever
         assert len(list(results)) == 19
     assert "wait: no worker is left; waiting for one" in caplog.messages
 
-    results = each_partition(lambda item: time.sleep(0.2), range(20), cluster=own_machines.cluster, label="wait")
+    results = each_partition(lambda item: time.sleep(0.2), range(20), workers=own_machines.cluster, label="wait")
     next(results)
     own_machines.stop(own_machines.started[-1])
     monkeypatch.setattr(dask_workers, "NO_WORKER_S", 1.0)
@@ -397,7 +397,7 @@ def test_a_run_waits_for_what_a_killed_run_left_at_work_in_its_folder(own_machin
 import time
 from pathlib import Path
 from stages.runtime.partitions import map_partitions
-from stages.workspace.settings import ClusterSettings, read_cluster, read_scale
+from stages.workspace.settings import WorkerSettings, read_workers, read_scale
 from tools.params import compose_params
 
 def write(item):
@@ -405,7 +405,7 @@ def write(item):
     time.sleep(6)
     Path("out").write_text("of the killed run")
 
-cluster = ClusterSettings(kind="scheduler", address={own_machines.address!r}, workers=2, training_threads=1)
+cluster = WorkerSettings(kind="scheduler", address={own_machines.address!r}, workers=2, training_threads=1)
 map_partitions(write, [1], cluster=cluster, label="slow")
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -416,6 +416,6 @@ map_partitions(write, [1], cluster=cluster, label="slow")
         time.sleep(0.1)
     killed.kill()
     killed.wait()
-    map_partitions(lambda _: Path("out").write_text("of this run"), [1], cluster=own_machines.cluster, label="now")
+    map_partitions(lambda _: Path("out").write_text("of this run"), [1], workers=own_machines.cluster, label="now")
     time.sleep(7)
     assert Path("out").read_text() == "of this run"

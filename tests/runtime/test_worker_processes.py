@@ -16,23 +16,23 @@ from stages.runtime.check import TOKENS
 from stages.runtime.client import disconnect
 from stages.runtime.partitions import each_partition, map_partitions
 from stages.workspace.errors import UserError
-from stages.workspace.settings import ClusterSettings
+from stages.workspace.settings import WorkerSettings
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-PROCESSES = ClusterSettings(kind="processes", workers=2, training_threads=1)
+PROCESSES = WorkerSettings(kind="processes", workers=2, training_threads=1)
 STAGE = """
 import time
 from pathlib import Path
 from stages.runtime.partitions import map_partitions
-from stages.workspace.settings import ClusterSettings
+from stages.workspace.settings import WorkerSettings
 
 def work(item):
     Path(f"begun-{item}").touch()
     time.sleep(120)
 
 if __name__ == "__main__":
-    cluster = ClusterSettings(kind="processes", workers=2, training_threads=1)
+    cluster = WorkerSettings(kind="processes", workers=2, training_threads=1)
     map_partitions(work, range(2), cluster=cluster, label="wait")
 """
 
@@ -52,7 +52,7 @@ def test_two_processes_with_one_polars_thread_each_do_the_work_and_leave_this_pr
         return item, os.getpid(), pl.thread_pool_size(), str(Path.cwd())
 
     before = dict(os.environ)
-    done = map_partitions(work, range(8), cluster=PROCESSES, label="work")
+    done = map_partitions(work, range(8), workers=PROCESSES, label="work")
     assert [item for item, *_ in done] == list(range(8))
     assert len({pid for _, pid, *_ in done} - {os.getpid()}) == 2
     assert {(threads, folder) for *_, threads, folder in done} == {(1, str(Path.cwd()))}
@@ -65,8 +65,8 @@ def test_fewer_workers_than_there_are_processes_are_kept_to_without_starting_ane
         time.sleep(0.1)
         return os.getpid(), start, time.time()
 
-    both = {pid for pid, *_ in map_partitions(work, range(6), cluster=PROCESSES, label="two")}
-    one = map_partitions(work, range(6), cluster=PROCESSES.model_copy(update={"workers": 1}), label="one")
+    both = {pid for pid, *_ in map_partitions(work, range(6), workers=PROCESSES, label="two")}
+    one = map_partitions(work, range(6), workers=PROCESSES.model_copy(update={"count": 1}), label="one")
     assert {pid for pid, *_ in one} <= both
     assert all(end <= start for (_, _, end), (_, start, _) in pairwise(one))
 
@@ -78,7 +78,7 @@ def test_a_killed_process_is_replaced_and_its_partition_done_again() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return item
 
-    assert map_partitions(work, range(8), cluster=PROCESSES, label="work") == list(range(8))
+    assert map_partitions(work, range(8), workers=PROCESSES, label="work") == list(range(8))
     assert Path("killed").exists()
 
 
@@ -89,7 +89,7 @@ def test_a_partition_that_ends_every_worker_is_named() -> None:
         return item
 
     with pytest.raises(UserError, match="2013-05 to be worked on") as caught:
-        map_partitions(work, ["2013-04", "2013-05"], cluster=PROCESSES, label="work")
+        map_partitions(work, ["2013-04", "2013-05"], workers=PROCESSES, label="work")
     assert "cluster.memory_gib" in caught.value.next_step
 
 
@@ -101,7 +101,7 @@ def test_a_partition_that_needs_more_memory_than_a_worker_has_is_named() -> None
 
     cluster = PROCESSES.model_copy(update={"memory_gib": 1.6})
     with pytest.raises(UserError, match="2013-05 to be worked on") as caught:
-        map_partitions(work, ["2013-04", "2013-05"], cluster=cluster, label="work")
+        map_partitions(work, ["2013-04", "2013-05"], workers=cluster, label="work")
     assert "memory" in caught.value.next_step
 
 
@@ -124,5 +124,5 @@ def test_no_process_outlives_a_stage_that_is_ended(how: signal.Signals, workspac
     stage.wait(60)
     _, alive = psutil.wait_procs(below, timeout=60)
     assert alive == []
-    assert list(each_partition(str, [1], cluster=PROCESSES, label="again")) == ["1"]
+    assert list(each_partition(str, [1], workers=PROCESSES, label="again")) == ["1"]
     assert len(list(TOKENS.iterdir())) == 1  # this run's own

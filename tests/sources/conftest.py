@@ -20,7 +20,7 @@ from stages.sources import transfer
 from stages.sources.fetch import Source, fetch_sources, gathering_folder, name_source, place_files
 from stages.sources.locations import Client
 from stages.workspace.errors import UserError
-from stages.workspace.settings import ClusterSettings
+from stages.workspace.settings import WorkerSettings
 
 RCLONE = Path(sys.executable).with_name("rclone")
 KEYS = ("plumbline-key", "plumbline-secret")
@@ -285,10 +285,10 @@ def download(workplace: Path) -> Callable[..., Path]:
     """What the stage does, in this process: fetch all sources, then place them."""
 
     def run(*sources: Source, attempts: int = 3, timeout_s: float = 20.0) -> Path:
-        folder, cluster = Path("data/raw/case"), ClusterSettings(workers=2, training_threads=1)
+        folder, workers = Path("data/raw/case"), WorkerSettings(workers=2, training_threads=1)
         with gathering_folder("case") as gathering:
             client = Client(timeout_s)
-            fetched = fetch_sources(sources, gathering, attempts=attempts, client=client, cluster=cluster)
+            fetched = fetch_sources(sources, gathering, attempts=attempts, client=client, workers=workers)
             place_files(folder, fetched)
         return folder
 

@@ -28,7 +28,7 @@ from stages.runtime import client as dask_client
 from stages.train import main
 from stages.workspace.errors import UserError
 from stages.workspace.seeds import child_seed
-from stages.workspace.settings import read_cluster
+from stages.workspace.settings import read_workers
 
 ROOT = Path(__file__).parents[2]
 MODEL, CURVE = Path("models/trial"), Path("plots/trial/learning_curve.csv")
@@ -118,7 +118,7 @@ def test_an_error_on_one_worker_is_told_as_it_was_and_leaves_workers_that_work(p
 def test_training_begins_anew_when_a_worker_is_killed_and_ends_with_the_same_model(planted, caplog) -> None:
     planted.write(planted.rows(n=20_000), partitions=9, max_rounds=200, early_stopping_rounds=200, threads=1)
     undisturbed = on_workers()
-    victims = list(dask_client.connect(read_cluster()).run(os.getpid).values())
+    victims = list(dask_client.connect(read_workers()).run(os.getpid).values())
 
     def kill_once(number: int, *_: float) -> None:
         if number == 5 and len(victims) == 2:
@@ -157,7 +157,7 @@ def test_workers_elsewhere_fetch_their_partitions_through_the_exchange(planted, 
                 words = [Path(sys.executable).with_name("dask"), *command]
                 started.append(subprocess.Popen(words, cwd=folder, env=environment, stdout=log, stderr=log))
         exchange = {"kind": "scheduler", "address": address, "exchange": f"file://{tmp_path / 'exchange'}"}
-        client = dask_client.connect(read_cluster().model_copy(update=exchange))
+        client = dask_client.connect(read_workers().model_copy(update=exchange))
         client.wait_for_workers(2, timeout=60)
         assert train(cluster=exchange) == beside
     finally:
@@ -194,7 +194,7 @@ def fit(name: str, each_round: Callable[[int, float, float], None]):
         Share(features, features),
         read_sketches(name),
         settings=settings,
-        cluster=read_cluster(),
+        workers=read_workers(),
         seed=child_seed(params["seed"], "train", name),
         limit_bytes=2**30,
         each_round=each_round,

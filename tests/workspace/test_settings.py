@@ -9,7 +9,7 @@ from pydantic import Field
 from stages.clean import CleanSettings
 from stages.download import DownloadSettings
 from stages.workspace.errors import UserError
-from stages.workspace.settings import ClusterSettings, Settings, read_cluster, read_params, read_seed, read_settings
+from stages.workspace.settings import Settings, WorkerSettings, read_params, read_seed, read_settings, read_workers
 
 ROOT = Path(__file__).parents[2]
 GOOD = {"sample": 0.5, "max_quarantined_share": 0.01, "max_missing_days": 0}
@@ -17,7 +17,7 @@ GOOD = {"sample": 0.5, "max_quarantined_share": 0.01, "max_missing_days": 0}
 
 class Nested(Settings):
     shares: dict[str, float]
-    sources: list[ClusterSettings] = Field(min_length=1)
+    sources: list[WorkerSettings] = Field(min_length=1)
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ def test_every_stage_accepts_the_parameters_of_the_project():
         read_settings(CleanSettings, name, "clean", params)
         read_settings(DownloadSettings, name, "download", params)
     assert read_seed(params) >= 0
-    assert read_cluster(params).workers >= 1
+    assert read_workers(params).count >= 1
 
 
 def test_a_misspelt_key_is_named_with_the_one_that_was_meant():
@@ -170,12 +170,12 @@ def test_a_seed_is_a_whole_number(seed):
 
 # ── the cluster, which the environment may override ──────────────────────────────────────────────────────────────────
 def test_the_environment_overrides_the_cluster(monkeypatch):
-    assert read_cluster() == ClusterSettings(workers=2, training_threads=0)
+    assert read_workers() == WorkerSettings(workers=2, training_threads=0)
     monkeypatch.setenv("PLUMBLINE_WORKERS", "7")
     monkeypatch.setenv("PLUMBLINE_THREADS", "3")
-    assert read_cluster() == ClusterSettings(workers=7, training_threads=3)
+    assert read_workers() == WorkerSettings(workers=7, training_threads=3)
     monkeypatch.setenv("PLUMBLINE_WORKERS", "")
-    assert read_cluster().workers == 2
+    assert read_workers().count == 2
 
 
 @pytest.mark.parametrize("variable", ["PLUMBLINE_WORKERS", "PLUMBLINE_THREADS"])
@@ -183,7 +183,7 @@ def test_the_environment_overrides_the_cluster(monkeypatch):
 def test_a_bad_override_is_refused_with_the_name_of_its_variable(monkeypatch, variable, text):
     monkeypatch.setenv(variable, text)
     with pytest.raises(UserError) as caught:
-        read_cluster()
+        read_workers()
     assert variable in caught.value.wanted
     assert caught.value.found == repr(text)
     assert "unset" in caught.value.next_step
@@ -192,14 +192,14 @@ def test_a_bad_override_is_refused_with_the_name_of_its_variable(monkeypatch, va
 def test_no_worker_at_all_is_refused(monkeypatch):
     monkeypatch.setenv("PLUMBLINE_WORKERS", "0")
     with pytest.raises(UserError, match="1 or more"):
-        read_cluster()
+        read_workers()
 
 
 @pytest.mark.parametrize("cluster", [None, {}, {"workers": 0, "training_threads": 0}, {"workers": 2}])
 def test_a_bad_cluster_is_refused(cluster):
     write({}, cluster=cluster)
     with pytest.raises(UserError, match="cluster"):
-        read_cluster()
+        read_workers()
 
 
 def test_a_misspelt_cluster_is_told_of():
@@ -207,4 +207,4 @@ def test_a_misspelt_cluster_is_told_of():
     text = Path("params.yaml").read_text().replace("cluster:", "clustre:")
     Path("params.yaml").write_text(text)
     with pytest.raises(UserError, match="'clustre'"):
-        read_cluster()
+        read_workers()

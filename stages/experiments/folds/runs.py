@@ -19,7 +19,7 @@ from stages.models.baseline import OneRule, predict_one_rule
 from stages.models.contract import FamilySettings, Fit
 from stages.models.families import fit_baseline, fit_model
 from stages.runtime.log import log, progress
-from stages.workspace.settings import read_cluster, read_scale
+from stages.workspace.settings import read_scale, read_workers
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,15 @@ def score_fold(
 ) -> dict[str, FoldScores]:
     """Both systems on the fold's test rows; thresholds are chosen on its own valid rows."""
     table = fold.table
-    cluster = choose_workers(table, read_cluster(), read_scale().memory_limit_bytes)
+    workers = choose_workers(table, read_workers(), read_scale().memory_limit_bytes)
     # partitions side by side get a thread each: teams of threads would wait for one another's cores
-    fit.model.use_threads(1 if cluster.workers > 1 else cluster.training_threads)
+    fit.model.use_threads(1 if workers.count > 1 else workers.training_threads)
     scorers: dict[str, Scorer] = {
         "model": fit.model.predict,
         "baseline": lambda frame: predict_one_rule(rule, frame),
     }
-    decisions = decide(table, scorers, terms_of(table, grid_rule, judging), cluster)
-    scored = score_test(table, scorers, decisions, judging, cluster, Segments({}))
+    decisions = decide(table, scorers, terms_of(table, grid_rule, judging), workers)
+    scored = score_test(table, scorers, decisions, judging, workers, Segments({}))
     # days tell themselves apart; rows, and blocks of rows, have the same numbers in every fold
     prefix = "" if cluster_of(table, judging) else f"{fold.number}:"
     tested = {}

@@ -27,7 +27,7 @@ from stages.models.bundle import Bundle, open_bundle
 from stages.models.signature import fit_rows
 from stages.workspace import layout
 from stages.workspace.errors import UserError
-from stages.workspace.settings import ClusterSettings
+from stages.workspace.settings import WorkerSettings
 
 SAME = ("task", "question", "target", "classes")
 REBUILD = "rebuild the bundle there with `dvc repro`, and commit dvc.lock"
@@ -134,16 +134,16 @@ def terms_now(table: FeatureTable, settings: EvaluateSettings) -> Terms:
 
 
 def score_rows(
-    contenders: Sequence[Contender], rows: RecentRows, settings: EvaluateSettings, cluster: ClusterSettings,
+    contenders: Sequence[Contender], rows: RecentRows, settings: EvaluateSettings, workers: WorkerSettings,
     limit_bytes: int,
 ) -> dict[str, System]:  # fmt: skip
     """Each contender on the rows, by label: its table, and its metrics on the scores themselves."""
     table = as_stored(rows.table, list(dict.fromkeys(name for each in contenders for name in each.names)))
     terms = terms_now(rows.table, settings)
     decisions = {each.label: decision_of_bundle(each, table, terms) for each in contenders}
-    cluster = choose_workers(table, cluster, limit_bytes)
+    workers = choose_workers(table, workers, limit_bytes)
     scorers = {each.label: each.score for each in contenders}
-    scored = score_test(table, scorers, decisions, settings, cluster, Segments({}))
+    scored = score_test(table, scorers, decisions, settings, workers, Segments({}))
     return {
         label: System(
             decision.table(scored.cells[label], list(rows.units)), decision.exact(scored.labels, scored.scores[label])

@@ -20,7 +20,7 @@ from stages.metrics.paired import Difference, compare
 from stages.metrics.settings import EvaluateSettings
 from stages.metrics.stored import task_named
 from stages.workspace.seeds import child_seed
-from stages.workspace.settings import Settings, read_cluster, read_scale, read_seed
+from stages.workspace.settings import Settings, read_scale, read_seed, read_workers
 
 
 class PromoteSettings(Settings):
@@ -31,7 +31,7 @@ class PromoteSettings(Settings):
     last_units: int | None = Field(None, ge=1, description="latest units of the test part to judge on; null takes all")
 
 
-def weigh(
+def evaluate_challenger(
     champion: Contender | None, candidate: Contender, rows: RecentRows, settings: PromoteSettings,
     evaluation: EvaluateSettings,
 ) -> tuple[Ruling, dict[str, Any]]:  # fmt: skip
@@ -39,7 +39,7 @@ def weigh(
     both = [champion, candidate] if champion else [candidate]
     stored = stored_systems(both, rows, evaluation)
     if isinstance(stored, str):
-        systems = score_rows(both, rows, evaluation, read_cluster(), read_scale().memory_limit_bytes)
+        systems = score_rows(both, rows, evaluation, read_workers(), read_scale().memory_limit_bytes)
         path = f"bundles scored the rows: {stored}"
     else:
         systems, path = stored, "stored resampling tables, made from these rows"

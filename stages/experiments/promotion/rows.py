@@ -55,7 +55,7 @@ class RecentRows:
     is_whole: bool
 
 
-def survey(table: FeatureTable, settings: EvaluateSettings, last_units: int | None) -> RecentRows:
+def choose_rows(table: FeatureTable, settings: EvaluateSettings, last_units: int | None) -> RecentRows:
     """The test part of a table, or the ``last_units`` of it, with every column as it is stored."""
     refuse_no_rows(table, "test")
     unit_column = cluster_of(table, settings)

@@ -14,7 +14,7 @@ SHORT = 8
 HISTORY = ("", "when", "who", "candidate", "decision", "gain", "by", "champion then")
 
 
-def tell_decision(entry: Entry, log: str, *, dry_run: bool) -> str:
+def decision_text(entry: Entry, log: str, *, dry_run: bool) -> str:
     """What was compared, what was found, what follows, and what to do next."""
     candidate, champion = entry["candidate"], entry["champion"]
     lines = [f"{entry['decision']}: {entry['reason']}"]
