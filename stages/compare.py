@@ -36,7 +36,7 @@ from stages.experiments.comparison.files import (
     refuse_outdated,
     write_result,
 )
-from stages.experiments.comparison.ranking import Ranked, Ranking, compare_experiments
+from stages.experiments.comparison.tables import Ranked, Ranking, compare_experiments
 from stages.experiments.comparison.words import Comparison, Drawn, Side
 from stages.experiments.revisions.revisions import Revision, default_reference, experiments_of, resolve
 from stages.experiments.revisions.waiting import started_elsewhere, waiting_experiments

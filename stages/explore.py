@@ -23,8 +23,7 @@ from stages.exploration.notebook import execute_notebook, notebook_page
 from stages.exploration.summary import Summary, summarize_rows
 from stages.records.contract import Dataset, load_dataset
 from stages.runtime.log import log, start_log
-from stages.runtime.memory import fit_in_memory
-from stages.runtime.partitions import each_partition
+from stages.runtime.partitions import each_partition, fit_in_memory
 from stages.workspace import layout
 from stages.workspace.errors import UserError, run_stage
 from stages.workspace.files import read_json, read_manifest, whole_file, write_json

@@ -21,13 +21,19 @@ import yaml
 
 from stages.experiments.promotion import log as decision_log
 from stages.experiments.promotion import registry
+from stages.experiments.promotion.challenge import PromoteSettings, evaluate_challenger
 from stages.experiments.promotion.contenders import Contender, fetch_bundle, open_contender, refuse_outdated_bundle
-from stages.experiments.promotion.contest import PromoteSettings, evaluate_challenger
 from stages.experiments.promotion.log import Entry
-from stages.experiments.promotion.promotion import MAKES_A_CHAMPION, Ruling, refuse_metric, succession
 from stages.experiments.promotion.registry import Registered, Tag
 from stages.experiments.promotion.rows import choose_rows, refuse_few_units
-from stages.experiments.promotion.words import decision_text, tell_history
+from stages.experiments.promotion.ruling import (
+    MAKES_A_CHAMPION,
+    Ruling,
+    decision_text,
+    refuse_metric,
+    succession,
+    tell_history,
+)
 from stages.experiments.revisions.revisions import Revision, read_output, resolve
 from stages.features.table import FeatureTable, open_features
 from stages.metrics.settings import EvaluateSettings, refuse_few_replicates

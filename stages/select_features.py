@@ -22,8 +22,7 @@ from stages.features.sketch import NumberSketch, Sketch, merge_sketches, sketch_
 from stages.features.table import FeatureTable, open_features, read_sketches
 from stages.features.words import bars, describe, summary
 from stages.runtime.log import log, start_log
-from stages.runtime.memory import fit_in_memory
-from stages.runtime.partitions import each_partition
+from stages.runtime.partitions import each_partition, fit_in_memory
 from stages.workspace import layout
 from stages.workspace.errors import UserError, run_stage
 from stages.workspace.files import write_csv, write_json

@@ -25,8 +25,8 @@ from stages.models.boosting import BoostingSettings
 from stages.models.contract import FamilySettings, Fit
 from stages.models.families import family_of, fit_baseline, fit_model, refuse_impossible, write_model
 from stages.models.rows import Share
-from stages.runtime.live_curves import live_curves
 from stages.runtime.log import Progress, log, progress, start_log
+from stages.runtime.tracking import live_curves
 from stages.workspace import layout
 from stages.workspace.errors import UserError, run_stage
 from stages.workspace.files import write_csv, write_json

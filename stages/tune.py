@@ -22,7 +22,7 @@ from statistics import fmean
 import optuna
 from optuna.storages import RDBStorage
 
-from stages.experiments.tuning.outcome import pick_best, run_winner, tell_outcome, write_tables
+from stages.experiments.tuning.outcome import figure, pick_best, run_winner, say_settings, tell_outcome, write_tables
 from stages.experiments.tuning.overrides import check_composed
 from stages.experiments.tuning.search import Search, read_search
 from stages.experiments.tuning.space import Number
@@ -42,9 +42,7 @@ from stages.experiments.tuning.study import (
     report_step,
     set_aside,
 )
-from stages.experiments.tuning.study_words import figure, say_settings
-from stages.experiments.tuning.trial_scores import LOSS, score_trial
-from stages.experiments.tuning.trials import TrialFailed, TrialRows
+from stages.experiments.tuning.trials import LOSS, TrialFailed, TrialRows, score_trial
 from stages.features.table import read_sketches
 from stages.runtime.commands import run_command
 from stages.runtime.log import Progress, log, progress, start_log

@@ -22,8 +22,7 @@ from stages.metrics.resampling import deal_rows, gather_cells, merge_cells, numb
 from stages.metrics.settings import EvaluateSettings
 from stages.metrics.stored import Segments, task_named
 from stages.models.baseline import OneRule
-from stages.runtime.memory import fit_in_memory
-from stages.runtime.partitions import each_partition
+from stages.runtime.partitions import each_partition, fit_in_memory
 from stages.workspace.errors import UserError
 from stages.workspace.settings import WorkerSettings
 

@@ -2,6 +2,8 @@
 
 Opened by the first work that asks for it, checked (versions, code, folder), and closed when the process ends.  Worker
 processes of this machine end with the process that started them, even when that is killed.
+
+Functions and values on their way to a worker, packed as Dask packs them; nothing packed is ever kept.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock
@@ -20,15 +22,39 @@ from typing import Any
 import dask
 import polars as pl
 from distributed import Client, LocalCluster
+from distributed.protocol import pickle as travel
 from distributed.versions import VersionMismatchWarning
 
 from stages.runtime import check as worker_check
 from stages.runtime.check import TOKENS, Handshake
 from stages.runtime.leftovers import own_name, remove_leftovers
 from stages.runtime.log import log
-from stages.runtime.packing import on_arrival, pack
 from stages.workspace.errors import UserError
 from stages.workspace.settings import WorkerSettings
+
+
+def pack(value: Any) -> bytes:
+    """A value as Dask would send it."""
+    packed: bytes = travel.dumps(value)  # type: ignore[no-untyped-call]
+    return packed
+
+
+def on_arrival() -> Callable[..., Any]:
+    """A function that travels as its own code, so that a worker without ours can say so instead of ending at once."""
+
+    def unpack(check: bytes | None, *packed: bytes) -> Any:
+        from distributed.protocol.pickle import loads as load
+
+        loads: Callable[[bytes], Any] = load
+
+        def work() -> Any:
+            function, *arguments = [loads(part) for part in packed]
+            return function(*arguments)
+
+        return work() if check is None else loads(check)(work)
+
+    return unpack
+
 
 CONNECT_S = 10.0
 READY = 2  # tasks submitted and not yet collected: this many times those that are worked on

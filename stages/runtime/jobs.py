@@ -17,8 +17,7 @@ from typing import Any
 
 from stages.runtime.cache import open_cache, sha256_file
 from stages.runtime.digest import code_digest, library_versions
-from stages.runtime.memory import fit_in_memory
-from stages.runtime.partitions import each_partition, is_apart
+from stages.runtime.partitions import each_partition, fit_in_memory, is_apart
 from stages.workspace.settings import WorkerSettings
 
 

@@ -2,10 +2,14 @@
 
 Who works is a parameter: threads of this process, worker processes on this machine, or the workers of a running Dask
 scheduler.  Results never depend on it.
+
+How many partitions at a time?  No more than fit in the memory that a stage may take (`scale.memory_limit_gib`).
 """
 
+from __future__ import annotations
+
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -14,7 +18,7 @@ from dask.base import compute
 from dask.callbacks import Callback
 from dask.delayed import delayed
 
-from stages.runtime.log import progress
+from stages.runtime.log import log, progress
 from stages.workspace.settings import WorkerSettings
 
 Item = TypeVar("Item")
@@ -117,7 +121,7 @@ class _Ticks(Callback):
 
 
 def collect_in_order(
-    submit: Callable[[Item], "Future[Result]"],
+    submit: Callable[[Item], Future[Result]],
     items: Sequence[Item],
     window: Callable[[], int],
     look_after: Callable[[], None] = lambda: None,
@@ -149,3 +153,26 @@ def _counted(label: str | None, total: int, unit: str) -> Iterator[Callable[[], 
         return
     with progress(label, total, unit) as counter:
         yield counter.advance
+
+
+def fit_in_memory(
+    workers: WorkerSettings, estimates: Mapping[str, int], limit_bytes: int, label: str
+) -> WorkerSettings:
+    """Fewer workers, where the largest partitions at the same time would need more than the limit.
+
+    ``estimates`` holds the bytes that the work on each partition may take, from above, by its name.  The workers of a
+    scheduler have limits of their own; where they do not see the files, the work is done here.
+    """
+    needed = sorted(estimates.values(), reverse=True)
+    if not needed or (workers.kind == "scheduler" and workers.exchange is None):
+        return workers
+    at_once = workers.count
+    while at_once > 1 and sum(needed[:at_once]) > limit_bytes:
+        at_once -= 1
+    if at_once < workers.count:
+        log.info("%s: %d instead of %d at a time, to stay within scale.memory_limit_gib", label, at_once, workers.count)
+    if needed[0] > limit_bytes:
+        worst = max(estimates, key=estimates.__getitem__)
+        gib, limit = needed[0] / 2**30, limit_bytes / 2**30
+        log.warning("%s: %s alone may need %.1f GiB; scale.memory_limit_gib is %.1f", label, worst, gib, limit)
+    return workers.model_copy(update={"count": at_once})

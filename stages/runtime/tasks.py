@@ -15,9 +15,8 @@ from distributed import KilledWorker
 from distributed.comm.core import CommClosedError
 
 from stages.runtime import check as worker_check
-from stages.runtime.client import READY, Connection, connection
+from stages.runtime.client import READY, Connection, connection, on_arrival, pack
 from stages.runtime.log import log
-from stages.runtime.packing import on_arrival, pack
 from stages.workspace.errors import UserError
 from stages.workspace.settings import WorkerSettings
 

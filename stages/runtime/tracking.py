@@ -2,17 +2,28 @@
 
 Nothing here changes a result, so no DVC stage lists the section as a parameter: changing it reruns nothing.  The
 mirror itself is a command of its own (`stages.mirror`), which anybody can also run later.
+
+Curves that grow while a model trains, for those who watch them: DVCLive's files, where ``tracking.live`` asks.
+
+Writes  dvclive/<dataset>/   metrics.json, plots/metrics/{train,valid}/loss.tsv; not in git, not an output
+
+DVCLive is an optional extra.  Left to itself it would add a section to ``dvc.yaml`` and save an experiment; both are
+switched off, and it is imported only where it is asked for.
 """
 
+import importlib.util
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import Field
 
 from stages.runtime.log import log
+from stages.workspace.errors import UserError
 from stages.workspace.settings import PARAMS, Settings, read_params, validate_section
 
 PATIENCE_S = 20.0
@@ -68,3 +79,33 @@ def _said(errors: str) -> str:
     """What was found, of an error in plain words; else its last line."""
     found = re.search(r"^found +(.+)$", errors, flags=re.MULTILINE)
     return found[1] if found else (errors.strip().splitlines() or ["no reason given"])[-1]
+
+
+FOLDER = Path("dvclive")
+EachRound = Callable[[int, float, float], None]
+"""Called with the round, the loss of the train part and that of the valid part."""
+
+
+@contextmanager
+def live_curves(dataset: str, each_round: EachRound) -> Iterator[EachRound]:
+    """Yield what to call each round: ``each_round`` itself, or one that writes the curves as well."""
+    if not read_tracking().live:
+        yield each_round
+        return
+    if importlib.util.find_spec("dvclive") is None:
+        raise UserError(
+            "the package dvclive, for tracking.live: true",
+            "it is not installed",
+            "install the extra `live` (docs/tracking.md), or set it back: `-S tracking.live=false`",
+        )
+    from dvclive.live import Live
+
+    with Live(str(FOLDER / dataset), dvcyaml=None, save_dvc_exp=False, report=None, monitor_system=False) as live:
+
+        def write_round(number: int, train_loss: float, valid_loss: float) -> None:
+            each_round(number, train_loss, valid_loss)
+            live.log_metric("train/loss", train_loss)
+            live.log_metric("valid/loss", valid_loss)
+            live.next_step()
+
+        yield write_round

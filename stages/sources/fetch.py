@@ -2,6 +2,8 @@
 
 Files gather in ``.dvc/tmp/downloads/<dataset>/`` — DVC empties a stage's outputs before it runs the stage, so what
 shall survive a killed run lives elsewhere.  Only when every source is whole and checked do they move to their folder.
+
+Tell at once of all the files that could not be fetched, and what to do about them.
 """
 
 from __future__ import annotations
@@ -18,13 +20,67 @@ from urllib.parse import quote, unquote, urlsplit
 from stages.runtime.cache import PartitionCache
 from stages.runtime.log import log, progress
 from stages.runtime.partitions import map_partitions, on_this_machine
-from stages.sources.failed_sources import report_failures
 from stages.sources.locations import Absent, Client, scheme_of, shown
-from stages.sources.months import fill_pattern
-from stages.sources.transfer import Fetched, Meter, Source, Unwritable, part_path, size_of, transfer, writing
+from stages.sources.months import fill_pattern, month_ranges
+from stages.sources.transfer import Changed, Fetched, Meter, Source, Unwritable, part_path, size_of, transfer, writing
 from stages.workspace.errors import UserError
 from stages.workspace.files import MANIFEST, whole_file, write_manifest
 from stages.workspace.settings import WorkerSettings
+
+SHOWN = 20  # lines about single files
+INDENT = "\n        "  # of the second line onwards in a `UserError`
+
+Failure = tuple[Source, UserError]
+
+
+def report_failures(failures: Sequence[Failure], sources: Sequence[Source]) -> UserError:
+    """One error for all ``failures`` among ``sources``: the absent months together, each other file on its own."""
+    absent = [(source, error) for source, error in failures if source.month and isinstance(error, Absent)]
+    changed = [source for source, error in failures if isinstance(error, Changed)]
+    others = [failure for failure in failures if failure not in absent]
+    steps = [_shorten(absent, sources)] if absent else []
+    steps += [_accept(changed)] if changed else []
+    steps += list(dict.fromkeys(error.next_step for _, error in others if not isinstance(error, Changed)))
+    steps += _kept(len(sources) - len(failures))
+    if len(failures) == 1:
+        error = failures[0][1]
+        return UserError(error.wanted, error.found, INDENT.join(steps))
+    lines = [*_absent_months(absent), *(f"{error.wanted}: {error.found}" for _, error in others)]
+    rest = [f"… and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    found = [f"{len(failures)} failed", *lines[:SHOWN], *rest]
+    return UserError(f"{len(sources)} sources", INDENT.join(found), INDENT.join(steps))
+
+
+def _absent_months(absent: Sequence[Failure]) -> list[str]:
+    """One line for all the months that the same is said of."""
+    said: dict[str, list[str]] = {}
+    for source, error in absent:
+        said.setdefault(error.found, []).append(source.month or "")
+    return [f"{', '.join(month_ranges(months))}: {found}" for found, months in said.items()]
+
+
+def _shorten(absent: Sequence[Failure], sources: Sequence[Source]) -> str:
+    missing = {source.month for source, _ in absent}
+    left = [source.month for source in sources if source.month and source.month not in missing]
+    if not left:
+        return "correct `series` under params/ and run `make params`, or set a mirror that holds these months"
+    without = f"to go on without: `download.series.months: [{', '.join(month_ranges(left))}]`"
+    return f"not published yet, or not in the mirror; {without}"
+
+
+def _accept(changed: Sequence[Source]) -> str:
+    names = ", ".join(source.month or source.name for source in changed)
+    locks = ", ".join(sorted({str(source.recorded_in) for source in changed}))
+    return (
+        f"look at what has changed; `download.accept: [{names}]` takes the new files and updates {locks}"
+        f"{INDENT}(where it is the mirror that differs from the publisher: give it a `download.lock` of its own)"
+    )
+
+
+def _kept(n_good: int) -> list[str]:
+    files = "file that arrived is" if n_good == 1 else "files that arrived are"
+    return [f"({n_good} {files} kept for the next run)"] if n_good else []
+
 
 GATHERING = Path(".dvc/tmp/downloads")
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from stages.experiments.promotion.promotion import refuse_metric, rule, succession
-from stages.experiments.promotion.words import decision_text, tell_history
+from stages.experiments.promotion.ruling import decision_text, refuse_metric, rule, succession, tell_history
 from stages.metrics.contract import Metric
 from stages.metrics.paired import Difference
 

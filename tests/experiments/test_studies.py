@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 
 from stages.experiments.tuning import storage as study_storage
-from stages.experiments.tuning.processes import may_run_elsewhere, own_process
 from stages.experiments.tuning.space import Choices, Range
 from stages.experiments.tuning.storage import move_damaged, open_storage, shown, storage_url
 from stages.experiments.tuning.study import (
@@ -27,7 +26,9 @@ from stages.experiments.tuning.study import (
     end_early,
     end_trial,
     give_back,
+    may_run_elsewhere,
     open_study,
+    own_process,
     queue_present,
     read_trials,
     reclaim_lost,

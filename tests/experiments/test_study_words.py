@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from stages.experiments.tuning.study_charts import draw_study
-from stages.experiments.tuning.study_words import Found, conclude, head_of_override, keep_words
+from stages.experiments.tuning.outcome import Found, conclude, draw_study, head_of_override, keep_words
 
 FOUND = Found("nycflights", "nycflights", "loss", "minimize", "the valid part", 30, best=0.365, present=0.368)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from stages.experiments.tuning.trial_scores import ScoredRows, direction_of, metrics_to_search, score_trial
+from stages.experiments.tuning.trials import ScoredRows, direction_of, metrics_to_search, score_trial
 
 COSTS = {"cost_of_miss": 3.0, "cost_of_false_alarm": 1.0}
 

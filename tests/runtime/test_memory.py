@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.runtime.memory import fit_in_memory
+from stages.runtime.partitions import fit_in_memory
 from stages.workspace.settings import WorkerSettings
 
 

@@ -1,20 +1,24 @@
-"""How is a comparison of two revisions shown, or a ranking of many?  For the terminal, as Markdown, JSON and CSV."""
+"""How is a comparison of two revisions shown, or a ranking of many?  For the terminal, as Markdown, JSON and CSV.
+
+Which of many experiments is better than the baseline?  All by one metric, corrected for their number.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from textwrap import fill
 from typing import Any
 
 import polars as pl
 
 from stages.experiments.comparison.changes import Change
-from stages.experiments.comparison.comparison import Compared
-from stages.experiments.comparison.ranking import Ranked, Ranking
+from stages.experiments.comparison.comparison import Compared, Evaluation, Resampling, compare_whole
 from stages.experiments.comparison.words import (
     CORRECTIONS,
     Comparison,
+    Drawn,
+    Side,
     cautions,
     conclusion,
     decimals,
@@ -23,10 +27,57 @@ from stages.experiments.comparison.words import (
     reading,
     wrapped,
 )
-from stages.metrics.contract import round_figures
-from stages.metrics.paired import Correction, Difference
+from stages.metrics.contract import Metric, round_figures
+from stages.metrics.paired import Correction, Difference, correct
 from stages.pages.numbers import ARROWS, count_text, fixed, level_text, p_text, share_text
 from stages.pages.tables import Column, Table, as_markdown, as_text, table
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One experiment beside the baseline."""
+
+    side: Side
+    changes: list[Change]
+    found: Difference
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """All experiments of one baseline on one dataset; ``unranked`` are reasons by label."""
+
+    baseline: Side
+    drawn: Drawn
+    correction: Correction
+    ranked: list[Ranked]
+    unranked: dict[str, str]
+
+
+def compare_experiments(
+    baseline: Evaluation, experiments: Sequence[Evaluation], name: str, metric: Metric, resampling: Resampling,
+    correction: Correction,
+) -> tuple[dict[str, Difference], dict[str, str]]:  # fmt: skip
+    """Differences from the baseline by label, best first; and why the others cannot be compared."""
+    found, refused = {}, {}
+    for experiment in experiments:
+        try:
+            compared = compare_whole(baseline, experiment, {name: metric}, resampling, "none")
+        except ValueError as error:
+            if len(error.args) != 3:
+                raise
+            refused[experiment.label] = str(error.args[1])
+        else:
+            found[experiment.label] = compared[0].found
+    corrected = dict(zip(found, correct(list(found.values()), correction), strict=True))
+    return dict(sorted(corrected.items(), key=lambda item: (_badness(item[1]), item[0]))), refused
+
+
+def _badness(found: Difference) -> tuple[bool, float]:
+    """Ascending: the best value first, those without one last."""
+    if found.b is None:
+        return True, 0.0
+    return False, -found.b if found.direction == "higher" else found.b
+
 
 LONGEST = 18  # of a label at the head of a column
 DRAWN = ("metric", "direction", "difference", "low", "high", "verdict")

@@ -214,7 +214,7 @@ def test_help_tells_what_each_decision_means(told, capsys) -> None:
 
 
 def test_every_shipped_metric_of_decision_is_one_that_can_decide() -> None:
-    from stages.experiments.promotion.promotion import refuse_metric
+    from stages.experiments.promotion.ruling import refuse_metric
     from stages.metrics.stored import TASKS
 
     for task in ("binary", "multiclass"):

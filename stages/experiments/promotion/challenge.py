@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import Field
 
 from stages.experiments.promotion.contenders import Contender, score_rows, stored_systems
-from stages.experiments.promotion.promotion import Ruling, rule
 from stages.experiments.promotion.rows import RecentRows
+from stages.experiments.promotion.ruling import Ruling, rule
 from stages.metrics.bootstrap import draw_weights
 from stages.metrics.contract import round_figures
 from stages.metrics.paired import Difference, compare
