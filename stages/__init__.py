@@ -1,1 +1,37 @@
-"""Plumbline: one thin module per pipeline stage; see docs/architecture.md for the rooms."""
+"""The house: a verb is a file, a noun is a folder.
+
+Verbs of the line, in its order (`dvc.yaml` runs them for every dataset):
+  download          published files, in whole and checked
+  clean             tidy rows, and those in quarantine with their reasons
+  explore           a page on the clean data
+  featurize         model inputs, a target, a part for each row
+  select_features   which inputs the model may see
+  train             the model, and the baseline that it must beat
+  evaluate          metrics with intervals, the resampling table, curves
+  package           the bundle that ships
+  report            a page on the results
+
+Verbs around the line:
+  predict           scores of new rows, by a bundle
+  compare           any two revisions, or all experiments, with a test
+  cross_validate    folds in order of time
+  tune              a search for better settings
+  promote           the champion, on evidence
+  mirror            a run on an MLflow server
+
+Nouns, in the order of the line; each imports only what stands above it or in the ground:
+  sources           where published files come from
+  records           what a dataset promises, and how its published rows become features
+  datasets          one package each: all that is peculiar to it
+  features          the feature table, sketches, bins, selection
+  exploration       for explore: summaries, findings, charts
+  models            families of models behind one contract, the baseline, the bundle
+  metrics           tasks behind one contract, resampling, intervals, paired tests
+  results           for report: facts, effects, costs, segments, one page
+  experiments       revisions, comparison, folds, tuning, promotion, tracking
+
+The ground:
+  pages             how numbers, verdicts, tables and pictures are written for people
+  workspace         parameters, paths, whole files, errors
+  runtime           threads, workers, cache, log: nothing here changes a result
+"""

@@ -28,7 +28,7 @@ from stages.experiments.folds.pooled import Float, draw_within, pool, refuse_few
 from stages.experiments.folds.runs import Judged, judge_folds
 from stages.experiments.folds.table import Fold, time_folds
 from stages.experiments.folds.words import fold_table, long_form, markdown, metric_table, sentences
-from stages.features.table import FeatureTable, open_features, read_selection
+from stages.features.table import FeatureTable, open_features, read_selection, refuse_no_features
 from stages.metrics.contract import System, round_figures
 from stages.metrics.scoring import cluster_of
 from stages.metrics.settings import EvaluateSettings, refuse_few_replicates
@@ -99,12 +99,7 @@ def tell_distributed(model: FamilySettings, name: str) -> None:
 
 def check_table(table: FeatureTable, metric: str | None) -> None:
     """Refuse to go on without features, or with a metric that the task does not have."""
-    if not table.names:
-        raise UserError(
-            f"at least one selected feature of {table.dataset}",
-            "none",
-            f"loosen the thresholds of datasets.{table.dataset}.select_features",
-        )
+    refuse_no_features(table)
     with plain_words():
         known = task_named(table.task).metrics
     if metric is not None and metric not in known:

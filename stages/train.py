@@ -19,7 +19,14 @@ from collections.abc import Callable, Mapping
 import polars as pl
 
 from stages.features.sketch import Sketch
-from stages.features.table import FeatureTable, open_features, read_selection, read_sketches
+from stages.features.table import (
+    FeatureTable,
+    open_features,
+    read_selection,
+    read_sketches,
+    refuse_no_features,
+    refuse_no_rows,
+)
 from stages.models.baseline import rule_to_json
 from stages.models.boosting import BoostingSettings
 from stages.models.contract import FamilySettings, Fit
@@ -92,21 +99,10 @@ def refuse_many_devices(settings: FamilySettings, name: str) -> None:
 
 def check_parts(features: FeatureTable) -> None:
     """Refuse to train without features, rows to fit and rows to stop on, with classes to tell apart in both."""
-    if not features.names:
-        raise UserError(
-            f"at least one selected feature of {features.dataset}",
-            "none",
-            f"loosen the thresholds of datasets.{features.dataset}.select_features",
-        )
-    for part in ("train", "valid"):
-        if features.rows(part) == 0:
-            raise UserError(
-                f"labelled rows in the {part} part of {features.dataset}",
-                "none",
-                f"look at datasets.{features.dataset}.featurize.split and at metrics/{features.dataset}/clean.json",
-            )
-        if features.classes:
-            check_classes(features, part)
+    refuse_no_features(features)
+    refuse_no_rows(features, "train", "valid")
+    for part in ("train", "valid") if features.classes else ():
+        check_classes(features, part)
 
 
 def check_classes(features: FeatureTable, part: str) -> None:

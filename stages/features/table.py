@@ -95,6 +95,28 @@ class FeatureTable:
             yield self.read(partition, part, extra)
 
 
+def refuse_no_features(table: FeatureTable) -> None:
+    """Stop where nothing was selected."""
+    if not table.names:
+        raise UserError(
+            f"at least one selected feature of {table.dataset}",
+            "none",
+            f"loosen the thresholds of datasets.{table.dataset}.select_features",
+        )
+
+
+def refuse_no_rows(table: FeatureTable, *parts: str) -> None:
+    """Stop where one of the parts has no labelled row."""
+    for part in parts:
+        if table.rows(part) == 0:
+            raise UserError(
+                f"labelled rows in the {part} part of {table.dataset}",
+                "none",
+                f"look at datasets.{table.dataset}.featurize.split and at metrics/{table.dataset}/clean.json, "
+                "then run `dvc repro`",
+            )
+
+
 def as_enums(frame: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
     """Cast the categorical features to enums over their known categories; unknown values become null."""
     return frame.with_columns(

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from stages.features.sketch import CategorySketch, Sketch
-from stages.features.table import FeatureTable
+from stages.features.table import FeatureTable, refuse_no_rows
 from stages.metrics.contract import Decision, Terms, counts_nothing
 from stages.metrics.resampling import deal_rows, gather_cells, merge_cells, number_units
 from stages.metrics.settings import EvaluateSettings
@@ -157,16 +157,6 @@ def finite(scores: NDArray[np.float32], system: str, partition: str) -> NDArray[
             "look at the model's parameters (a learning rate or a target far out of range), then run `dvc repro`",
         )
     return scores
-
-
-def refuse_no_rows(table: FeatureTable, part: str) -> None:
-    """Stop when a part is empty."""
-    if table.rows(part) == 0:
-        raise UserError(
-            f"labelled rows in the {part} part of {table.dataset}",
-            "none",
-            f"look at datasets.{table.dataset}.featurize.split, then run `dvc repro`",
-        )
 
 
 def refuse_one_class(table: FeatureTable, found: Mapping[int, int]) -> None:

@@ -6,7 +6,6 @@ bundles/<dataset>/  the model's own files (model.ubj, or what its family writes)
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from typing import Any
 from stages.models.contract import Model
 from stages.models.families import FIRST, family_named, model_files, read_model
 from stages.workspace.errors import UserError
-from stages.workspace.files import MANIFEST, read_json, read_manifest, write_manifest
+from stages.workspace.files import MANIFEST, read_json, read_manifest, sha256_of, write_manifest
 
 FORMAT = 1
 SIGNATURE, REFERENCE, EXAMPLE, CARD = "signature.json", "reference.json", "example.csv", "README.md"
@@ -62,7 +61,7 @@ def _remove_leftovers(folder: Path) -> None:
 def seal(folder: Path) -> None:
     """Write the manifest: size and sha256 of every file in ``folder``."""
     files = sorted(path for path in folder.iterdir() if path.name != MANIFEST)
-    listed = [{"name": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)} for path in files]
+    listed = [{"name": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in files]
     write_manifest(folder, {"format": FORMAT, "files": listed})
 
 
@@ -104,16 +103,10 @@ def _problems(folder: Path, listed: dict[str, str]) -> list[str]:
     changed = [
         name
         for name in sorted(listed.keys() & present.keys())
-        if not present[name].is_file() or sha256(present[name]) != listed[name]
+        if not present[name].is_file() or sha256_of(present[name]) != listed[name]
     ]
     return [
         *(f"{name} is missing" for name in missing),
         *(f"{name} was added" for name in sorted(present.keys() - listed.keys())),
         *(f"{name} was changed" for name in changed),
     ]
-
-
-def sha256(path: Path) -> str:
-    """The checksum of one file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

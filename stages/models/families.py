@@ -17,7 +17,6 @@ from stages.models.baseline import OneRule, fit_one_rule, most_relevant
 from stages.models.contract import DamagedModel, Family, FamilySettings, Fit, Model
 from stages.models.rows import Share, Ticker, Training
 from stages.models.trees import has_device
-from stages.pages.numbers import count_text
 from stages.workspace import layout
 from stages.workspace.errors import UserError
 from stages.workspace.files import read_json, whole_file
@@ -153,9 +152,9 @@ def open_model(dataset: str, features: Sequence[str], threads: int = 0) -> Model
 def say_fitted(training: Mapping[str, Any]) -> str:
     """What kind of model, on how many features, and which rows it was fitted to."""
     family = family_named(training.get("family", FIRST), "the family of training.json")
-    held = f"{count_text(training['rows']['valid'])} later or held-out ones"
+    held = f"{training['rows']['valid']:,} later or held-out ones"
     last = f"the number of rounds was chosen on {held}" if family.stops_early else f"{held} were kept apart"
     return (
         f"{family.words(training, family.library())} on {training['features']} features, fitted to "
-        f"{count_text(training['rows']['train'])} rows; {last}."
+        f"{training['rows']['train']:,} rows; {last}."
     )

@@ -25,10 +25,9 @@ from stages.sources.months import fill_pattern, month_ranges
 from stages.sources.transfer import Changed, Fetched, Meter, Source, Unwritable, part_path, size_of, transfer, writing
 from stages.workspace.errors import UserError
 from stages.workspace.files import MANIFEST, whole_file, write_manifest
-from stages.workspace.settings import WorkerSettings
+from stages.workspace.settings import INDENT, WorkerSettings
 
 SHOWN = 20  # lines about single files
-INDENT = "\n        "  # of the second line onwards in a `UserError`
 
 Failure = tuple[Source, UserError]
 

@@ -22,11 +22,10 @@ from stages.runtime.log import Progress, log
 from stages.sources.damage import HEAD_BYTES, find_damage, find_page
 from stages.sources.locations import Body, Client, Interrupted, shown
 from stages.sources.openers import open_location
-from stages.workspace.errors import UserError, disk_full
+from stages.workspace.errors import DISK_FULL, UserError, disk_full
 from stages.workspace.files import sha256_of, whole_file, write_json
 
 BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 60.0  # the wait before attempt n is drawn from 0 … BACKOFF_S · 2ⁿ
-FULL = (28, 122, 27)  # ENOSPC, EDQUOT, EFBIG
 
 
 class Unwritable(UserError):
@@ -120,7 +119,7 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         named = OSError(error.errno, error.strerror, error.filename or str(path))
         plain = disk_full(named)
-        if error.errno not in FULL:
+        if error.errno not in DISK_FULL:
             plain.next_step = "make the folder writable, or run from a copy of the repository that is"
         raise Unwritable(plain.wanted, plain.found, plain.next_step) from error
 

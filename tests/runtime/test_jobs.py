@@ -36,7 +36,7 @@ def workspace(tmp_path, monkeypatch) -> Path:
 
 def run(jobs: list[Job] = JOBS, **changes: Any) -> tuple[list[Any], list[str]]:
     done: list[str] = []
-    settings = {"uses": [], "cluster": CLUSTER, "label": "repeat", **changes}
+    settings = {"uses": [], "workers": CLUSTER, "label": "repeat", **changes}
     facts = list(run_jobs(partial(repeat, done=done), jobs, **settings))
     return facts, sorted(done)
 
@@ -75,10 +75,10 @@ def test_a_change_of_arguments_does_the_work_again():
     assert run([replace(job, arguments={"times": 3}) for job in JOBS])[1] == [job.name for job in JOBS]
 
 
-@pytest.mark.parametrize("change", [{"workers": 1}, {"training_threads": 2}, {"cache_gib": 3.0}])
+@pytest.mark.parametrize("change", [{"count": 1}, {"training_threads": 2}, {"cache_gib": 3.0}])
 def test_how_the_work_is_scheduled_is_no_part_of_the_key(change):
     run()
-    assert run(cluster=CLUSTER.model_copy(update=change))[1] == []
+    assert run(workers=CLUSTER.model_copy(update=change))[1] == []
 
 
 def test_the_key_tells_code_inputs_outputs_and_arguments_apart():
@@ -109,6 +109,6 @@ def test_a_missing_input_is_reported_by_the_work_itself():
 def test_a_failure_keeps_what_was_done_before(monkeypatch):
     Path("in/4").unlink()
     with pytest.raises(FileNotFoundError):
-        run(cluster=CLUSTER.model_copy(update={"count": 1}))
+        run(workers=CLUSTER.model_copy(update={"count": 1}))
     Path("in/4").write_text("4")
     assert run()[1] == ["p4"]

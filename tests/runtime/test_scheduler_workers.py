@@ -406,7 +406,7 @@ def write(item):
     Path("out").write_text("of the killed run")
 
 cluster = WorkerSettings(kind="scheduler", address={own_machines.address!r}, workers=2, training_threads=1)
-map_partitions(write, [1], cluster=cluster, label="slow")
+map_partitions(write, [1], workers=cluster, label="slow")
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     killed = subprocess.Popen([sys.executable, "-c", slow], env=environment, stderr=subprocess.DEVNULL)

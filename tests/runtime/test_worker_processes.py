@@ -33,7 +33,7 @@ def work(item):
 
 if __name__ == "__main__":
     cluster = WorkerSettings(kind="processes", workers=2, training_threads=1)
-    map_partitions(work, range(2), cluster=cluster, label="wait")
+    map_partitions(work, range(2), workers=cluster, label="wait")
 """
 
 

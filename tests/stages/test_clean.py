@@ -550,5 +550,5 @@ def test_a_command_without_a_dataset_says_how_it_is_called():
 
 
 def test_an_unknown_dataset_is_told_the_known_ones():
-    with pytest.raises(UserError, match=r"'nycfligths'; known: digits, nycflights"):
+    with pytest.raises(UserError, match=r"'nycfligths'; known: diabetes, digits, nycflights"):
         clean.main("nycfligths")

@@ -106,7 +106,7 @@ def test_parameters_that_an_experiment_would_not_run_with_are_refused(prepare) -
 
 def test_an_empty_valid_part_is_refused(prepare, planted) -> None:
     prepare(planted.rows(n=600).filter(pl.col("part") != "valid"))
-    assert "none in valid" in refusal().found
+    assert "the valid part of trial" in refusal().wanted
 
 
 def test_trials_that_all_fail_end_the_search_with_their_reason(prepare, planted) -> None:

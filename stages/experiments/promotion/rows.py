@@ -12,9 +12,9 @@ from typing import Any
 
 import polars as pl
 
-from stages.features.table import FeatureTable
+from stages.features.table import FeatureTable, refuse_no_rows
 from stages.metrics.resampling import count_cells, deal_rows, fingerprint, merge_cells, number_units, unit_names
-from stages.metrics.scoring import cluster_of, refuse_no_rows
+from stages.metrics.scoring import cluster_of
 from stages.metrics.settings import EvaluateSettings
 from stages.metrics.stored import task_named
 from stages.workspace.errors import UserError

@@ -15,13 +15,14 @@ from pydantic import Field
 
 from stages.experiments.tuning.space import Choices, Number, Parameter, read_space
 from stages.experiments.tuning.trials import LOSS, SEARCHED_PARTS, direction_of, metrics_to_search
-from stages.features.table import FeatureTable, open_features, read_selection
+from stages.features.table import FeatureTable, open_features, read_selection, refuse_no_features, refuse_no_rows
 from stages.metrics.settings import EvaluateSettings
 from stages.metrics.stored import task_named
 from stages.models.contract import Family, FamilySettings
 from stages.models.families import FAMILIES, family_of, refuse_settings
 from stages.workspace import layout
 from stages.workspace.errors import UserError
+from stages.workspace.files import sha256_of
 from stages.workspace.seeds import child_seed
 from stages.workspace.settings import INDENT, Settings, read_seed, read_settings, validate_section
 
@@ -208,21 +209,9 @@ def read_search(dataset: str, name: str, **given: object) -> Search:
     space = check_space(settings, model, dataset)
     table = open_features(dataset, columns=read_selection(dataset))
     check_metric(settings.metric, table.task, dataset)
-    check_rows(table)
+    refuse_no_features(table)
+    refuse_no_rows(table, *SEARCHED_PARTS)
     return Search(name, settings, model, space, table, _costs(table), read_seed())
-
-
-def check_rows(table: FeatureTable) -> None:
-    """Refuse a search without a feature, or without rows to learn from and to judge by."""
-    if not table.names:
-        next_step = f"loosen the thresholds of datasets.{table.dataset}.select_features"
-        raise UserError(f"at least one selected feature of {table.dataset}", "none", next_step)
-    if empty := [part for part in SEARCHED_PARTS if not table.rows(part)]:
-        raise UserError(
-            f"labelled rows in the parts {' and '.join(SEARCHED_PARTS)} of {table.dataset}",
-            f"none in {' and '.join(empty)}",
-            f"look at datasets.{table.dataset}.featurize.split, then run `dvc repro`",
-        )
 
 
 def fingerprint_rows(table: FeatureTable) -> str:
@@ -230,8 +219,7 @@ def fingerprint_rows(table: FeatureTable) -> str:
     names = [part["name"] for part in table.partitions if any(part["parts"][wanted] for wanted in SEARCHED_PARTS)]
     digests: list[Any] = [str(table.columns)]
     for name in names:
-        with (table.folder / f"{name}.parquet").open("rb") as file:
-            digests.append((name, hashlib.file_digest(file, "sha256").hexdigest()))
+        digests.append((name, sha256_of(table.folder / f"{name}.parquet")))
     return _digest(digests)
 
 
