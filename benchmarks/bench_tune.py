@@ -152,7 +152,7 @@ def main(runs: int = 3, *, trials: int = TRIALS, patience_s: float = 0.0) -> str
         rounds = measure_rounds(clone, runs, trials, patience_s)
     seen = [cost.others_cores for cost in (*rounds.tune, *rounds.plain)]
     return "\n\n".join([
-        f"{DATASET}, studies of {trials} trials over the space of `params/tune/xgboost.yaml`, the loss kept about ten "
+        f"{DATASET}, studies of {trials} trials over the space of `params/tune/boosting.yaml`, the loss kept about ten "
         "times a trial, the database on disk; the first trial, which reads the rows, counts on "
         f"neither side. {runs} interleaved rounds; both sides found equal losses to the last digit.",
         conditions(seen),

@@ -61,7 +61,7 @@ def test_a_killed_search_goes_on_and_its_winner_is_one_experiment(settled, tuned
     settled.run("dvc", "exp", "apply", "tuned-nycflights")
     written = (settled.root / "params/model/tuned_nycflights.yaml").read_text(encoding="utf-8")
     winner = yaml.safe_load(written)
-    assert winner.pop("defaults") == ["xgboost", "_self_"]
+    assert winner.pop("defaults") == ["boosting", "_self_"]
     params = yaml.safe_load((settled.root / "params.yaml").read_text(encoding="utf-8"))
     assert winner.items() <= params["datasets"]["nycflights"]["model"].items()
     settled.run("dvc", "checkout", "--quiet")

@@ -26,8 +26,8 @@ def prepare(planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         params["datasets"]["trial"]["tune"] = tune
         model = params["datasets"]["trial"].pop("model")
         Path("params/model").mkdir(parents=True, exist_ok=True)
-        Path("params/model/xgboost.yaml").write_text(yaml.safe_dump(model))
-        chosen = [{"model@datasets.trial.model": "xgboost"}, "_self_"]
+        Path("params/model/boosting.yaml").write_text(yaml.safe_dump(model))
+        chosen = [{"model@datasets.trial.model": "boosting"}, "_self_"]
         Path("params/config.yaml").write_text(yaml.safe_dump({"defaults": chosen, **params}))
         Path("dvc.yaml").write_text("stages: {}\n")
         Path(".dvc").mkdir(exist_ok=True)
