@@ -50,8 +50,20 @@ def machines(started: Machines, workspace: Path, monkeypatch: pytest.MonkeyPatch
     """Two workers at a scheduler; the test runs in their folder."""
     monkeypatch.chdir(workspace)
     monkeypatch.setattr(dask_client, "CONNECT_S", 60.0)  # the scheduler may still be starting
-    connect(started.cluster).wait_for_workers(2, timeout=60)
+    connect_in_the_end(started).wait_for_workers(2, timeout=60)
     return started
+
+
+def connect_in_the_end(machines: Machines) -> Any:
+    """The client, as soon as the scheduler has noticed that workers of an earlier test are gone."""
+    give_up = time.monotonic() + 60
+    while True:
+        try:
+            return connect(machines.cluster)
+        except UserError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.2)
 
 
 def refusal(workers: WorkerSettings) -> UserError:
