@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 
 from stages.models.boosting import BoostingSettings, library
 from stages.models.contract import LOSSES, DamagedModel, Family, Fit, Float32, mean_loss
@@ -22,7 +23,6 @@ from stages.models.trees import Trees, bin_rows, boost, load_trees
 
 if TYPE_CHECKING:
     from stages.models.rows import Training
-from pydantic import Field
 
 INDEX = "model.json"
 

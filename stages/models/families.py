@@ -153,7 +153,7 @@ def say_fitted(training: Mapping[str, Any]) -> str:
     """What kind of model, on how many features, and which rows it was fitted to."""
     family = family_named(training.get("family", FIRST), "the family of training.json")
     held = f"{training['rows']['valid']:,} later or held-out ones"
-    last = f"the number of rounds was chosen on {held}" if family.stops_early else f"{held} were kept apart"
+    last = f"the number of rounds was chosen on {held}" if family.stops_early else f"{held} were not fitted to"
     return (
         f"{family.words(training, family.library())} on {training['features']} features, fitted to "
         f"{training['rows']['train']:,} rows; {last}."

@@ -2,7 +2,7 @@
 
 Numbers are centred and scaled by the training rows, a missing one counts as their mean and as a column of its own;
 every category is a column.  scikit-learn fits in one thread, so that bytes repeat; scoring takes the coefficients
-alone, which are kept as JSON.  Fitting holds all rows as float32, and a second time while they are put together.
+alone, which are kept as JSON.  Fitting holds all rows as float32.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Float = NDArray[np.float64]
 MODEL = "model.json"
 FORMAT = 1
 NEVER = -50.0  # log-odds of a class that no training row has
-COPIES = 3  # of the matrix while it is fitted: measured on 200,000 rows
+COPIES = 3  # of the matrix while it is fitted: itself, and room for what the solver makes of it; an estimate
 
 
 class LinearSettings(FamilySettings):
