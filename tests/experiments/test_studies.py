@@ -96,6 +96,32 @@ def test_a_search_that_was_interrupted_draws_what_an_undisturbed_one_draws(stora
     assert len({str(trial.settings) for trial in read_trials(study)}) == 13
 
 
+@pytest.mark.parametrize("n_drawn", [0, 1, 2])
+def test_a_search_killed_in_the_midst_of_a_draw_draws_what_an_undisturbed_one_draws(
+    storage, n_drawn: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work(undisturbed := opened(storage, "undisturbed"), 13)
+    study = opened(storage, "killed")
+    for n_trials in (3, 12):
+        work(study, n_trials)
+        drawn = []
+
+        def killed(self: optuna.Trial, name: str, *given: object, drawn: list[str] = drawn) -> object:
+            if len(drawn) == n_drawn:
+                raise KeyboardInterrupt
+            drawn.append(name)
+            return suggest(self, name, *given)
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            suggest = optuna.Trial._suggest
+            patch.setattr(optuna.Trial, "_suggest", killed)
+            begin_trial(study, SPACE, seed=11)
+        assert len(study.trials[-1].params) == n_drawn
+        assert reclaim_lost(study, storage) == [study.trials[-1].number]
+    work(study, 13)
+    assert tried(study) == tried(undisturbed)
+
+
 @pytest.mark.parametrize("changed", [{"metric": "roc_auc"}, {"rows": "other"}, {"folds": "3"}])
 def test_trials_of_another_question_are_refused_with_what_differs(storage, changed: dict[str, str]) -> None:
     work(opened(storage), 2)

@@ -160,17 +160,21 @@ def reclaim_lost(study: optuna.Study, storage: optuna.storages.RDBStorage, take_
 
 
 def give_back(study: optuna.Study, storage: optuna.storages.RDBStorage, number: int, reason: str) -> None:
-    """End a trial that came to no result, and queue what it was to try; once, a second loss is a failure."""
+    """End a trial that came to no result, and queue what it was to try; once, a second loss is a failure.
+
+    One that was killed in the midst of its draw is not queued: the rest of its settings would be drawn on from another
+    place in the sequence.  Its place is free again, and whoever takes it draws all of them.
+    """
     key = storage.get_trial_id_from_study_id_trial_number(storage.get_study_id_from_name(study.study_name), number)
     trial = storage.get_trial(key)
     attempt = int(trial.user_attrs.get(ATTEMPT, 1))
     storage.set_trial_user_attr(key, REASON, reason)
     storage.set_trial_user_attr(key, LOST, attempt < ATTEMPTS)
     study.tell(number, state=TrialState.FAIL)
-    if attempt < ATTEMPTS:
+    if attempt < ATTEMPTS and SETTINGS in trial.user_attrs:
         parameters = {**trial.params, **trial.system_attrs.get("fixed_params", {})}
-        kept = {SETTINGS: trial.user_attrs[SETTINGS]} if SETTINGS in trial.user_attrs else {}
-        study.enqueue_trial(parameters, user_attrs={**kept, ATTEMPT: attempt + 1})
+        kept = {SETTINGS: trial.user_attrs[SETTINGS], ATTEMPT: attempt + 1}
+        study.enqueue_trial(parameters, user_attrs=kept)
 
 
 def begin_trial(
