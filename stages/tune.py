@@ -25,7 +25,7 @@ from optuna.storages import RDBStorage
 from stages.experiments.tuning.outcome import figure, pick_best, run_winner, say_settings, tell_outcome, write_tables
 from stages.experiments.tuning.overrides import check_composed
 from stages.experiments.tuning.search import Search, read_search
-from stages.experiments.tuning.space import Number
+from stages.experiments.tuning.space import Value
 from stages.experiments.tuning.storage import move_damaged, open_storage, storage_url
 from stages.experiments.tuning.study import (
     Pruned,
@@ -166,7 +166,7 @@ class Watch:
     """
 
     def __init__(
-        self, search: Search, trial: optuna.Trial, settings: dict[str, Number], counter: Progress, best: list[str]
+        self, search: Search, trial: optuna.Trial, settings: dict[str, Value], counter: Progress, best: list[str]
     ) -> None:
         self.trial, self.counter, self.best, self.step = trial, counter, best, 0
         self.model = search.model.model_copy(update=settings)

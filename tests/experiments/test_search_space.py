@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stages.experiments.tuning.space import Choices, Range, read_space
 
-WHOLE = {"max_depth": True, "learning_rate": False, "subsample": False, "max_bin": True}
+KINDS = {"max_depth": int, "learning_rate": float, "subsample": float, "max_bin": int, "grow_policy": str}
 
 
 def test_a_space_is_read_in_the_order_of_its_names_with_the_types_of_the_model() -> None:
@@ -17,9 +17,11 @@ def test_a_space_is_read_in_the_order_of_its_names_with_the_types_of_the_model()
         "learning_rate": {"low": 0.03, "high": 1, "log": True},
         "subsample": {"low": 0.5, "high": 1.0, "step": 0.1},
         "max_bin": {"choices": [32, 256]},
+        "grow_policy": {"choices": ["depthwise", "lossguide"]},
     }
-    assert read_space(declared, WHOLE) == (
+    assert read_space(declared, KINDS) == (
         {
+            "grow_policy": Choices(("depthwise", "lossguide")),
             "learning_rate": Range(0.03, 1.0, log=True),
             "max_bin": Choices((32, 256)),
             "max_depth": Range(3, 9, whole=True),
@@ -33,7 +35,7 @@ def test_a_space_is_read_in_the_order_of_its_names_with_the_types_of_the_model()
     ("name", "entry", "told"),
     [
         ("max_dpth", {"low": 3, "high": 9}, "max_dpth: no such parameter of the model; did you mean 'max_depth'?"),
-        ("eta", {"low": 0.1, "high": 1.0}, f"eta: no such parameter of the model; known: {', '.join(WHOLE)}"),
+        ("eta", {"low": 0.1, "high": 1.0}, f"eta: no such parameter of the model; known: {', '.join(KINDS)}"),
         ("max_depth", {"low": 9, "high": 3}, "max_depth: low 9 lies above high 3"),
         ("max_depth", {"low": 3, "high": 9.5}, "max_depth: high: wanted a whole number, got 9.5"),
         ("max_depth", {"low": "3", "high": True}, "max_depth: low: wanted a whole number, got '3'"),
@@ -42,9 +44,12 @@ def test_a_space_is_read_in_the_order_of_its_names_with_the_types_of_the_model()
         ("max_depth", {"low": 3, "hihg": 9}, "max_depth: unknown key 'hihg'; did you mean 'high'?"),
         ("max_depth", {"low": 3, "high": 9, "step": 4}, "max_depth: steps of 4 from 3 miss 9"),
         ("max_depth", {"low": 3, "high": 9, "step": 0}, "max_depth: step: wanted more than 0, got 0"),
-        ("max_bin", {"choices": []}, "max_bin: choices: wanted a list of numbers, got []"),
+        ("max_bin", {"choices": []}, "max_bin: choices: wanted a list of whole numbers, got []"),
         ("max_bin", {"choices": [32, 32]}, "max_bin: choices: a value stands twice"),
         ("max_bin", {"choices": [32, 64.5]}, "max_bin: choices: wanted whole numbers, got 64.5"),
+        ("max_bin", {"choices": ["32"]}, "max_bin: choices: wanted whole numbers, got '32'"),
+        ("grow_policy", {"choices": [1]}, "grow_policy: choices: wanted names, got 1"),
+        ("grow_policy", {"low": "a", "high": "b"}, "grow_policy: a name has no range: wanted {choices: […]}"),
         ("max_bin", {"choices": [32], "low": 1}, "max_bin: choices stand alone, without low"),
         ("learning_rate", {"low": 0.0, "high": 1.0, "log": True}, "learning_rate: log: true wants a low above 0"),
         ("learning_rate", {"low": 0.1, "high": 1.0, "log": 1}, "learning_rate: log: wanted true or false, got 1"),
@@ -53,15 +58,15 @@ def test_a_space_is_read_in_the_order_of_its_names_with_the_types_of_the_model()
     ],
 )  # fmt: skip
 def test_a_wrong_declaration_is_named_with_what_was_wanted(name: str, entry: object, told: str) -> None:
-    space, problems = read_space({name: entry}, WHOLE)
+    space, problems = read_space({name: entry}, KINDS)
     assert space == {}
     assert problems[0].startswith(told)
 
 
 def test_everything_wrong_is_told_at_once_and_an_empty_space_is_wrong() -> None:
-    _, problems = read_space({"max_depth": {"low": 9, "high": 3}, "eta": 1, "subsample": {}}, WHOLE)
+    _, problems = read_space({"max_depth": {"low": 9, "high": 3}, "eta": 1, "subsample": {}}, KINDS)
     assert [problem.partition(":")[0] for problem in problems] == ["eta", "max_depth", "subsample"]
-    assert read_space({}, WHOLE) == ({}, ["no parameter to search"])
+    assert read_space({}, KINDS) == ({}, ["no parameter to search"])
 
 
 @given(st.floats(0.001, 1.0), st.floats(0.0, 1.0), st.floats(0.0, 1.0))

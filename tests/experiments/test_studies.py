@@ -101,19 +101,16 @@ def test_a_search_killed_in_the_midst_of_a_draw_draws_what_an_undisturbed_one_dr
     storage, n_drawn: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work(undisturbed := opened(storage, "undisturbed"), 13)
-    study = opened(storage, "killed")
+    study, suggest = opened(storage, "killed"), optuna.Trial._suggest
+
+    def killed(self: optuna.Trial, name: str, *given: object) -> object:
+        if len(study.trials[-1].params) == n_drawn:
+            raise KeyboardInterrupt
+        return suggest(self, name, *given)
+
     for n_trials in (3, 12):
         work(study, n_trials)
-        drawn = []
-
-        def killed(self: optuna.Trial, name: str, *given: object, drawn: list[str] = drawn) -> object:
-            if len(drawn) == n_drawn:
-                raise KeyboardInterrupt
-            drawn.append(name)
-            return suggest(self, name, *given)
-
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            suggest = optuna.Trial._suggest
             patch.setattr(optuna.Trial, "_suggest", killed)
             begin_trial(study, SPACE, seed=11)
         assert len(study.trials[-1].params) == n_drawn

@@ -26,7 +26,7 @@ from stages.experiments.tuning.overrides import (
     write_override,
 )
 from stages.experiments.tuning.search import Search
-from stages.experiments.tuning.space import Number
+from stages.experiments.tuning.space import Value
 from stages.experiments.tuning.study import Trial
 from stages.experiments.tuning.trials import LOSS
 from stages.pages.drawing import BLUE, GREY, INK, ORANGE, PALE, WIDTH, Picture, picture, shares, styled
@@ -148,9 +148,13 @@ def figure(value: float) -> str:
     return f"{value:.{FIGURES}g}"
 
 
-def say_settings(settings: Mapping[str, Number]) -> str:
+def say_settings(settings: Mapping[str, Value]) -> str:
     """Parameters and their values."""
-    return ", ".join(f"{name} {value:g}" for name, value in settings.items())
+    return ", ".join(f"{name} {_said(value)}" for name, value in settings.items())
+
+
+def _said(value: Value) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def head_of_override(found: Found, place: int) -> list[str]:
@@ -295,7 +299,7 @@ def _table(search: Search, trials: Sequence[Trial], present: Trial | None) -> st
     columns: tuple[Column | str, ...] = (Column("trial", "name"), search.settings.metric, "rounds", *search.space)
     rows = [
         [f"{trial.place}{' (present)' if trial is present else ''}", figure(trial.value), str(trial.rounds),
-         *(f"{trial.settings[name]:g}" for name in search.space)]
+         *(_said(trial.settings[name]) for name in search.space)]
         for trial in shown
     ]  # fmt: skip
     return as_text(table("Trials", columns, rows))

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from stages.experiments.tuning.space import Choices, Number, Parameter, read_space
+from stages.experiments.tuning.space import Choices, Kind, Parameter, Value, read_space
 from stages.experiments.tuning.trials import LOSS, SEARCHED_PARTS, direction_of, metrics_to_search
 from stages.features.table import FeatureTable, open_features, read_selection, refuse_no_features, refuse_no_rows
 from stages.metrics.settings import EvaluateSettings
@@ -59,8 +59,8 @@ def check_space(settings: TuneSettings, model: FamilySettings, dataset: str) -> 
         Naming everything that is wrong, all of it at once.
     """
     fields = type(model).model_fields
-    whole = {name: field.annotation is int for name, field in fields.items() if name not in NOT_SEARCHED}
-    space, problems = read_space(settings.space, whole)
+    kinds = {name: _kind(field.annotation) for name, field in fields.items() if name not in NOT_SEARCHED}
+    space, problems = read_space(settings.space, kinds)
     present = model.model_dump()
     for name, parameter in space.items():
         problems += [f"{name}: {fault}" for fault in _refused_by_model(model, name, _ends(parameter))]
@@ -101,11 +101,15 @@ def check_model(family: Family, model: FamilySettings, dataset: str) -> None:
     refuse_settings(family, model, f"datasets.{dataset}.model")
 
 
-def _ends(parameter: Parameter) -> Iterable[Number]:
+def _kind(annotation: Any) -> Kind:
+    return annotation if annotation in (int, float) else str
+
+
+def _ends(parameter: Parameter) -> Iterable[Value]:
     return parameter.values if isinstance(parameter, Choices) else (parameter.low, parameter.high)
 
 
-def _refused_by_model(model: FamilySettings, name: str, values: Iterable[Number]) -> list[str]:
+def _refused_by_model(model: FamilySettings, name: str, values: Iterable[Value]) -> list[str]:
     """What the model says to values of one parameter, in its own words."""
     told = []
     for value in values:
@@ -144,7 +148,7 @@ class Search:
         return layout.studies(self.dataset) / self.name
 
     @property
-    def present(self) -> dict[str, Number]:
+    def present(self) -> dict[str, Value]:
         """The present values of the parameters that are searched."""
         return {name: value for name, value in self.model.model_dump().items() if name in self.space}
 

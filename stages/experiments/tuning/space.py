@@ -3,7 +3,7 @@
 max_depth: {low: 3, high: 9}                           whole numbers, because the parameter is one
 learning_rate: {low: 0.03, high: 0.3, log: true}       drawn evenly on the scale of logarithms
 subsample: {low: 0.5, high: 1.0, step: 0.1}            0.5, 0.6, … 1.0
-max_bin: {choices: [32, 64, 256]}
+grow_policy: {choices: [depthwise, lossguide]}         words and numbers, none preferred for being near another
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from math import isclose, isfinite
 from typing import Any
 
 Number = int | float
+Value = Number | str
+Kind = type[int] | type[float] | type[str]
+"""Of a model's parameter: one that counts, one that measures, or a name."""
+KINDS: dict[Kind, str] = {int: "whole number", float: "number", str: "name"}
 DIGITS = 4
 """Significant digits of a drawn number: more would look exact and mean nothing."""
 KEYS = ("low", "high", "log", "step", "choices")
@@ -30,9 +34,9 @@ class Range:
     log: bool = False
     step: Number | None = None
 
-    def holds(self, value: Number) -> bool:
+    def holds(self, value: Value) -> bool:
         """Whether ``value`` could be drawn."""
-        if not self.low <= value <= self.high:
+        if isinstance(value, str) or not self.low <= value <= self.high:
             return False
         steps = (value - self.low) / self.step if self.step else 0.0
         return isclose(steps, round(steps), abs_tol=1e-6)
@@ -53,13 +57,13 @@ class Range:
 class Choices:
     """A few values."""
 
-    values: tuple[Number, ...]
+    values: tuple[Value, ...]
 
-    def holds(self, value: Number) -> bool:
+    def holds(self, value: Value) -> bool:
         """Whether ``value`` could be drawn."""
         return value in self.values
 
-    def tidy(self, value: Number) -> Number:
+    def tidy(self, value: Value) -> Value:
         """The value as declared."""
         return value
 
@@ -70,52 +74,54 @@ class Choices:
 Parameter = Range | Choices
 
 
-def read_space(declared: Mapping[str, Any], whole: Mapping[str, bool]) -> tuple[dict[str, Parameter], list[str]]:
+def read_space(declared: Mapping[str, Any], kinds: Mapping[str, Kind]) -> tuple[dict[str, Parameter], list[str]]:
     """The space, in order of the names, and what is wrong with its declaration, a line each.
 
-    ``whole`` names the model's parameters, and which of them count.
+    ``kinds`` names the model's parameters.
     """
     space: dict[str, Parameter] = {}
     problems = [] if declared else ["no parameter to search"]
     for name, entry in sorted(declared.items()):
-        if name not in whole:
-            problems.append(f"{name}: no such parameter of the model; {_near(name, list(whole))}")
-        elif found := find_faults(entry, whole[name]):
+        if name not in kinds:
+            problems.append(f"{name}: no such parameter of the model; {_near(name, list(kinds))}")
+        elif found := find_faults(entry, kinds[name]):
             problems += [f"{name}: {fault}" for fault in found]
         else:
-            space[name] = _parameter(entry, whole[name])
+            space[name] = _parameter(entry, kinds[name])
     return space, problems
 
 
-def find_faults(entry: Any, whole: bool) -> list[str]:
+def find_faults(entry: Any, kind: Kind) -> list[str]:
     """What is wrong with the declaration of one parameter."""
     if not isinstance(entry, Mapping):
         return [f"wanted {{low: …, high: …}} or {{choices: […]}}, got {entry!r}"]
     if unknown := [key for key in entry if key not in KEYS]:
         return [f"unknown key {key!r}; {_near(str(key), KEYS)}" for key in unknown]
     if "choices" in entry:
-        return _faults_of_choices(entry, whole)
+        return _faults_of_choices(entry, kind)
+    if kind is str:
+        return ["a name has no range: wanted {choices: […]}"]
     if missing := [key for key in ("low", "high") if key not in entry]:
         return [f"{' and '.join(missing)} missing"]
-    return _faults_of_range(entry, whole)
+    return _faults_of_range(entry, kind)
 
 
-def _faults_of_choices(entry: Mapping[str, Any], whole: bool) -> list[str]:
+def _faults_of_choices(entry: Mapping[str, Any], kind: Kind) -> list[str]:
     values = entry["choices"]
     if others := [key for key in entry if key != "choices"]:
         return [f"choices stand alone, without {', '.join(others)}"]
     if not isinstance(values, Sequence) or isinstance(values, str) or not values:
-        return [f"choices: wanted a list of numbers, got {values!r}"]
-    if wrong := [value for value in values if not _is_number(value, whole)]:
-        return [f"choices: wanted {_kind(whole)}s, got {value!r}" for value in wrong]
+        return [f"choices: wanted a list of {KINDS[kind]}s, got {values!r}"]
+    if wrong := [value for value in values if not _is_of_kind(value, kind)]:
+        return [f"choices: wanted {KINDS[kind]}s, got {value!r}" for value in wrong]
     return ["choices: a value stands twice"] if len(set(values)) < len(values) else []
 
 
-def _faults_of_range(entry: Mapping[str, Any], whole: bool) -> list[str]:
+def _faults_of_range(entry: Mapping[str, Any], kind: Kind) -> list[str]:
     low, high, log, step = (entry.get(key) for key in ("low", "high", "log", "step"))
-    wrong = [key for key in ("low", "high") if not _is_number(entry[key], whole)]
-    wrong += ["step"] if step is not None and not _is_number(step, whole) else []
-    faults = [f"{key}: wanted a {_kind(whole)}, got {entry[key]!r}" for key in wrong]
+    wrong = [key for key in ("low", "high") if not _is_of_kind(entry[key], kind)]
+    wrong += ["step"] if step is not None and not _is_of_kind(step, kind) else []
+    faults = [f"{key}: wanted a {KINDS[kind]}, got {entry[key]!r}" for key in wrong]
     if log is not None and not isinstance(log, bool):
         faults.append(f"log: wanted true or false, got {log!r}")
     if faults:
@@ -131,24 +137,17 @@ def _faults_of_range(entry: Mapping[str, Any], whole: bool) -> list[str]:
     return faults
 
 
-def _parameter(entry: Mapping[str, Any], whole: bool) -> Parameter:
-    kind = int if whole else float
+def _parameter(entry: Mapping[str, Any], kind: Kind) -> Parameter:
     if "choices" in entry:
         return Choices(tuple(map(kind, entry["choices"])))
-    step = entry.get("step")
-    return Range(
-        kind(entry["low"]), kind(entry["high"]), whole, bool(entry.get("log")), None if step is None else kind(step)
-    )
+    low, high, step = (None if entry.get(key) is None else kind(entry[key]) for key in ("low", "high", "step"))
+    return Range(low, high, kind is int, bool(entry.get("log")), step)  # type: ignore[arg-type]  # numbers by now
 
 
-def _is_number(value: Any, whole: bool) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return isinstance(value, int) if whole else isfinite(value)
-
-
-def _kind(whole: bool) -> str:
-    return "whole number" if whole else "number"
+def _is_of_kind(value: Any, kind: Kind) -> bool:
+    if kind is str or isinstance(value, bool) or not isinstance(value, int | float):
+        return kind is str and isinstance(value, str)
+    return isinstance(value, int) if kind is int else isfinite(value)
 
 
 def _near(name: str, known: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from stages.experiments.tuning.space import Number, Parameter, Range
+from stages.experiments.tuning.space import Parameter, Range, Value
 from stages.runtime.log import log
 from stages.workspace.errors import UserError
 from stages.workspace.seeds import child_seed
@@ -80,7 +80,7 @@ class Trial:
     number: int
     state: Literal["complete", "pruned", "failed"]
     value: float
-    settings: dict[str, Number]
+    settings: dict[str, Value]
     rounds: int | None
     seconds: float | None
     reason: str
@@ -179,7 +179,7 @@ def give_back(study: optuna.Study, storage: optuna.storages.RDBStorage, number: 
 
 def begin_trial(
     study: optuna.Study, space: Mapping[str, Parameter], seed: int
-) -> tuple[optuna.Trial, dict[str, Number]]:
+) -> tuple[optuna.Trial, dict[str, Value]]:
     """The next trial, queued or newly drawn, and its settings as they are to be used."""
     drawn = child_seed(seed, f"trial {len(begun(study))}") % 2**32
     study.sampler = optuna.samplers.TPESampler(seed=drawn, n_startup_trials=RANDOM_TRIALS)
@@ -215,7 +215,7 @@ def end_early(study: optuna.Study, trial: optuna.Trial, reason: str, pruned: boo
     study.tell(trial, state=TrialState.PRUNED if pruned else TrialState.FAIL)
 
 
-def queue_present(study: optuna.Study, present: Mapping[str, Number]) -> None:
+def queue_present(study: optuna.Study, present: Mapping[str, Value]) -> None:
     """Queue the present settings unless they have been tried or queued: they are what has to be beaten."""
     trials = study.get_trials(deepcopy=False)
     if not any(trial.user_attrs.get(SETTINGS) == dict(present) and not trial.user_attrs.get(LOST) for trial in trials):
