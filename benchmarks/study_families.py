@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.measure import measure
@@ -64,14 +65,14 @@ def study(dataset: str) -> list[list[str]]:
     return rows
 
 
-def train(dataset: str, family: str, folder: Path) -> tuple[float, float]:
+def train(dataset: str, family: str, folder: Path, overrides: Sequence[str] = ()) -> tuple[float, float]:
     """Train and judge in ``folder``; the wall time and the peak memory of training, the whole process."""
     (folder / "data").mkdir(parents=True)
     for name in ("features", "selection"):
         (folder / "data" / name).symlink_to(ROOT / "data" / name)
     (folder / "data/evaluation").mkdir()
     chosen = SMALL.get(dataset, family) if family == "boosting" else family
-    text = compose_params(ROOT, [f"model@datasets.{dataset}.model={chosen}"])
+    text = compose_params(ROOT, [f"model@datasets.{dataset}.model={chosen}", *overrides])
     (folder / "params.yaml").write_text(text, encoding="utf-8")
     env = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
     cost = measure([sys.executable, "-m", "stages.train", dataset], cwd=folder, env=env)
