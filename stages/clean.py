@@ -66,18 +66,16 @@ def main(name: str) -> None:
         for table in (dataset.records, *dataset.references)
         for partition in _partitions(table, raw)
     ]
-    cleaned = [
-        CleanedPartition(**facts)
-        for facts in run_jobs(
-            clean_partition,
-            work,
-            uses=functions_of(dataset),
-            workers=workers,
-            label=f"{name}: clean",
-            memory_bytes=memory_of,
-            limit_bytes=read_scale().memory_limit_bytes,
-        )
-    ]
+    with run_jobs(
+        clean_partition,
+        work,
+        uses=functions_of(dataset),
+        workers=workers,
+        label=f"{name}: clean",
+        memory_bytes=memory_of,
+        limit_bytes=read_scale().memory_limit_bytes,
+    ) as done:
+        cleaned = [CleanedPartition(**facts) for facts in done]
 
     records = of_table(cleaned, dataset.records.name)
     days = sorted({date.fromisoformat(day) for part in records for day in part.days})

@@ -55,8 +55,8 @@ def explore(dataset: Dataset) -> dict[str, Any]:
     rows = {partition["name"]: partition["rows"] for partition in manifest["records"]["partitions"]}
     if not rows:
         raise UserError(f"at least one partition in {folder}", "none", "run `dvc repro` from the clean stage on")
-    look, names, label = partial(summarize_partition, dataset=dataset), list(rows), f"{dataset.name}: explore"
-    summaries = each_partition(look, names, workers=choose_workers(folder, rows, label), label=label)
+    look = partial(summarize_partition, dataset=dataset, root=layout.Root())
+    names, label = list(rows), f"{dataset.name}: explore"
     topic = Topic(
         dataset=dataset.name,
         question=dataset.question,
@@ -66,7 +66,9 @@ def explore(dataset: Dataset) -> dict[str, Any]:
         known_afterwards=dataset.forbidden - {dataset.target},
         day=dataset.records.day,
     )
-    return describe(topic, zip(names, summaries, strict=True)) | {
+    with each_partition(look, names, workers=choose_workers(folder, rows, label), label=label) as summaries:
+        described = describe(topic, zip(names, summaries, strict=True))
+    return described | {
         "table": manifest["records"]["table"],
         "references": [_reference(folder, reference) for reference in manifest["references"]],
         "quality": read_quality(read_json(layout.metrics(dataset.name) / "clean.json"), manifest["records"]["table"]),
@@ -80,10 +82,10 @@ def choose_workers(folder: Path, rows: Mapping[str, int], label: str) -> WorkerS
     return fit_in_memory(read_workers(), estimates, read_scale().memory_limit_bytes, label)
 
 
-def summarize_partition(partition: str, *, dataset: Dataset) -> Summary:
+def summarize_partition(partition: str, *, dataset: Dataset, root: layout.Root) -> Summary:
     """Read one partition and keep its summary."""
     path = layout.clean(dataset.name) / f"{partition}.parquet"
-    frame = pl.read_parquet(path)
+    frame = pl.read_parquet(root.path / path)
     if dataset.target not in frame.columns:
         found = f"no such column in {path}, only {', '.join(frame.columns)}"
         raise UserError(

@@ -79,13 +79,16 @@ def main(name: str) -> None:
         "memory_bytes": memory_of,
     }
     summarize = [summary_job(dataset, partition) for partition in partitions]
-    for _ in run_jobs(summarize_partition, summarize, uses=[dataset.summarize], label=f"{name}: summarize", **run):
-        pass
+    with run_jobs(
+        summarize_partition, summarize, uses=[dataset.summarize], label=f"{name}: summarize", **run
+    ) as summaries:
+        for _ in summaries:
+            pass
     arguments = {"split": dict(settings.split), "seed": read_seed(), "features": [f.name for f in dataset.features]}
     jobs = [features_job(dataset, partition, partitions, arguments) for partition in partitions]
     uses = [dataset.context, dataset.featurize, dataset.split]
-    done = run_jobs(featurize_partition, jobs, uses=uses, label=f"{name}: featurize", **run)
-    whole = add_up(done)
+    with run_jobs(featurize_partition, jobs, uses=uses, label=f"{name}: featurize", **run) as done:
+        whole = add_up(done)
 
     content = {column: sketch_to_json(sketch) for column, sketch in whole.sketches.items()}
     write_json(layout.features(name) / SKETCHES, content)

@@ -180,7 +180,7 @@ def count_unseen(table: FeatureTable) -> int:
     rows = (pl.col("part") == "test") & pl.col(table.target).is_not_null()
     return sum(
         int(
-            pl.scan_parquet(table.folder / f"{partition}.parquet")
+            pl.scan_parquet(table.path_of(partition))
             .filter(rows)
             .select(pl.any_horizontal(unseen).sum())
             .collect()

@@ -113,11 +113,11 @@ def sketch_target(table: FeatureTable, workers: WorkerSettings) -> tuple[NumberS
         return sketch_frame(frame, [table.target]), frame[table.cluster].unique() if table.cluster else pl.Series()
 
     names, label = table.partition_names("train"), f"look at {table.dataset}"
-    looks = each_partition(look, names, workers=workers, label=label)
-    sketches, clusters = next(looks)
-    for more, others in looks:
-        sketches = merge_sketches([sketches, more])
-        clusters = pl.concat([clusters, others]).unique()
+    with each_partition(look, names, workers=workers, label=label) as looks:
+        sketches, clusters = next(looks)
+        for more, others in looks:
+            sketches = merge_sketches([sketches, more])
+            clusters = pl.concat([clusters, others]).unique()
     target = sketches[table.target]
     assert isinstance(target, NumberSketch)
     return target, clusters
@@ -135,8 +135,9 @@ def tally_partitions(
 
     names, label = table.partition_names("train"), f"select_features {table.dataset}"
     total = empty_tally(coding.levels, coding.classes, coding.width)
-    for tally in each_partition(count, names, workers=workers, label=label):
-        total = merge_tallies([total, tally])
+    with each_partition(count, names, workers=workers, label=label) as tallies:
+        for tally in tallies:
+            total = merge_tallies([total, tally])
     return total
 
 

@@ -8,7 +8,7 @@ What it does not name is no partition: ``summaries/`` lies beside them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ class FeatureTable:
     cluster: str | None
     columns: tuple[Column, ...]
     partitions: tuple[dict[str, Any], ...]
+    root: layout.Root = field(default_factory=layout.Root, repr=False, compare=False, kw_only=True)
+    """Where ``folder`` lies."""
 
     @property
     def names(self) -> list[str]:
@@ -75,6 +77,10 @@ class FeatureTable:
         """Partitions that hold at least one labelled row of ``part``, in canonical order."""
         return [partition["name"] for partition in self.partitions if partition["parts"][part]]
 
+    def path_of(self, partition: str) -> Path:
+        """The file of one partition, the same wherever this process has moved to."""
+        return self.root.path / self.folder / f"{partition}.parquet"
+
     def read(self, partition: str, part: str, extra: Sequence[str] = ()) -> pl.DataFrame:
         """Labelled rows of ``part`` in one partition: the features, then the target, then ``extra`` columns.
 
@@ -82,7 +88,7 @@ class FeatureTable:
         """
         wanted = [*self.names, self.target, *(name for name in extra if name not in (*self.names, self.target))]
         frame = (
-            pl.scan_parquet(self.folder / f"{partition}.parquet")
+            pl.scan_parquet(self.path_of(partition))
             .filter((pl.col("part") == part) & pl.col(self.target).is_not_null())
             .select(wanted)
             .collect()

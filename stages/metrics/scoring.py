@@ -73,9 +73,11 @@ def decide(
 
     refuse_no_rows(table, "valid")
     totals: dict[str, NDArray[np.float64]] = {}
-    for counted in each_partition(count, table.partition_names("valid"), workers=workers, label="score valid part"):
-        for name, counts in counted.items():
-            totals[name] = totals[name] + counts if name in totals else counts
+    names = table.partition_names("valid")
+    with each_partition(count, names, workers=workers, label="score valid part") as partitions:
+        for counted in partitions:
+            for name, counts in counted.items():
+                totals[name] = totals[name] + counts if name in totals else counts
     return {name: task.decide(totals[name], terms) for name in scorers}
 
 
@@ -124,7 +126,8 @@ def score_test(
             cells[name] = pl.concat([whole, *apart])
         return Scored(stored, scores, cells)
 
-    return gather(table, each_partition(score, names, workers=workers, label="score test part"))
+    with each_partition(score, names, workers=workers, label="score test part") as scored:
+        return gather(table, scored)
 
 
 def gather(table: FeatureTable, parts: Iterable[Scored]) -> Scored:

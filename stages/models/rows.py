@@ -220,7 +220,7 @@ def page_names() -> Iterator[str]:
     """The beginning of the names of page files, in a folder of its own that goes when the block ends."""
     PAGES.mkdir(parents=True, exist_ok=True)
     remove_leftovers(PAGES)
-    folder = PAGES / own_name()
+    folder = PAGES.absolute() / own_name()
     folder.mkdir(mode=0o700)
     try:
         yield f"{folder.as_posix()}/"

@@ -84,6 +84,12 @@ def work_checked(shown: Handshake, function: Callable[[], Result]) -> Result:
             _at_work[token] -= 1
 
 
+def count_begun(token: str) -> int:
+    """Tasks of the stage with this token that this worker is at."""
+    with _at_work_lock:
+        return _at_work[token]
+
+
 def count_strays(token: str) -> int:
     """Tasks that still write into this folder for a stage that has ended: its token is gone."""
     if not (TOKENS / token).is_file():

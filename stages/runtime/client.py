@@ -15,7 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
@@ -30,6 +30,7 @@ from stages.runtime.check import TOKENS, Handshake
 from stages.runtime.leftovers import own_name, remove_leftovers
 from stages.runtime.log import log
 from stages.workspace.errors import UserError
+from stages.workspace.layout import Root
 from stages.workspace.settings import WorkerSettings
 
 
@@ -71,12 +72,13 @@ OWN_CLUSTER = {
 
 @dataclass
 class Connection:
-    """A client, the workers that it started (if any), and what its tasks show on arrival."""
+    """A client, the workers that it started (if any), what its tasks show on arrival, and for which folder."""
 
     settings: WorkerSettings
     client: Client
     own: LocalCluster | None
     shown: Handshake
+    root: Root = field(default_factory=Root)
 
 
 _open: Connection | None = None
@@ -117,11 +119,11 @@ def _connect_anew(workers: WorkerSettings) -> None:
 
 
 def _serves(opened: Connection, workers: WorkerSettings) -> bool:
-    """Whether a connection will do; own workers may be more than are asked for now."""
+    """Whether a connection will do: own workers may be more than are asked for now; all stand where it was made."""
     have = opened.settings
     same = all(getattr(have, name) == getattr(workers, name) for name in ("kind", "address", "exchange", "memory_gib"))
     enough = opened.own is None or have.count >= workers.count
-    return same and enough and opened.client.status == "running"
+    return same and enough and opened.root == Root() and opened.client.status == "running"
 
 
 def disconnect() -> None:
@@ -133,7 +135,7 @@ def disconnect() -> None:
     ended, _open = _open, None
     with _quiet():
         if ended.shown.token is not None:
-            (TOKENS / ended.shown.token).unlink(missing_ok=True)
+            (ended.root.path / TOKENS / ended.shown.token).unlink(missing_ok=True)
         with suppress(Exception):  # a scheduler that is gone cannot be told good-bye
             ended.client.close(timeout=2)  # type: ignore[no-untyped-call]
         if ended.own is not None:
@@ -225,6 +227,17 @@ def _wait_for_strays(client: Client, token: str) -> None:
             log.info("waiting for %d tasks of an earlier run that still write into this folder", strays)
             told = True
         time.sleep(0.5)
+
+
+def wait_for_begun(opened: Connection) -> None:
+    """Return when no task of this stage is at work in its folder: own workers end, others finish what they are at."""
+    if opened.own is not None:
+        disconnect()
+        return
+    while opened.shown.token and opened.client.status == "running":
+        time.sleep(0.2)  # what was sent a moment ago arrives, or its end does
+        if not any(opened.client.run(worker_check.count_begun, opened.shown.token).values()):
+            return
 
 
 @contextmanager

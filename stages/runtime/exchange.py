@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import fsspec  # type: ignore[import-untyped]
@@ -56,20 +58,29 @@ class RemoteJob:
         return self.job.name
 
 
-def through_exchange(work: Work, workers: WorkerSettings, label: str) -> tuple[Work, WorkerSettings]:
-    """The same work done by workers elsewhere, and settings under which this process waits for it in threads."""
+def through_exchange(work: Work, workers: WorkerSettings, label: str, stop: Event) -> tuple[Work, WorkerSettings]:
+    """The same work done by workers elsewhere, and settings under which this process waits for it in threads.
+
+    Once ``stop`` is set, no thread waits any longer: what workers elsewhere are at reaches no file of this folder.
+    """
     threads = sum(connect(workers).nthreads().values())  # type: ignore[no-untyped-call]
     waiting = on_this_machine(workers, threads=max(2, READY * threads))
-    return partial(send, work=work, workers=workers, label=label), waiting
+    return partial(send, work=work, workers=workers, label=label, stop=stop), waiting
 
 
-def send(job: Job, root: Path, *, work: Work, workers: WorkerSettings, label: str) -> Any:
+def send(job: Job, root: Path, *, work: Work, workers: WorkerSettings, label: str, stop: Event) -> Any:
     """Have one job done elsewhere: its outputs lie below ``root`` when this returns its facts."""
     exchange = workers.exchange
     assert exchange is not None
     remote = RemoteJob(job, tuple(upload(exchange, root, path) for path in job.inputs))
     with Workers(workers, partial(do_remotely, work=work, exchange=exchange), label) as pool:
-        ((facts, outputs),) = collect_in_order(pool.submit, [remote], lambda: 1, pool.look_after)
+
+        def look_after() -> None:
+            if stop.is_set():
+                raise CancelledError
+            pool.look_after()
+
+        ((facts, outputs),) = collect_in_order(pool.submit, [remote], lambda: 1, look_after)
     for sent in outputs:
         download(exchange, sent, root)
     return facts

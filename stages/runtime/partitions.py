@@ -4,19 +4,19 @@ Who works is a parameter: threads of this process, worker processes on this mach
 scheduler.  Results never depend on it.
 
 How many partitions at a time?  No more than fit in the memory that a stage may take (`scale.memory_limit_gib`).
+
+A run that fails or is broken off begins nothing more, and ends only when what it has begun has ended: nobody reads or
+writes behind its back.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
-from typing import Any, TypeVar
-
-from dask.base import compute
-from dask.callbacks import Callback
-from dask.delayed import delayed
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager
+from threading import Event
+from typing import TypeVar
 
 from stages.runtime.log import log, progress
 from stages.workspace.settings import WorkerSettings
@@ -24,7 +24,7 @@ from stages.workspace.settings import WorkerSettings
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-BATCH = 8  # partitions for each thread that are handed to Dask's local scheduler at a time
+BATCH = 8  # results for each thread that may wait for slower ones before them
 PATIENCE_S = 5.0  # how often a wait for workers is looked after
 
 
@@ -35,11 +35,14 @@ def map_partitions(
     workers: WorkerSettings,
     label: str | None,
     unit: str = "partitions",
+    stop: Event | None = None,
 ) -> list[Result]:
     """All the results of `each_partition`, in the order of ``items``."""
-    return list(each_partition(function, items, workers=workers, label=label, unit=unit))
+    with each_partition(function, items, workers=workers, label=label, unit=unit, stop=stop) as results:
+        return list(results)
 
 
+@contextmanager
 def each_partition(
     function: Callable[[Item], Result],
     items: Sequence[Item],
@@ -48,19 +51,26 @@ def each_partition(
     label: str | None,
     unit: str = "partitions",
     at_once: int | None = None,
-) -> Iterator[Result]:
-    """Yield ``function(item)`` in the order of ``items``, as they get ready.
+    stop: Event | None = None,
+) -> Iterator[Iterator[Result]]:
+    """For a ``with`` block: an iterator over ``function(item)`` in the order of ``items``, as they get ready.
 
     At most ``workers.count`` items (all threads of the workers that a scheduler has), and never more than
     ``at_once``, are worked on at the same time; few results wait for slower ones before them.  So neither tasks nor
-    results pile up however many items there are.  The first exception of a task is raised here as it was, and nothing
-    more is started.  Without a ``label`` the tasks tell of their progress themselves, so they stay in this process.
+    results pile up however many items there are.  Without a ``label`` the tasks tell of their progress themselves, so
+    they stay in this process.
+
+    The first exception of a task is raised here as it was.  Then, and however else the block ends, nothing more is
+    begun and what was begun is waited for; ``stop`` is set first, for tasks that can end early.
 
     The kernels (Polars, Arrow) release the interpreter lock, so threads are enough on one machine; one thread is the
     caller's own.  Elsewhere, ``function``, ``items`` and results travel: closures over locks and open files cannot.
     """
-    with _counted(label, len(items), unit) as advance:
-        yield from _results(function, items, workers, label, at_once, advance)
+    with (
+        _counted(label, len(items), unit) as advance,
+        closing(_results(function, items, workers, label, at_once, stop or Event())) as results,
+    ):
+        yield _ticking(results, advance)
 
 
 def is_apart(workers: WorkerSettings) -> bool:
@@ -73,51 +83,41 @@ def on_this_machine(workers: WorkerSettings, threads: int | None = None) -> Work
     return workers.model_copy(update={"kind": "threads", "count": threads or workers.count})
 
 
+def _ticking(results: Iterator[Result], advance: Callable[[], None]) -> Iterator[Result]:
+    for result in results:
+        advance()
+        yield result
+
+
 def _results(
     function: Callable[[Item], Result],
     items: Sequence[Item],
     workers: WorkerSettings,
     label: str | None,
     at_once: int | None,
-    advance: Callable[[], None],
-) -> Iterator[Result]:
+    stop: Event,
+) -> Generator[Result]:
     threads = min(workers.count, at_once or workers.count)
     if not items:
         return
     if workers.kind == "threads" or label is None or is_apart(workers):
-        yield from _in_threads(function, items, threads, advance)
+        yield from _in_threads(function, items, threads, stop) if threads > 1 else map(function, items)
         return
     from stages.runtime.tasks import Workers  # the distributed scheduler takes a second to import
 
     with Workers(workers, function, label, at_once) as pool:
-        for result in collect_in_order(pool.submit, items, pool.window, pool.look_after):
-            advance()
-            yield result
+        yield from collect_in_order(pool.submit, items, pool.window, pool.look_after)
 
 
 def _in_threads(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int, advance: Callable[[], None]
-) -> Iterator[Result]:
-    """Dask's local scheduler, some items at a time, so that results do not pile up; a single thread is this one."""
-    task = delayed(function, pure=False, traverse=False)
-    scheduler = "threads" if workers > 1 else "sync"
-    batch = BATCH * workers if workers > 1 else 1
-    for start in range(0, len(items), batch):
-        tasks = [task(item) for item in items[start : start + batch]]
-        with _Ticks(advance):
-            results: tuple[Result, ...] = compute(  # type: ignore[no-untyped-call]
-                *tasks, scheduler=scheduler, num_workers=workers, optimize_graph=False
-            )
-        yield from results
-
-
-class _Ticks(Callback):
-    def __init__(self, advance: Callable[[], None]) -> None:
-        super().__init__(posttask=self._tick)  # type: ignore[no-untyped-call]
-        self.advance = advance
-
-    def _tick(self, *_: Any) -> None:
-        self.advance()
+    function: Callable[[Item], Result], items: Sequence[Item], threads: int, stop: Event
+) -> Generator[Result]:
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield from collect_in_order(lambda item: pool.submit(function, item), items, lambda: BATCH * threads)
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
 
 
 def collect_in_order(

@@ -15,7 +15,7 @@ from distributed import KilledWorker
 from distributed.comm.core import CommClosedError
 
 from stages.runtime import check as worker_check
-from stages.runtime.client import READY, Connection, connection, on_arrival, pack
+from stages.runtime.client import READY, Connection, connection, on_arrival, pack, wait_for_begun
 from stages.runtime.log import log
 from stages.workspace.errors import UserError
 from stages.workspace.settings import WorkerSettings
@@ -48,6 +48,7 @@ class Workers(Generic[Item, Result]):
         if error is not None:
             with suppress(Exception):
                 self._executor.shutdown(wait=False)  # cancels what has not begun
+                wait_for_begun(self.connection)
         if isinstance(error, KilledWorker):
             raise _deadly(error) from error
         if isinstance(error, CancelledError | CommClosedError):

@@ -128,7 +128,7 @@ def name_series(
 @contextmanager
 def gathering_folder(dataset: str) -> Iterator[Path]:
     """The folder in which the files of a dataset gather, for one run at a time; it goes when the block ends well."""
-    folder = GATHERING / dataset
+    folder = (GATHERING / dataset).absolute()
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")
@@ -176,10 +176,7 @@ def fetch_sources(
                 return error
             return _keep(cache, Fetched(source, part, size_of(part), sha256))
 
-        try:
-            outcomes = map_partitions(fetch, sources, workers=on_this_machine(workers), label=None)
-        finally:
-            stop.set()  # an interrupted run must not wait for the transfers that are still under way
+        outcomes = map_partitions(fetch, sources, workers=on_this_machine(workers), label=None, stop=stop)
     outcomes_of = zip(sources, outcomes, strict=True)
     if failures := [(source, outcome) for source, outcome in outcomes_of if isinstance(outcome, UserError)]:
         raise report_failures(failures, sources)

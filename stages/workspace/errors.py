@@ -2,10 +2,12 @@
 
 import errno
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -35,7 +37,9 @@ def run_stage(main: Callable[..., Any], arguments: list[str] | None = None) -> N
     try:
         main(*arguments)
     except UserError as error:
-        sys.exit(f"error: {main.__module__ if main.__module__ != '__main__' else sys.argv[0]}\n{error}")
+        name = main.__module__ if main.__module__ != "__main__" else sys.argv[0]
+        here = f"{Path.cwd()}{os.sep}"  # paths are absolute where threads read and write; people type them as seen here
+        sys.exit(f"error: {name}\n{str(error).replace(here, '')}")
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise

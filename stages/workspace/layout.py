@@ -1,8 +1,24 @@
 """Where each artifact of a dataset lives, relative to the repository root."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass, field
 from pathlib import Path
 
 DATA = Path("data")
+
+
+@dataclass(frozen=True)
+class Root:
+    """The folder of a run, fixed when the run begins: what its threads read and write is not elsewhere after a `chdir`.
+
+    On its way to a worker it becomes the folder in which that worker stands, which may have another path there.
+    """
+
+    path: Path = field(default_factory=Path.cwd)
+
+    def __reduce__(self) -> tuple[type[Root], tuple[()]]:
+        return Root, ()
 
 
 def raw(dataset: str) -> Path:

@@ -37,8 +37,8 @@ def workspace(tmp_path, monkeypatch) -> Path:
 def run(jobs: list[Job] = JOBS, **changes: Any) -> tuple[list[Any], list[str]]:
     done: list[str] = []
     settings = {"uses": [], "workers": CLUSTER, "label": "repeat", **changes}
-    facts = list(run_jobs(partial(repeat, done=done), jobs, **settings))
-    return facts, sorted(done)
+    with run_jobs(partial(repeat, done=done), jobs, **settings) as results:
+        return list(results), sorted(done)
 
 
 def outputs() -> dict[str, str]:

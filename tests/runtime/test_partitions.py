@@ -1,6 +1,9 @@
 """One function over many partitions: order, number at a time, errors, progress."""
 
+import _thread
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -62,17 +65,66 @@ def test_the_exception_of_a_task_is_raised_as_it_was(n):
     assert caught.value is error
 
 
-def test_an_error_is_raised_before_slower_tasks_have_ended():
-    never = threading.Event()
+def fail() -> None:
+    raise UserError("rows", "none", "fetch some")
+
+
+@pytest.mark.parametrize("end", [fail, _thread.interrupt_main])
+def test_a_run_that_ends_badly_begins_nothing_more_and_waits_for_what_it_has_begun(end: Callable[[], None]):
+    begun: list[int] = []
+    ended: list[int] = []
+    both, broken = threading.Barrier(2, timeout=60), threading.Event()
 
     def work(item: int) -> None:
-        if item == 0:
-            never.wait(60)
-        raise UserError("rows", "none", "fetch some")
+        begun.append(item)
+        both.wait()
+        if item == 1:
+            broken.set()
+            end()
+        broken.wait(60)
+        time.sleep(0.5)  # held back until the error is known
+        ended.append(item)
 
+    with pytest.raises((UserError, KeyboardInterrupt)):
+        map_partitions(work, range(20), workers=workers(2), label="fail")
+    assert sorted(begun) == [0, 1]
+    assert 0 in ended
+
+
+def test_a_consumer_that_fails_leaves_no_task_behind():
+    under_way, lock = 0, threading.Lock()
+
+    def work(item: int) -> int:
+        nonlocal under_way
+        with lock:
+            under_way += 1
+        time.sleep(0.02)
+        with lock:
+            under_way -= 1
+        return item
+
+    def consume() -> None:
+        with each_partition(work, range(500), workers=workers(2), label="some") as results:
+            next(results)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as caught:  # which holds on to the frames, and they to the results
+        consume()
+    assert (caught.value.__traceback__ is not None, under_way) == (True, 0)
+
+
+def test_tasks_that_can_end_early_are_told_before_they_are_waited_for():
+    stop = threading.Event()
+
+    def work(item: int) -> bool:
+        if item == 1:
+            fail()
+        return stop.wait(60)
+
+    start = time.monotonic()
     with pytest.raises(UserError):
-        map_partitions(work, [0, 1], workers=workers(2), label="fail")
-    never.set()
+        map_partitions(work, [0, 1], workers=workers(2), label=None, stop=stop)
+    assert time.monotonic() - start < 30
 
 
 @pytest.mark.parametrize("n", [1, 3])
@@ -83,12 +135,12 @@ def test_results_are_handed_over_one_by_one_and_no_work_is_begun_far_ahead(n):
         begun.append(item)
         return item
 
-    results = each_partition(work, list(range(500)), workers=workers(n), label="some")
-    assert begun == []
-    assert [next(results) for _ in range(5)] == list(range(5))
+    with each_partition(work, list(range(500)), workers=workers(n), label="some") as results:
+        assert begun == []
+        assert [next(results) for _ in range(5)] == list(range(5))
     ahead = len(begun)
-    assert ahead <= (5 if n == 1 else BATCH * n)
-    results.close()
+    assert ahead <= (5 if n == 1 else 5 + BATCH * n)
+    time.sleep(0.05)
     assert len(begun) == ahead
 
 
@@ -118,8 +170,8 @@ def test_fewer_at_once_than_there_are_workers():
             together -= 1
         return item
 
-    results = each_partition(work, list(range(9)), workers=workers(5), label="few", at_once=2)
-    assert (list(results), most) == (list(range(9)), 2)
+    with each_partition(work, list(range(9)), workers=workers(5), label="few", at_once=2) as results:
+        assert (list(results), most) == (list(range(9)), 2)
 
 
 @pytest.mark.parametrize("item", [("flights", "2013-01"), ["a", ["b"]], {"x": 1}, Path("a"), None, "2013-01"])

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,15 +113,15 @@ def test_no_more_tasks_are_under_way_than_the_workers_can_use(machines: Machines
                 started.append(item)
                 yield item
 
-    results = each_partition(lambda item: item, Counted(range(100)), workers=machines.cluster, label="few")
-    assert [next(results) for _ in range(10)] == list(range(10))
-    assert len(started) <= 10 + 2 * 2
-    results.close()  # type: ignore[attr-defined]
-    one = each_partition(lambda item: item, Counted(range(100)), workers=machines.cluster, label="one", at_once=1)
+    with each_partition(lambda item: item, Counted(range(100)), workers=machines.cluster, label="few") as results:
+        assert [next(results) for _ in range(10)] == list(range(10))
+        assert len(started) <= 10 + 2 * 2
     started.clear()
-    assert [next(one), next(one)] == [0, 1]
-    assert started == [0, 1]
-    one.close()  # type: ignore[attr-defined]
+    with each_partition(
+        lambda item: item, Counted(range(100)), workers=machines.cluster, label="one", at_once=1
+    ) as results:
+        assert [next(results), next(results)] == [0, 1]
+        assert started == [0, 1]
 
 
 def test_tasks_that_tell_of_their_own_progress_stay_in_this_process(machines: Machines) -> None:
@@ -232,7 +233,7 @@ def write_inputs(n: int) -> list[Job]:
 
 
 def run_apart(workers: WorkerSettings, jobs: list[Job]) -> list[Any]:
-    work, waiting = through_exchange(repeating(), workers, "apart")
+    work, waiting = through_exchange(repeating(), workers, "apart", threading.Event())
     return map_partitions(lambda job: work(job, Path()), jobs, workers=waiting, label="apart")
 
 
@@ -364,19 +365,19 @@ def test_the_work_of_a_killed_worker_is_done_by_another(own_machines: Machines) 
         Path(f"{item}.txt").write_text(f"{item}")
         return item
 
-    results = each_partition(write, range(16), workers=own_machines.cluster, label="write")
-    first = next(results)
-    os.kill(worker_processes(own_machines)[0], signal.SIGKILL)
-    assert [first, *results] == list(range(16))
+    with each_partition(write, range(16), workers=own_machines.cluster, label="write") as results:
+        first = next(results)
+        os.kill(worker_processes(own_machines)[0], signal.SIGKILL)
+        assert [first, *results] == list(range(16))
     assert [Path(f"{item}.txt").read_text() for item in range(16)] == [f"{item}" for item in range(16)]
 
 
 @pytest.mark.slow
 def test_a_scheduler_that_ends_in_mid_run_is_told_of(own_machines: Machines) -> None:
-    results = each_partition(lambda item: time.sleep(0.2), range(60), workers=own_machines.cluster, label="wait")
-    next(results)
-    own_machines.started[0].kill()
-    with pytest.raises(UserError, match="it is gone") as caught:
+    work = each_partition(lambda item: time.sleep(0.2), range(60), workers=own_machines.cluster, label="wait")
+    with pytest.raises(UserError, match="it is gone") as caught, work as results:
+        next(results)
+        own_machines.started[0].kill()
         list(results)
     assert own_machines.address in caught.value.wanted
 
@@ -386,21 +387,38 @@ def test_a_run_waits_for_a_new_worker_when_the_last_one_is_gone_but_not_for_ever
     own_machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("stages.runtime.partitions.PATIENCE_S", 0.3)
-    results = each_partition(lambda item: time.sleep(0.2), range(20), workers=own_machines.cluster, label="wait")
-    next(results)
-    own_machines.stop(*own_machines.started[1:])
-    late = threading.Timer(3.0, own_machines.start_worker, [tmp_path])
-    late.start()
-    with caplog.at_level("WARNING", logger="plumbline"):
+    work = partial(each_partition, lambda item: time.sleep(0.2), workers=own_machines.cluster, label="wait")
+    with work(range(20)) as results, caplog.at_level("WARNING", logger="plumbline"):
+        next(results)
+        own_machines.stop(*own_machines.started[1:])
+        late = threading.Timer(3.0, own_machines.start_worker, [tmp_path])
+        late.start()
         assert len(list(results)) == 19
     assert "wait: no worker is left; waiting for one" in caplog.messages
 
-    results = each_partition(lambda item: time.sleep(0.2), range(20), workers=own_machines.cluster, label="wait")
-    next(results)
-    own_machines.stop(own_machines.started[-1])
     monkeypatch.setattr(dask_workers, "NO_WORKER_S", 1.0)
-    with pytest.raises(UserError, match="start workers"):
+    with pytest.raises(UserError, match="start workers"), work(range(20)) as results:
+        next(results)
+        own_machines.stop(own_machines.started[-1])
         list(results)
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_ends_when_the_workers_have_ended_what_they_were_at(own_machines: Machines) -> None:
+    def write(item: int) -> None:
+        Path(f"begun-{item}").touch()
+        if item == 1:
+            raise UserError("rows", "none", "fetch some")
+        time.sleep(2)
+        Path(f"ended-{item}").touch()
+
+    with pytest.raises(UserError, match="fetch some"):
+        map_partitions(write, range(20), workers=own_machines.cluster, label="fail")
+    found = sorted(path.name for path in Path().glob("*-*"))
+    time.sleep(2.5)
+    assert sorted(path.name for path in Path().glob("*-*")) == found
+    begun, ended = ([name for name in found if name.startswith(word)] for word in ("begun", "ended"))
+    assert len(begun) == len(ended) + 1 < 20
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Worker processes of this machine: they start with the first work, replace each other, and end with their stage."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from stages.runtime.check import TOKENS
 from stages.runtime.client import disconnect
-from stages.runtime.partitions import each_partition, map_partitions
+from stages.runtime.partitions import map_partitions
 from stages.workspace.errors import UserError
 from stages.workspace.settings import WorkerSettings
 
@@ -105,6 +106,25 @@ def test_a_partition_that_needs_more_memory_than_a_worker_has_is_named() -> None
     assert "memory" in caught.value.next_step
 
 
+def test_a_run_that_fails_ends_its_processes_and_the_next_one_has_new_ones_where_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(item: int) -> str:
+        if item == 1:
+            raise UserError("rows", "none", "fetch some")
+        time.sleep(item)
+        Path("written").touch()
+        return str(Path.cwd())
+
+    with pytest.raises(UserError, match="fetch some"):
+        map_partitions(write, [20, 1], workers=PROCESSES, label="fail")
+    assert not multiprocessing.active_children()
+    assert map_partitions(write, [0], workers=PROCESSES, label="here") == [str(tmp_path)]
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert map_partitions(write, [0], workers=PROCESSES, label="there") == [str(tmp_path / "elsewhere")]
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_no_process_outlives_a_stage_that_is_ended(how: signal.Signals, workspace: Path) -> None:
     Path("stage.py").write_text(STAGE)
@@ -124,5 +144,5 @@ def test_no_process_outlives_a_stage_that_is_ended(how: signal.Signals, workspac
     stage.wait(60)
     _, alive = psutil.wait_procs(below, timeout=60)
     assert alive == []
-    assert list(each_partition(str, [1], workers=PROCESSES, label="again")) == ["1"]
+    assert map_partitions(str, [1], workers=PROCESSES, label="again") == ["1"]
     assert len(list(TOKENS.iterdir())) == 1  # this run's own

@@ -1,6 +1,9 @@
 """`featurize` on the small real samples: parts, sketches, order of work, and settings that make no sense."""
 
+import _thread
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,7 @@ from stages.features.sketch import CategorySketch, sketch_frame
 from stages.features.table import SUMMARIES, open_features, read_sketches
 from stages.records.contract import PARTS, load_dataset
 from stages.workspace.errors import UserError
-from stages.workspace.files import read_json, write_manifest
+from stages.workspace.files import read_json, write_manifest, write_parquet
 
 ROOT = Path(__file__).parents[2]
 NAME = "nycflights"
@@ -254,6 +257,37 @@ def test_a_run_that_fails_leaves_nothing_that_looks_complete():
         assert str(path) in caught.value.wanted
         assert "dvc checkout" in caught.value.next_step
         assert not (FEATURES / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("end", [None, _thread.interrupt_main])
+def test_nothing_is_written_after_a_run_has_failed_or_was_broken_off(workspace, tmp_path_factory, monkeypatch, end):
+    read, held, written = featurize.read_rows, threading.Event(), []
+
+    def read_rows(path: Path) -> pl.DataFrame:
+        if path.name == "2013-01.parquet":
+            held.set()
+            time.sleep(1.0)  # until long after the other has failed
+        elif path.name == "2013-02.parquet" and held.wait(60) and end is not None:
+            end()
+        return read(path)
+
+    def write(path: Path, frame: pl.DataFrame) -> None:
+        written.append(path)
+        write_parquet(path, frame)
+
+    monkeypatch.setenv("PLUMBLINE_WORKERS", "2")
+    monkeypatch.setattr(featurize, "read_rows", read_rows)
+    monkeypatch.setattr(featurize, "write_parquet", write)
+    if end is None:
+        (CLEAN / "2013-02.parquet").write_bytes(b"PAR1 and then nothing")
+    with pytest.raises((UserError, KeyboardInterrupt)):
+        featurize.main(NAME)
+    before, elsewhere = (len(written), tree()), tmp_path_factory.mktemp("elsewhere")
+    shutil.copytree("data", elsewhere / "data")
+    monkeypatch.chdir(elsewhere)
+    time.sleep(1.5)
+    assert (len(written), tree()) == before
+    assert {path.is_relative_to(workspace) for path in written} == {True}
 
 
 def test_what_an_earlier_run_left_is_gone():

@@ -179,7 +179,7 @@ def labelled_rows(table: FeatureTable, parts: Sequence[str]) -> Iterator[tuple[s
 
 def scan_labelled(table: FeatureTable, parts: Sequence[str], partition: str) -> pl.LazyFrame:
     """The labelled rows of ``parts`` in one partition, in canonical order."""
-    path = table.folder / f"{partition}.parquet"
+    path = table.path_of(partition)
     if not path.exists():
         raise UserError(f"the features {path}", "no such file", "run `dvc repro`, or `dvc pull` to fetch it")
     return pl.scan_parquet(path).filter(pl.col("part").is_in(list(parts)) & pl.col(table.target).is_not_null())

@@ -223,7 +223,7 @@ def fingerprint_rows(table: FeatureTable) -> str:
     names = [part["name"] for part in table.partitions if any(part["parts"][wanted] for wanted in SEARCHED_PARTS)]
     digests: list[Any] = [str(table.columns)]
     for name in names:
-        digests.append((name, sha256_of(table.folder / f"{name}.parquet")))
+        digests.append((name, sha256_of(table.path_of(name))))
     return _digest(digests)
 
 
