@@ -1,27 +1,43 @@
-"""For every test: no result of a partition comes from, or goes to, the cache of the person who runs the tests.
+"""For every test: no result of a partition comes from, or goes to, the cache of the person who runs the tests, and no
+test stands in the checkout: what it leaves where it stands would be data of that person.
 
 And for `--dist loadfile`: rooms that stand on one costly repository stay together, so that it is made once.
 """
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import chdir
+from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
+from hypothesis.configuration import set_hypothesis_home_dir
 from xdist.scheduler import LoadFileScheduling
 
+import stages  # noqa: F401  # before any test loads OpenMP: it chooses how threads wait
+
+ROOT = Path(__file__).parents[1]
 os.environ["PLUMBLINE_CACHE"] = "off"
 # A busy machine is no counterexample.
 hypothesis.settings.register_profile("plumbline", deadline=None)
 hypothesis.settings.load_profile("plumbline")
+set_hypothesis_home_dir(ROOT / ".hypothesis")  # by default where the tests stand
 # A shell starts what runs in its background (`make test &`) deaf to Ctrl-C, which tests send to what they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Each has a session fixture in its conftest that takes seconds to a minute: the whole line, run from an empty cache.
 ROOMS = ("tests/pipeline/", "tests/experiments/revisions/", "tests/stages/compare/", "tests/stages/promotion/")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nowhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An empty folder, in which every test begins, and in which none leaves anything."""
+    with chdir(folder := tmp_path_factory.mktemp("nowhere")):
+        yield
+    assert not list(folder.iterdir())
 
 
 class RoomScheduling(LoadFileScheduling):

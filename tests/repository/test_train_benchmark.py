@@ -1,6 +1,5 @@
 """The training benchmark compares equal work: the same rows for all, and equal models from equal settings."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +35,8 @@ def test_rows_are_the_same_every_time_and_others_for_another_seed() -> None:
     assert 0.15 < late.mean() < 0.3
 
 
-def test_lightgbm_takes_part_where_it_is_installed() -> None:
-    assert (bench_train.LIGHTGBM in bench_train.peers("cpu", 5)) == bool(find_spec("lightgbm"))
+def test_lightgbm_takes_part_on_processors_alone() -> None:
+    assert bench_train.LIGHTGBM in bench_train.peers("cpu", 5)
     assert bench_train.LIGHTGBM not in bench_train.peers("cuda", 5)
 
 
