@@ -6,7 +6,6 @@ here run on workers.
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
-import stages
+from stages.runtime.digest import code_state
 from stages.workspace.errors import UserError
 
 Result = TypeVar("Result")
@@ -106,16 +105,6 @@ def _examine(shown: Handshake) -> None:
     wanted = dict(shown.facts)
     lines = differences(wanted, describe(shown.token))
     refuse([f"{get_worker().address}: {line}" for line in lines])
-
-
-@lru_cache(maxsize=1)
-def code_state() -> str:
-    """Short digest of the sources of `stages`, taken once: what this process has imported does not change any more."""
-    root = Path(stages.__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:12]
 
 
 def _version(package: str) -> str:

@@ -1,4 +1,5 @@
-"""Which code did a result come from?  A digest over the sources that a function can reach, without importing them.
+"""Which code did a result come from?  A digest over the sources that a function can reach, without importing them;
+and one over all of them, by which processes that work together know that they have the same.
 
 A module reaches what it imports within this package: at its top, inside its functions, anywhere but for types alone.
 ``runtime/`` does not count: who works, with which cache and which log, never changes a result.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -33,6 +34,12 @@ def code_digest(*functions: Callable[..., Any]) -> str:
     return source_digest(frozenset(source for each in plain if (source := _source_of(each)) is not None))
 
 
+@lru_cache(maxsize=1)
+def code_state() -> str:
+    """Short digest of every source, taken once: what this process has imported does not change any more."""
+    return _digest(PACKAGE.rglob("*.py"), PACKAGE)[:12]
+
+
 def library_versions() -> dict[str, str]:
     """Versions of Python and of what writes the bytes of a partition."""
     return dict(_library_versions())
@@ -41,8 +48,12 @@ def library_versions() -> dict[str, str]:
 @lru_cache(maxsize=256)
 def source_digest(sources: frozenset[Path], package: Path = PACKAGE) -> str:
     """SHA-256 over the names and bytes of ``sources`` and of all that they import within ``package``."""
+    return _digest(reachable_sources(sources, package), package)
+
+
+def _digest(sources: Iterable[Path], package: Path) -> str:
     lines = []
-    for path in reachable_sources(sources, package):
+    for path in sources:
         name = path.relative_to(package).as_posix() if path.is_relative_to(package) else path.name
         lines.append(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n")
     return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
