@@ -15,7 +15,7 @@ import aiohttp
 import botocore.exceptions  # type: ignore[import-untyped]
 import fsspec  # type: ignore[import-untyped]
 
-from stages.sources.locations import CORRECT, Absent, Body, Interrupted, shown
+from stages.sources.locations import CORRECT, Absent, Body, Interrupted, shown, unresolved
 from stages.workspace.errors import UserError
 
 RANGE_BYTES = 8 << 20
@@ -81,7 +81,7 @@ def _failures(location: str) -> Iterator[None]:
         trust = "set AWS_CA_BUNDLE to a file with your organisation's certificates; verification is never switched off"
         raise UserError(shown(location), f"no trusted connection: {error}", trust) from error
     except PASSING as error:
-        raise Interrupted(str(error) or type(error).__name__) from error
+        raise unresolved(location, error) or Interrupted(str(error) or type(error).__name__) from error
     except OSError as error:
         if error.errno in PASSING_ERRNO:
             raise Interrupted(str(error)) from error

@@ -20,7 +20,7 @@ from urllib.parse import quote, unquote, urlsplit
 from stages.runtime.cache import PartitionCache
 from stages.runtime.log import log, progress
 from stages.runtime.partitions import map_partitions, on_this_machine
-from stages.sources.locations import Absent, Client, scheme_of, shown
+from stages.sources.locations import Absent, Client, Unresolved, host_of, scheme_of, shown
 from stages.sources.months import fill_pattern, month_ranges
 from stages.sources.transfer import Changed, Fetched, Meter, Source, Unwritable, part_path, size_of, transfer, writing
 from stages.workspace.errors import UserError
@@ -59,12 +59,13 @@ def _absent_months(absent: Sequence[Failure]) -> list[str]:
 
 
 def _shorten(absent: Sequence[Failure], sources: Sequence[Source]) -> str:
+    lost = next((error.next_step for _, error in absent if isinstance(error, Unresolved)), "")
     missing = {source.month for source, _ in absent}
     left = [source.month for source in sources if source.month and source.month not in missing]
     if not left:
-        return "correct `series` under params/ and run `make params`, or set a mirror that holds these months"
+        return lost or "correct `series` under params/ and run `make params`, or set a mirror that holds these months"
     without = f"to go on without: `download.series.months: [{', '.join(month_ranges(left))}]`"
-    return f"not published yet, or not in the mirror; {without}"
+    return f"{lost or 'not published yet, or not in the mirror'}; {without}"
 
 
 def _accept(changed: Sequence[Source]) -> str:
@@ -154,11 +155,12 @@ def fetch_sources(
     """Every source, whole and checked, in the folder ``gathering``; all that fail are reported at once.
 
     What has arrived, in whole or in part, stays there for the next run.  A remote file whose checksum is known is
-    taken from ``cache`` where it is there, without asking anybody.  Always on threads of this machine: a transfer
+    taken from ``cache`` where it is there, without asking anybody; a host that is not found is asked for no further
+    file.  Always on threads of this machine: a transfer
     waits for the network, not for a processor.
     """
     _refuse_namesakes(sources)
-    stop, lock = Event(), Lock()
+    stop, lock, lost = Event(), Lock(), dict[str, Unresolved]()
     with progress("download", _total_bytes(sources), "B") as counter:
 
         def fetch(source: Source) -> Fetched | UserError:
@@ -166,11 +168,15 @@ def fetch_sources(
             if kept := _take(cache, source, part):
                 meter.at(kept.bytes)
                 return kept
+            if error := lost.get(host_of(source.address)):
+                return Unresolved(shown(source.address), error.found, error.next_step)
             try:
                 sha256 = transfer(source, part, attempts=attempts, client=client, meter=meter, stop=stop)
             except Unwritable:
                 raise
             except UserError as error:
+                if isinstance(error, Unresolved):
+                    lost[host_of(source.address)] = error
                 if not (source.month and isinstance(error, Absent)):  # absent months are told of together
                     log.warning("%s: failed: %s", source.name, error.found)
                 return error

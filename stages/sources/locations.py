@@ -5,9 +5,12 @@ What may pass by itself is raised as `Interrupted`, everything else as a `UserEr
 
 from __future__ import annotations
 
+import re
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from stages.sources.certificates import Certificates
@@ -29,6 +32,38 @@ class Absent(UserError):
     """Nothing is published, or mirrored, under this location."""
 
 
+def host_of(location: str) -> str:
+    """Scheme and host of a location; the bucket's for S3."""
+    return "/".join(location.split("/", 3)[:3])
+
+
+class Unresolved(Absent):
+    """The host's name leads nowhere: asking it for the next file would be no better."""
+
+
+def unresolved(location: str, error: BaseException) -> Unresolved | None:
+    """The plain words where what went wrong is that a name was not found; else None."""
+    cause = find_cause(error, socket.gaierror)
+    if cause is None:
+        return None
+    name = re.search(r"resolve '([^']+)", str(error)) or re.search(r"://([\w.-]+)", str(error))
+    host = name[1] if name else location
+    step = "check the network and the address, or set a mirror, and run the same command again"
+    return Unresolved(shown(location), f"the host {host} is not found ({cause.strerror or cause})", step)
+
+
+Cause = TypeVar("Cause", bound=BaseException)
+
+
+def find_cause(error: BaseException, kind: type[Cause]) -> Cause | None:
+    """What of that kind is behind an error: clients wrap a cause up to four times."""
+    if isinstance(error, kind):
+        return error
+    inner = [error.__cause__, error.__context__, *error.args, getattr(error, "reason", None)]
+    found = (find_cause(cause, kind) for cause in inner if isinstance(cause, BaseException))
+    return next((cause for cause in found if cause is not None), None)
+
+
 @dataclass(frozen=True)
 class Client:
     """How servers are talked to."""
@@ -37,6 +72,8 @@ class Client:
     """The longest silence of a server."""
     certificates: Certificates = field(default_factory=dict)
     """What single hosts forget to send of their certificate chain."""
+    answered: set[str] = field(default_factory=set)
+    """Hosts that were found in this run, as `host_of` names them: a name that is not found later may be found again."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import tenacity
 
 from stages.runtime.log import Progress, log
 from stages.sources.damage import HEAD_BYTES, find_damage, find_page
-from stages.sources.locations import Body, Client, Interrupted, shown
+from stages.sources.locations import Body, Client, Interrupted, Unresolved, host_of, shown
 from stages.sources.openers import open_location
 from stages.workspace.errors import DISK_FULL, UserError, disk_full
 from stages.workspace.files import sha256_of, whole_file, write_json
@@ -133,7 +133,7 @@ def _attempt(source: Source, part: Path, client: Client, meter: Meter, stop: Eve
         meter.at(kept)
         return _check(source, part, continued=True)
     start = kept if tag or source.sha256 else 0
-    with open_location(source.address, start=start, tag=tag, client=client) as body:
+    with _opened(source, start, tag, client) as body:
         head, chunks = _read_head(body)
         _check_head(source, body, head)
         if body.start:
@@ -145,6 +145,19 @@ def _attempt(source: Source, part: Path, client: Client, meter: Meter, stop: Eve
     if wanted is None and body.fickle and (damage := find_damage(source.name, part, thorough=True)):
         raise Interrupted(damage)  # without a length, a cut looks like an end
     return _check(source, part, continued=body.start > 0)
+
+
+@contextmanager
+def _opened(source: Source, start: int, tag: str, client: Client) -> Iterator[Body]:
+    """The source from ``start`` on; that the name of a host which has answered before leads nowhere may pass."""
+    try:
+        with open_location(source.address, start=start, tag=tag, client=client) as body:
+            client.answered.add(host_of(source.address))
+            yield body
+    except Unresolved as error:
+        if host_of(source.address) in client.answered:
+            raise Interrupted(error.found) from error
+        raise
 
 
 def _read_head(body: Body) -> tuple[bytes, Iterator[bytes]]:

@@ -18,7 +18,17 @@ from urllib3.exceptions import HTTPError
 from urllib3.util.ssl_ import create_urllib3_context
 
 from stages.sources.certificates import Certificates, complete
-from stages.sources.locations import CHUNK_BYTES, CORRECT, Absent, Body, Client, Interrupted, shown
+from stages.sources.locations import (
+    CHUNK_BYTES,
+    CORRECT,
+    Absent,
+    Body,
+    Client,
+    Interrupted,
+    find_cause,
+    shown,
+    unresolved,
+)
 from stages.workspace.errors import UserError
 
 BUSY = {408, 425, 429}  # and every 5xx: worth another attempt
@@ -157,22 +167,13 @@ def _failures(location: str) -> Iterator[None]:
     try:
         yield
     except (requests.RequestException, HTTPError) as error:
-        if (reason := _untrusted(error)) is not None:
-            found = f"a certificate that this machine does not trust: {reason}"
+        if untrusted := find_cause(error, ssl.SSLCertVerificationError):
+            found = f"a certificate that this machine does not trust: {untrusted.verify_message}"
             raise UserError(shown(location), found, TRUST) from error
         lasting = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.TooManyRedirects)
         if isinstance(error, lasting):
             raise UserError(shown(location), str(error), CORRECT) from error
-        raise Interrupted(_reason(error)) from error
-
-
-def _untrusted(error: BaseException) -> str | None:
-    """Why a certificate was refused; None when something else went wrong."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
-    inner = [error.__cause__, error.__context__, *error.args, getattr(error, "reason", None)]
-    reasons = (_untrusted(cause) for cause in inner if isinstance(cause, BaseException))
-    return next((reason for reason in reasons if reason is not None), None)
+        raise unresolved(location, error) or Interrupted(_reason(error)) from error
 
 
 def _reason(error: BaseException) -> str:

@@ -55,6 +55,13 @@ def test_an_s3_server_that_is_away_is_given_up_after_the_attempts(s3, publisher,
     assert "2 times in a row" in error.found
 
 
+def test_an_s3_server_whose_name_is_not_found_is_given_up_at_once(s3, monkeypatch, refuse, unpinned):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://nowhere.invalid")
+    error = refuse(unpinned("s3://bucket/a.csv"), attempts=50)
+    assert "the host nowhere.invalid is not found" in error.found
+    assert "check the network" in error.next_step
+
+
 def test_a_machine_without_keys_reads_public_buckets(public_s3, download, unpinned):
     (public_s3.bucket / "a.csv").write_bytes(BODY)
     assert (download(unpinned("s3://bucket/a.csv")) / "a.csv").read_bytes() == BODY

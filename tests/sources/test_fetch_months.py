@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -265,6 +266,64 @@ def test_no_month_at_all_points_at_the_location(publisher, series):
     publisher.files.clear()
     series("2008-01..2008-04")
     assert "correct `series`" in refused().next_step
+
+
+@pytest.fixture
+def asked_for(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The hosts under ``.invalid`` whose addresses were asked for; none of them has one."""
+    asked, find = [], socket.getaddrinfo
+
+    def find_no_more(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if host.endswith(".invalid"):
+            asked.append(host)
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return find(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", find_no_more)
+    return asked
+
+
+def test_a_host_that_is_not_found_is_asked_for_once_whatever_the_number_of_months(series, asked_for):
+    series(
+        "", series={"location": "http://nowhere.invalid/{year}-{month}.zip", "months": "2004-01..2008-12"}, attempts=5
+    )
+    error = refused()
+    assert len(asked_for) <= 2  # by each worker
+    assert "2004-01..2008-12: the host nowhere.invalid is not found (Temporary failure" in error.found
+    assert "check the network" in error.next_step and "correct `series`" not in error.next_step
+
+
+def test_what_is_there_is_taken_and_named_where_the_host_is_not_found(series, asked_for, tmp_path):
+    (tmp_path / "airports.csv").write_text("faa\nJFK\n")
+    location = {"location": "http://nowhere.invalid/{year}/{month}.zip", "months": "2008-01..2008-12"}
+    series("", series=location, sources=[{"location": str(tmp_path / "airports.csv")}])
+    assert "(1 file that arrived is kept for the next run)" in refused().next_step
+
+
+def test_months_at_hand_need_no_host_and_are_named_to_go_on_with(publisher, series, cache, asked_for, monkeypatch):
+    series("2008-01..2008-03")
+    run()
+    location = publisher.url("").replace("127.0.0.1", "nowhere.invalid") + "On_Time_{year}_{month}.zip"
+    series("", series={"location": location, "months": "2008-01..2008-06"})
+    error = refused()
+    assert "2008-04..2008-06: the host nowhere.invalid is not found" in error.found
+    assert "to go on without: `download.series.months: [2008-01..2008-03]`" in error.next_step
+    series("", series={"location": location, "months": "2008-01..2008-03"})
+    assert len(run()) == 4
+
+
+def test_a_name_that_was_found_before_in_the_run_may_be_found_again(publisher, series, monkeypatch):
+    find, lost = socket.getaddrinfo, iter([True, True])
+
+    def find_again(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if any(seen.name == name("2008-01") for seen in publisher.seen) and next(lost, False):
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return find(host, *args, **kwargs)
+
+    monkeypatch.setenv("PLUMBLINE_WORKERS", "1")
+    monkeypatch.setattr(socket, "getaddrinfo", find_again)
+    series("2008-01..2008-02")
+    assert len(run()) == 3
 
 
 def test_all_kinds_of_failure_are_told_at_once(publisher, answer, series):
