@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.synthetic import synthetic_scores
 from stages.metrics.binary import METRICS, BinaryDecision
 from stages.metrics.bootstrap import Scores, draw_weights, interval, replicate
-from stages.metrics.codes import choose_threshold, code_probabilities, count_codes
+from stages.metrics.codes import calibrated_threshold, code_probabilities, count_codes
 from stages.metrics.resampling import merge_cells, number_units, unit_names
 from stages.runtime.partitions import map_partitions
 from stages.workspace.settings import WorkerSettings
@@ -35,7 +35,7 @@ def choose_task(late: NDArray[Any], scores: NDArray[Any]) -> BinaryDecision:
     """The threshold comes from other rows in the line; here from a sample of these, outside the clock."""
     some = slice(None, None, max(1, len(late) // 100_000))
     counts = count_codes(late[some], code_probabilities(scores[some]))
-    return replace(TASK, threshold_code=choose_threshold(counts, cost_of_miss=3.0, cost_of_false_alarm=1.0))
+    return replace(TASK, threshold_code=calibrated_threshold(counts, cost_of_miss=3.0, cost_of_false_alarm=1.0))
 
 
 def tabulate(

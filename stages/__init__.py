@@ -8,6 +8,7 @@ Verbs of the line, in its order (`dvc.yaml` runs them for every dataset):
   select_features   which inputs the model may see
   train             the model, and the baseline that it must beat
   evaluate          metrics with intervals, the resampling table, curves
+  retrain           the same training from other seeds: how far chance moves a figure
   package           the bundle that ships
   report            a page on the results
 

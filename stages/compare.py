@@ -1,6 +1,7 @@
 """Is it really better?  Two revisions of the repository, or every experiment of one, on the same resampled test rows.
 
-Reads   data/evaluation/<dataset>.parquet and params.yaml of each revision: workspace, git, DVC's cache or its remote
+Reads   data/evaluation/<dataset>.parquet, data/trainings/<dataset>.parquet and params.yaml of each revision: workspace,
+        git, DVC's cache or its remote
 Writes  the comparison to standard output; with --write also comparison.json, .csv, .md and differences.csv
 
 A command, not a stage of the line.  It ends with status 1 when something that should have been compared could not be.
@@ -98,6 +99,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--dataset", action="append", default=[], help="only this one (repeat for several)")
     parser.add_argument("--metric", action="append", default=[], help="only this one (repeat for several)")
     parser.add_argument("--segment", metavar="COLUMN", help="also by month, or by a column of evaluate.segments")
+    parser.add_argument("--question", choices=("change", "model"), default="change",
+                        help="does the change help, trained again (default), or is this model better?")  # fmt: skip
     parser.add_argument("--replicates", type=_count, metavar="N", help="resamples (default: as evaluated)")
     parser.add_argument("--level", type=_share, help="of the intervals, such as 0.95 (default: as evaluated)")
     parser.add_argument("--correction", choices=("holm", "bh", "none"), default="holm",
@@ -175,7 +178,7 @@ def compare_dataset(a: Revision, b: Revision, dataset: str, left_out: list[str],
     raw = read_table(a, dataset), read_table(b, dataset)
     tables = open_table(raw[0], a, dataset), open_table(raw[1], b, dataset)
     metrics = metrics_of(tables[0].header, options.metric)
-    resampling = Resampling.of(*tables, options.replicates, options.level)
+    resampling = Resampling.of(*tables, options.replicates, options.level, options.question)
     identical, segments = raw[0] == raw[1], []
     if identical:
         whole = equal_everywhere(tables[0], metrics, resampling)
@@ -186,8 +189,8 @@ def compare_dataset(a: Revision, b: Revision, dataset: str, left_out: list[str],
         segments = compare_segments(*tables, options.segment, chosen, resampling, options.correction)
     changes, notes = changes_between(a, b, dataset)
     comparison = Comparison(
-        side_of(a), side_of(b), Drawn.of(tables[0], resampling), options.correction, identical, changes, whole,
-        segments, [*notes, *left_out],
+        side_of(a, tables[0]), side_of(b, tables[1]), Drawn.of(tables[0], resampling), options.correction, identical,
+        changes, whole, segments, [*notes, *left_out],
     )  # fmt: skip
     return Result(
         dataset,
@@ -200,9 +203,10 @@ def compare_dataset(a: Revision, b: Revision, dataset: str, left_out: list[str],
     )
 
 
-def side_of(revision: Revision) -> Side:
+def side_of(revision: Revision, table: Evaluation | None = None) -> Side:
     """How tables name a revision."""
-    return Side(revision.label, revision.commit)
+    trained = (table.trainings, table.by_chance) if table else ()
+    return Side(revision.label, revision.commit, *trained)
 
 
 def rank_experiments(options: argparse.Namespace) -> tuple[list[Result], list[str]]:
@@ -232,16 +236,21 @@ def rank_dataset(
     raw = read_table(baseline, dataset)
     reference = open_table(raw, baseline, dataset)
     name, metric = next(iter(metrics_of(reference.header, options.metric).items()))
-    resampling = Resampling.of(reference, reference, options.replicates, options.level)
+    resampling = Resampling.of(reference, reference, options.replicates, options.level, options.question)
     tables, left_out = experiment_tables(experiments, dataset, raw, unread)
     differences, refused = compare_experiments(reference, tables, name, metric, resampling, options.correction)
+    by_table = {table.label: table for table in tables}
     by_label = {experiment.label: experiment for experiment in experiments}
     ranked = [
-        Ranked(side_of(by_label[label]), changes_between(baseline, by_label[label], dataset)[0], found)
+        Ranked(side_of(by_label[label], by_table[label]), changes_between(baseline, by_label[label], dataset)[0], found)
         for label, found in differences.items()
     ]
     ranking = Ranking(
-        side_of(baseline), Drawn.of(reference, resampling), options.correction, ranked, left_out | refused | waiting
+        side_of(baseline, reference),
+        Drawn.of(reference, resampling),
+        options.correction,
+        ranked,
+        left_out | refused | waiting,
     )
     return Result(
         dataset,

@@ -17,7 +17,6 @@ ranked), and with its days the cells of the table (about 100 kB a day while they
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -25,13 +24,12 @@ import polars as pl
 
 from stages.features.table import FeatureTable, open_features, read_selection, read_sketches
 from stages.metrics.bootstrap import draw_weights
-from stages.metrics.contract import Decision, System, Task, round_figures
+from stages.metrics.contract import Decision, Task, round_figures
 from stages.metrics.curves import draw_plots
-from stages.metrics.files import FORMAT, write_evaluation
-from stages.metrics.resampling import fingerprint, unit_names
-from stages.metrics.scoring import Scorer, choose_segments, choose_workers, cluster_of, decide, score_test, terms_of
+from stages.metrics.files import write_evaluation
+from stages.metrics.scoring import Scorer, choose_segments, choose_workers, header_of, judge, terms_of, unit_words
 from stages.metrics.settings import EvaluateSettings, refuse_few_replicates
-from stages.metrics.stored import Segments, task_named
+from stages.metrics.stored import task_named
 from stages.metrics.systems import compare_systems
 from stages.models.baseline import predict_one_rule, rule_from_json
 from stages.models.families import open_model
@@ -62,16 +60,9 @@ def main(name: str) -> None:
     }
     with plain_words():
         task = task_named(table.task)
-        decisions = decide(table, scorers, terms_of(table, rule, settings), workers)
-        scored = score_test(table, scorers, decisions, settings, workers, segments)
-        cells = scored.cells
-        units = unit_names(cells["model"])
-        words = unit_words(table, settings, len(units))
-        weights = draw_weights(len(units), settings.replicates, seed, words["block"])
-        systems = {
-            system: System(decision.table(cells[system], units), decision.exact(scored.labels, scored.scores[system]))
-            for system, decision in decisions.items()
-        }
+        judged = judge(table, scorers, terms_of(table, rule, settings), settings, workers, segments)
+        words, systems = unit_words(table, settings, len(judged.units)), judged.systems
+        weights = draw_weights(len(judged.units), settings.replicates, seed, words["block"])
         results = compare_systems(
             systems["model"], systems["baseline"], task.metrics, weights,
             level=settings.level, method=settings.method, n=table.rows("test"), block=words["block"],
@@ -79,19 +70,11 @@ def main(name: str) -> None:
         own = task.draw(systems["model"].table, systems["baseline"].table, table.classes, weights, settings.level)
     results = {metric: result | words for metric, result in results.items()}
 
-    write_evaluation(
-        layout.evaluation(name), cells, header_of(table, decisions, systems, cells, units, settings, seed, segments)
-    )
+    write_evaluation(layout.evaluation(name), judged.cells, header_of(table, judged, settings, seed, segments))
     for plot, frame in draw_plots(own, results).items():
         write_csv(layout.plots(name) / f"{plot}.csv", round_columns(frame))
-    write_json(layout.metrics(name) / "test.json", with_thresholds(round_figures(results), task, decisions))
+    write_json(layout.metrics(name) / "test.json", with_thresholds(round_figures(results), task, judged.decisions))
     report(name, results, table, words)
-
-
-def unit_words(table: FeatureTable, settings: EvaluateSettings, n_units: int) -> dict[str, Any]:
-    """What a bootstrap draws, for the reader of a metric; independent rows have no neighbours to be drawn with."""
-    column = cluster_of(table, settings)
-    return {"resampled": column or "rows", "units": n_units, "block": settings.block if column else 1}
 
 
 def with_thresholds(results: Mapping[str, Any], task: Task, decisions: Mapping[str, Decision]) -> dict[str, Any]:
@@ -100,28 +83,6 @@ def with_thresholds(results: Mapping[str, Any], task: Task, decisions: Mapping[s
     # a threshold is a float32 and must stay that one: rounded, it would decide some rows another way
     used = {name: float(str(np.float32(found))) for name, found in exact.items() if found is not None}
     return {name: result | used if name in task.at_threshold else result for name, result in results.items()}
-
-
-def header_of(
-    table: FeatureTable, decisions: Mapping[str, Decision], systems: Mapping[str, System],
-    cells: Mapping[str, pl.DataFrame], units: list[str], settings: EvaluateSettings, seed: int, segments: Segments,
-) -> dict[str, Any]:  # fmt: skip
-    """What a later comparison must know, to read the cells and to refuse those of other rows."""
-    question = {"dataset": table.dataset, "question": table.question, "task": table.task, "target": table.target,
-                "classes": list(table.classes)}  # fmt: skip
-    view, label = task_named(table.task).known_by
-    return {
-        "format": FORMAT,
-        **question,
-        "rows": table.rows("test"),
-        **unit_words(table, settings, len(units)),
-        "same_rows": fingerprint(cells["model"], view, question, label),
-        "seed": seed,
-        "replicates": settings.replicates,
-        "level": settings.level,
-        "segments": segments.found(cells["model"]["view"].cast(pl.String)),
-        "systems": {name: {"decides": asdict(decisions[name]), "exact": dict(systems[name].exact)} for name in systems},
-    }
 
 
 def round_columns(frame: pl.DataFrame) -> pl.DataFrame:

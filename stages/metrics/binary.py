@@ -16,8 +16,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from stages.metrics.codes import (
+    calibrated_threshold,
     calibration_error,
-    choose_threshold,
     clip_probabilities,
     coarsen,
     code_probabilities,
@@ -165,9 +165,9 @@ class BinaryDecision:
 
 
 def decide(counts: Float, terms: Terms) -> BinaryDecision:
-    """The cheapest threshold on the rows counted by label and code."""
+    """The threshold that suits the costs, by the rows counted by label and code."""
     costs = {"cost_of_miss": terms.cost_of_miss, "cost_of_false_alarm": terms.cost_of_false_alarm}
-    return BinaryDecision(choose_threshold(counts, **costs), **costs)
+    return BinaryDecision(calibrated_threshold(counts, **costs), **costs)
 
 
 def decision_of_signature(signature: Mapping[str, Any], terms: Terms) -> BinaryDecision:

@@ -35,6 +35,7 @@ N_CODES = 2 * CENTRE + 1
 COARSE = 16
 N_GROUPS = 10
 ROWS_AT_ONCE = 1 << 20
+MOST_STEPS, LEAST_STEP = 50, 1e-7  # of Newton's method; a code is 1/64 of a logit wide
 
 
 def code_probabilities(probabilities: NDArray[Any]) -> NDArray[np.int16]:
@@ -113,14 +114,65 @@ def count_codes(labels: NDArray[Any], codes: NDArray[np.int16]) -> Float:
     return np.bincount(keys, minlength=2 * N_CODES).reshape(2, N_CODES).astype(np.float64)
 
 
-def choose_threshold(counts: Float, *, cost_of_miss: float, cost_of_false_alarm: float) -> int:
-    """The code from which on acting has the lowest cost; rows (label, code) are ``counts``, shape (2, codes).
+def calibrated_threshold(counts: Float, *, cost_of_miss: float, cost_of_false_alarm: float) -> int:
+    """The code from which on acting costs less, by a logistic curve through rows by label and code (2, codes).
 
-    Chosen on the valid part, among the boundaries between codes, so that counts at the threshold are exact.
+    Where acting and not acting cost the same, the chance of a yes is cost_of_false_alarm / (cost_of_false_alarm +
+    cost_of_miss) (Elkan, "The foundations of cost-sensitive learning", IJCAI 2001).  At which score it is that high, a
+    curve of two parameters says (Platt, "Probabilistic outputs for support vector machines", 1999), fitted to every
+    valid row.  The threshold that was cheapest on those rows depends on a few of them near the flat bottom of a curve
+    of costs: it costs no less on new rows, and moves more from seed to seed (docs/comparison.md).  Where no rising
+    curve can be fitted, because the rows are of one class or rank the wrong way round, the cheapest one has to do.
+    """
+    fitted = _fit_logistic(counts)
+    if fitted is None:
+        return cheapest_threshold(counts, cost_of_miss=cost_of_miss, cost_of_false_alarm=cost_of_false_alarm)
+    shift, slope = fitted
+    logit = (np.log(cost_of_false_alarm / cost_of_miss) - shift) / slope
+    return int(np.clip(np.rint(logit * STEPS_PER_LOGIT + CENTRE + 0.5), 0, N_CODES - 1))
 
-    Equal costs are common where rows are few: the choice then is the one nearest to the break-even probability
-    cost_of_false_alarm / (cost_of_false_alarm + cost_of_miss), where a calibrated model would put it (Elkan,
-    "The foundations of cost-sensitive learning", IJCAI 2001).
+
+def _fit_logistic(counts: Float) -> tuple[float, float] | None:
+    """Shift and slope of the chance of a yes in the logit of the score, by Newton's method; None without a rising one.
+
+    As in Platt's paper, labels count as a little less than sure, so that rows which a score splits cleanly have a
+    curve as well.
+    """
+    negatives, positives = counts
+    used = np.flatnonzero(negatives + positives)
+    rows, logits = (negatives + positives)[used], (used - CENTRE) / STEPS_PER_LOGIT
+    n_negatives, n_positives = float(negatives.sum()), float(positives.sum())
+    if n_negatives == 0 or n_positives == 0:
+        return None
+    sure_yes, sure_no = (n_positives + 1) / (n_positives + 2), 1 / (n_negatives + 2)
+    share = (positives[used] * sure_yes + negatives[used] * sure_no) / rows
+
+    def loss(shift: float, slope: float) -> float:
+        raw = shift + slope * logits
+        return float((rows * (np.logaddexp(0.0, raw) - share * raw)).sum())
+
+    shift, slope = 0.0, 1.0
+    for _ in range(MOST_STEPS):
+        predicted = _sigmoid(shift + slope * logits)
+        gap, weight = rows * (share - predicted), rows * predicted * (1 - predicted)
+        a, b, c = float(weight.sum()), float((weight * logits).sum()), float((weight * logits**2).sum())
+        size = a * c - b * b
+        if size <= 1e-12 * a * c:  # one score for all rows: nothing to rise
+            return None
+        first, second = float(gap.sum()), float((gap * logits).sum())
+        step, here = ((c * first - b * second) / size, (a * second - b * first) / size), loss(shift, slope)
+        while loss(shift + step[0], slope + step[1]) > here and max(map(abs, step)) > LEAST_STEP:
+            step = step[0] / 2, step[1] / 2
+        shift, slope = shift + step[0], slope + step[1]
+        if max(map(abs, step)) <= LEAST_STEP:
+            break
+    return (shift, slope) if slope > 0 else None
+
+
+def cheapest_threshold(counts: Float, *, cost_of_miss: float, cost_of_false_alarm: float) -> int:
+    """The code from which on acting had the lowest cost on rows by label and code, ``counts`` (2, codes).
+
+    Of equal costs, common where rows are few, that nearest to the break-even probability.
     """
     misses = np.concatenate([[0.0], np.cumsum(counts[1])[:-1]])  # positives below the code
     false_alarms = np.cumsum(counts[0][::-1])[::-1]  # negatives at or above it

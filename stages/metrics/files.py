@@ -25,13 +25,18 @@ FORMAT = 2
 
 def write_evaluation(path: Path, cells: Mapping[str, pl.DataFrame], header: dict[str, Any]) -> None:
     """Write the cells of all systems, one below the other, and their header."""
-    stacked = pl.concat(
-        [frame.select(pl.lit(name).alias("system"), *_told_apart(), "label", "code", "n")
-         for name, frame in cells.items()]
-    )  # fmt: skip
+    stacked = [
+        frame.select(pl.lit(name).alias("system"), *_told_apart(), "label", "code", "n")
+        for name, frame in cells.items()
+    ]
+    write_table(path, pl.concat(stacked), header)
+
+
+def write_table(path: Path, cells: pl.DataFrame, header: dict[str, Any]) -> None:
+    """Write cells as `read_evaluation` returns them, and their header."""
     metadata = {HEADER: json.dumps(header | {"format": FORMAT}, ensure_ascii=False, allow_nan=False)}
     with whole_file(path) as aside:
-        stacked.write_parquet(aside, compression="zstd", compression_level=9, statistics=False, metadata=metadata)
+        cells.write_parquet(aside, compression="zstd", compression_level=9, statistics=False, metadata=metadata)
 
 
 def _told_apart() -> list[pl.Expr]:

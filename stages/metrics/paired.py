@@ -15,6 +15,18 @@ Student's t, not the normal.  Runs of five show 4/5 of the correlation between n
 distance, …: *inflation* puts back what they do not show (`unseen_correlation`).  docs/comparison.md has the measured
 rates, and those of the methods that lost.
 
+That is the question about two models as they are.  Whether a *change* helps is another one: the same change, trained
+again from another seed, gives another model, and chance in the training moves a figure as days do.  Days and trainings
+are crossed (every model is judged on every day), and the trainings of A and B are independent.  So each side counts by
+the mean over its trainings, and
+
+    SE² = days' part, as above, of the difference of the means + s²/k of A + s²/k of B
+
+with s² the variance of a metric over the k trainings of a side, on all test rows, and Satterthwaite's degrees of
+freedom ("An approximate distribution of estimates of variance components", 1946).  A side with
+fewer than three trainings borrows the s² of the other; where both have fewer, chance is not known, and there is no
+verdict.
+
 Among several looks, *Holm* keeps the chance of one or more false alarms at the stated rate, whatever their dependence
 (Holm, "A simple sequentially rejective multiple test procedure", 1979).  *bh* keeps the share of false alarms among the
 findings there, for looks that are independent or positively related (Benjamini & Hochberg, "Controlling the false
@@ -32,16 +44,29 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from stages.metrics.bootstrap import MIN_DEFINED_SHARE, Float, Measure, Scores, replicate
-from stages.metrics.contract import Direction, Metric, System
+from stages.metrics.contract import Direction, Metric, System, Tabulated
 
 Correction = Literal["holm", "bh", "none"]
-Verdict = Literal["better", "worse", "no evidence", "descriptive", "undefined"]
+Verdict = Literal["better", "worse", "no evidence", "not known", "descriptive", "undefined"]
 
 MANY_UNITS = 1024  # enough to tell the correlation of neighbours within 0.03
 MOST_CORRELATION = 0.9
 FADING = 0.4
 """What is left of a correlation one unit further on, at least: as between days of late flights."""
 ROUNDING = 1e-12  # sums of the same counts in another order differ by less, as a share of the metric
+
+
+@dataclass(frozen=True)
+class Variance:
+    """A part of the variance of a difference, and the degrees of freedom that it was estimated with."""
+
+    value: float
+    df: float
+
+
+LEAST_TRAININGS = 3
+"""Fewer tell nothing of their spread: with two, 8 to 12 % false alarms where 5 % are stated, simulated."""
+NOT_KNOWN = f"neither has {LEAST_TRAININGS} trainings, and chance in the training may move this as much"
 
 
 @dataclass(frozen=True)
@@ -71,16 +96,68 @@ class Difference:
 
 def compare(
     a: System, b: System, metrics: Mapping[str, Metric], weights: Float, *, level: float, block: int,
-    drawn: tuple[Scores, Scores] | None = None,
+    drawn: tuple[Scores, Scores] | None = None, chance: Mapping[str, Sequence[Variance] | None] | None = None,
 ) -> dict[str, Difference]:  # fmt: skip
     """Every metric of the candidate ``b`` against the reference ``a``, both under ``weights`` (R, units).
 
-    ``block`` is that of the weights; ``drawn`` are the replicates of both, where they are known.  A metric that a
-    system lacks, or that most resamples leave undefined, comes back with the verdict "undefined"; the others do not
-    suffer.
+    ``block`` is that of the weights; ``drawn`` are the replicates of both, where they are known.  ``chance`` is what
+    trainings add to the variance of a difference, None where that is not known; without it the question is about the
+    two models as they are.  A metric that a system lacks, or that most resamples leave undefined, comes back with the
+    verdict "undefined"; the others do not suffer.
     """
     gaps = _Gaps.of(a, b, weights, block, drawn)
-    return {name: gaps.test(name, metric, level) for name, metric in metrics.items()}
+    added = chance or {}
+    return {name: gaps.test(name, metric, level, added.get(name, ())) for name, metric in metrics.items()}
+
+
+def compare_trained(
+    a: Sequence[System], b: Sequence[System], metrics: Mapping[str, Metric], weights: Float, *, level: float,
+    block: int, by_chance: tuple[bool, bool] = (True, True),
+) -> dict[str, Difference]:  # fmt: skip
+    """Whether a change helps: every metric of the trainings ``b`` against the trainings ``a``; see `compare`.
+
+    ``by_chance`` says of either side whether another training would give another model at all.
+    """
+    chance = {name: variances_of_trainings(a, b, name, by_chance) for name in metrics}
+    return compare(_mean(a), _mean(b), metrics, weights, level=level, block=block, chance=chance)
+
+
+def variances_of_trainings(
+    a: Sequence[System], b: Sequence[System], name: str, by_chance: tuple[bool, bool] = (True, True)
+) -> list[Variance] | None:
+    """What the trainings add to the variance of a difference of means; None where nothing is known of it."""
+    moved = [side for side, chance in zip((a, b), by_chance, strict=True) if chance]
+    known = [side for side in moved if len(side) >= LEAST_TRAININGS]
+    if moved and not known:
+        return None
+    if len(known) == len(moved):
+        return [Variance(_spread(side, name) / len(side), len(side) - 1) for side in moved]
+    lender = known[0]  # one estimate serves both sides, so it is one term
+    return [Variance(_spread(lender, name) * sum(1 / len(side) for side in moved), len(lender) - 1)]
+
+
+def _spread(side: Sequence[System], name: str) -> float:
+    values = np.array([system.exact.get(name, np.nan) for system in side], np.float64)
+    return float(values.var(ddof=1))
+
+
+@dataclass(frozen=True)
+class _Mean:
+    """The table of several trainings: the mean of each metric."""
+
+    tables: Sequence[Tabulated]
+
+    def measure(self, weights: Float) -> Scores:
+        """The mean over the trainings of every metric that all of them have."""
+        found = [table.measure(weights) for table in self.tables]
+        return {name: np.mean([each[name] for each in found], axis=0) for name in found[0]}
+
+
+def _mean(side: Sequence[System]) -> System:
+    if len(side) == 1:
+        return side[0]
+    exact = {name: float(np.mean([system.exact[name] for system in side])) for name in side[0].exact}
+    return System(_Mean([system.table for system in side]), exact)
 
 
 def correct(differences: Sequence[Difference], method: Correction) -> list[Difference]:
@@ -126,8 +203,8 @@ class _Gaps:
             _minus(of_a, of_b), _minus(*left), n_units / block, block,
         )  # fmt: skip
 
-    def test(self, name: str, metric: Metric, level: float) -> Difference:
-        """One metric."""
+    def test(self, name: str, metric: Metric, level: float, chance: Sequence[Variance] | None) -> Difference:
+        """One metric; ``chance`` is what else moves it, None where that is not known."""
         value_a, value_b = self._values(name)
         drawn = self.replicates.get(name, np.empty(0))
         defined = drawn[np.isfinite(drawn)]
@@ -139,7 +216,12 @@ class _Gaps:
                 len(defined), reason,
             )  # fmt: skip
         difference = value_b - value_a
-        low, high, p, remark = self._around(name, difference, defined, level)
+        if chance is None:
+            return Difference(
+                name, metric.direction, value_a, value_b, difference, None, None, level, None, None,
+                "descriptive" if metric.descriptive else "not known", len(defined), NOT_KNOWN,
+            )  # fmt: skip
+        low, high, p, remark = self._around(name, difference, defined, level, chance)
         won = defined > 0 if metric.direction == "higher" else defined < 0
         return Difference(
             name, metric.direction, value_a, value_b, difference, low, high, level,
@@ -169,18 +251,28 @@ class _Gaps:
             return f"{name} is defined in {len(defined)} of {len(drawn)} resamples: too few rows of the rarest class"
         return ""
 
-    def _around(self, name: str, difference: float, defined: Float, level: float) -> tuple[float, float, float, str]:
-        """Interval, p-value, and a remark where the resamples do not vary."""
-        if not defined.any():
-            return min(difference, 0.0), max(difference, 0.0), 1.0, "A and B are equal in every resample"
+    def _around(
+        self, name: str, difference: float, defined: Float, level: float, chance: Sequence[Variance]
+    ) -> tuple[float, float, float, str]:
+        """Interval, p-value, and a remark where nothing varies."""
+        varying = [each for each in chance if each.value > self._rounding(name) ** 2]
         spread = float(defined.std(ddof=1))
-        if spread <= self._rounding(name):
+        if not varying and not defined.any():
+            return min(difference, 0.0), max(difference, 0.0), 1.0, "A and B are equal in every resample"
+        if not varying and spread <= self._rounding(name):
             return difference, difference, 0.0, "the difference is the same in every resample"
         runs = self.runs
         inflation = unseen_correlation(self.left_out[name], self.block) if self.block > 1 else 1.0
-        error = spread * sqrt(runs / (runs - 1) * inflation)
-        reach = t_quantile(level, runs - 1) * error
-        return difference - reach, difference + reach, two_sided_p(difference / error, runs - 1), ""
+        parts = [Variance(spread**2 * runs / (runs - 1) * inflation, runs - 1), *varying]
+        error, df = sqrt(sum(part.value for part in parts)), satterthwaite(parts)
+        reach = t_quantile(level, df) * error
+        return difference - reach, difference + reach, two_sided_p(difference / error, df), ""
+
+
+def satterthwaite(parts: Sequence[Variance]) -> float:
+    """The degrees of freedom of a sum of independent variances."""
+    total = sum(part.value for part in parts)
+    return float(total**2 / sum(part.value**2 / part.df for part in parts if part.value > 0))
 
 
 def _number(value: Any) -> float | None:

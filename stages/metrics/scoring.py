@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from stages.features.sketch import CategorySketch, Sketch
 from stages.features.table import FeatureTable, refuse_no_rows
-from stages.metrics.contract import Decision, Terms, counts_nothing
-from stages.metrics.resampling import deal_rows, gather_cells, merge_cells, number_units
+from stages.metrics.contract import Decision, System, Terms, counts_nothing
+from stages.metrics.files import FORMAT
+from stages.metrics.resampling import deal_rows, fingerprint, gather_cells, merge_cells, number_units, unit_names
 from stages.metrics.settings import EvaluateSettings
 from stages.metrics.stored import Segments, task_named
 from stages.models.baseline import OneRule
@@ -40,6 +41,63 @@ class Scored:
     labels: NDArray[Any]
     scores: dict[str, NDArray[np.float32]]
     cells: dict[str, pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Every system on the test part: what it decides, its cells, its table over ``units`` and its exact metrics."""
+
+    decisions: Mapping[str, Decision]
+    cells: Mapping[str, pl.DataFrame]
+    units: list[str]
+    systems: Mapping[str, System]
+
+
+def judge(
+    table: FeatureTable, scorers: Mapping[str, Scorer], terms: Terms, settings: EvaluateSettings,
+    workers: WorkerSettings, segments: Segments,
+) -> Judged:  # fmt: skip
+    """Decide on the valid part, score and count the test part."""
+    decisions = decide(table, scorers, terms, workers)
+    scored = score_test(table, scorers, decisions, settings, workers, segments)
+    cells = scored.cells
+    units = unit_names(next(iter(cells.values())))
+    systems = {
+        name: System(decision.table(cells[name], units), decision.exact(scored.labels, scored.scores[name]))
+        for name, decision in decisions.items()
+    }
+    return Judged(decisions, cells, units, systems)
+
+
+def unit_words(table: FeatureTable, settings: EvaluateSettings, n_units: int) -> dict[str, Any]:
+    """What a bootstrap draws, for the reader of a metric; independent rows have no neighbours to be drawn with."""
+    column = cluster_of(table, settings)
+    return {"resampled": column or "rows", "units": n_units, "block": settings.block if column else 1}
+
+
+def header_of(
+    table: FeatureTable, judged: Judged, settings: EvaluateSettings, seed: int, segments: Segments
+) -> dict[str, Any]:
+    """What a later comparison must know, to read the cells and to refuse those of other rows."""
+    question = {"dataset": table.dataset, "question": table.question, "task": table.task, "target": table.target,
+                "classes": list(table.classes)}  # fmt: skip
+    view, label = task_named(table.task).known_by
+    cells = next(iter(judged.cells.values()))
+    return {
+        "format": FORMAT,
+        **question,
+        "rows": table.rows("test"),
+        **unit_words(table, settings, len(judged.units)),
+        "same_rows": fingerprint(cells, view, question, label),
+        "seed": seed,
+        "replicates": settings.replicates,
+        "level": settings.level,
+        "segments": segments.found(cells["view"].cast(pl.String)),
+        "systems": {
+            name: {"decides": asdict(judged.decisions[name]), "exact": dict(system.exact)}
+            for name, system in judged.systems.items()
+        },
+    }
 
 
 def choose_workers(table: FeatureTable, workers: WorkerSettings, limit_bytes: int) -> WorkerSettings:

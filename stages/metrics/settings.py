@@ -26,6 +26,9 @@ class EvaluateSettings(Settings):
         ge=1,
         description="neighbouring units drawn together: days of one weather system; 1 where rows are independent",
     )
+    trainings: int = Field(
+        default=5, ge=1, le=100, description="of the same settings with other seeds: how far chance moves a figure"
+    )
     cost_of_miss: float = Field(gt=0, le=1e6, allow_inf_nan=False)
     cost_of_false_alarm: float = Field(gt=0, le=1e6, allow_inf_nan=False)
     segments: list[str] = Field(

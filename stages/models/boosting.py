@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import xgboost as xgb
 from pydantic import Field
 
 from stages.models.contract import Family, FamilySettings, Fit
-from stages.models.trees import OBJECTIVES, fit_booster, load_trees
+from stages.models.trees import OBJECTIVES, bin_rows, boost, fit_booster, load_trees
 
 if TYPE_CHECKING:
     from stages.models.rows import Training
@@ -46,6 +46,24 @@ def fit(training: Training, settings: BoostingSettings) -> Fit:
     """The booster of the rows, its bins on disk where memory has no room for them."""
     with training.pages(settings.max_bin, may_use_disk=settings.device == "cpu") as pages:
         return fit_booster(**training.named(), **settings.for_booster(), pages=pages)
+
+
+def on_the_same_bins(
+    training: Callable[[int], Training], settings: BoostingSettings, pages: str | None
+) -> Callable[[int], Fit]:
+    """`fit` as a function of the seed; ``training`` tells of each.  Bins do not depend on it, and are made once."""
+    arguments = training(0).named()
+    rows = bin_rows(
+        arguments["train"], arguments["valid"], features=arguments["features"], target=arguments["target"],
+        max_bin=settings.max_bin, threads=arguments["threads"], pages=pages,
+    )  # fmt: skip
+    chosen = {name: value for name, value in settings.for_booster().items() if name != "max_bin"}
+
+    def fit_again(seed: int) -> Fit:
+        named = {name: training(seed).named()[name] for name in ("task", "classes", "threads", "seed", "each_round")}
+        return boost(rows, **named, **chosen)
+
+    return fit_again
 
 
 def library() -> str:

@@ -104,6 +104,8 @@ class Family:
     """Whether the valid part decides on the number of rounds."""
     devices: tuple[str, ...] = ("cpu",)
     distributes: bool = False
+    by_chance: bool = True
+    """Whether another seed gives another model."""
 
 
 class DamagedModel(Exception):

@@ -5,7 +5,8 @@ All fit by `fit_model`, so equal rows and settings give equal models.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,27 @@ def fit_model(
         read_scale().memory_limit_bytes, label, each_round,
     )  # fmt: skip
     return FAMILIES[settings.family].fit(training, settings)
+
+
+@contextmanager
+def open_trainings(
+    share: Share, sketches: Mapping[str, Sketch], settings: FamilySettings
+) -> Iterator[Callable[[int], Fit]]:
+    """A function from a seed to the model that `fit_model` would fit with it; boosting bins its rows once for all."""
+    threads, limit, dataset = read_workers().training_threads, read_scale().memory_limit_bytes, share.train.dataset
+
+    def training(seed: int) -> Training:
+        return Training(share, sketches, seed, threads, limit, dataset, _untold)
+
+    if type(settings) is boosting.BoostingSettings:
+        with training(0).pages(settings.max_bin, may_use_disk=settings.device == "cpu") as pages:
+            yield boosting.on_the_same_bins(training, settings, pages)
+    else:
+        yield lambda seed: FAMILIES[settings.family].fit(training(seed), settings)
+
+
+def _untold(_round: int, _train_loss: float, _valid_loss: float) -> None:
+    """Nobody waits for single rounds."""
 
 
 def fit_baseline(features: FeatureTable, sketches: Mapping[str, Sketch]) -> OneRule:

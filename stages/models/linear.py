@@ -261,4 +261,6 @@ def words(training: Mapping[str, Any], library: str) -> str:
     return f"{'Ridge' if training['task'] == 'regression' else 'Logistic'} regression ({library})"
 
 
-FAMILY = Family(name="linear", settings=LinearSettings, fit=fit, load=load, library=library, words=words)
+FAMILY = Family(
+    name="linear", settings=LinearSettings, fit=fit, load=load, library=library, words=words, by_chance=False
+)

@@ -48,6 +48,7 @@ def run_jobs(
     label: str,
     memory_bytes: Callable[[Job], int] | None = None,
     limit_bytes: int = 0,
+    unit: str = "partitions",
 ) -> Iterator[Iterator[Any]]:
     """For a ``with`` block: every job done, or its result taken from the partition cache; facts in their order.
 
@@ -63,7 +64,7 @@ def run_jobs(
 
         work, workers = through_exchange(work, workers, label, stop)
     performed = partial(perform, work=work, code=code, workers=workers, root=Root())
-    with each_partition(performed, jobs, workers=workers, label=label, stop=stop) as done:
+    with each_partition(performed, jobs, workers=workers, label=label, unit=unit, stop=stop) as done:
         yield done
 
 

@@ -51,6 +51,11 @@ def evaluation(dataset: str) -> Path:
     return DATA / "evaluation" / f"{dataset}.parquet"
 
 
+def trainings(dataset: str) -> Path:
+    """The resampling tables of further trainings, one below the other."""
+    return DATA / "trainings" / f"{dataset}.parquet"
+
+
 def models(dataset: str) -> Path:
     """``model.ubj``, ``training.json`` and ``baseline.json``."""
     return Path("models") / dataset

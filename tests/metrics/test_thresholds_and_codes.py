@@ -5,10 +5,12 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 
 from stages.metrics.codes import (
     N_CODES,
-    choose_threshold,
+    calibrated_threshold,
+    cheapest_threshold,
     code_probabilities,
     count_codes,
     probability_of_code,
@@ -37,7 +39,7 @@ def test_the_threshold_has_the_lowest_cost_of_all_cuts() -> None:
     rng = np.random.default_rng(2)
     scores = rng.beta(1, 3, 3000).astype(np.float32)
     labels = (rng.random(3000) < scores**1.5).astype(np.int64)
-    code = choose_threshold(count_codes(labels, code_probabilities(scores)), cost_of_miss=4, cost_of_false_alarm=1)
+    code = cheapest_threshold(count_codes(labels, code_probabilities(scores)), cost_of_miss=4, cost_of_false_alarm=1)
 
     def cost(threshold: float) -> float:
         flagged = scores >= np.float32(threshold)
@@ -46,17 +48,71 @@ def test_the_threshold_has_the_lowest_cost_of_all_cuts() -> None:
     assert cost(threshold_of_code(code)) == min(cost(threshold_of_code(k)) for k in range(N_CODES))
 
 
-def test_a_calibrated_score_puts_the_threshold_near_the_break_even_probability() -> None:
-    rng = np.random.default_rng(3)
-    scores = rng.beta(1, 3, 400_000).astype(np.float32)
-    labels = (rng.random(400_000) < scores).astype(np.int64)
-    code = choose_threshold(count_codes(labels, code_probabilities(scores)), cost_of_miss=3, cost_of_false_alarm=1)
-    assert threshold_of_code(code) == pytest.approx(0.25, abs=0.03)
+def curved(shift: float, slope: float, n: int = 20_000, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and labels: the chance of a yes has the logit shift + slope · logit(score)."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(-1.3, 1.0, n)
+    labels = (rng.random(n) < 1 / (1 + np.exp(-shift - slope * logits))).astype(np.int64)
+    return (1 / (1 + np.exp(-logits))).astype(np.float32), labels
+
+
+@pytest.mark.parametrize(("shift", "slope"), [(0.0, 1.0), (0.8, 2.0), (-0.7, 0.5)])
+def test_the_calibrated_threshold_lies_where_both_mistakes_cost_the_same(shift: float, slope: float) -> None:
+    scores, labels = curved(shift, slope, n=400_000)
+    code = calibrated_threshold(count_codes(labels, code_probabilities(scores)), cost_of_miss=3, cost_of_false_alarm=1)
+    truth = (np.log(1 / 3) - shift) / slope
+    assert threshold_of_code(code) == pytest.approx(1 / (1 + np.exp(-truth)), abs=0.01)
+
+
+def test_the_calibrated_threshold_is_that_of_scikit_learns_logistic_regression() -> None:
+    scores, labels = curved(0.4, 1.4)
+    codes = code_probabilities(scores)
+    fitted = LogisticRegression(C=np.inf, tol=1e-8).fit(((codes - 1024) / 64)[:, None], labels)
+    truth = (np.log(1 / 3) - fitted.intercept_[0]) / fitted.coef_[0, 0]
+    code = calibrated_threshold(count_codes(labels, codes), cost_of_miss=3, cost_of_false_alarm=1)
+    assert abs(code - (truth * 64 + 1024 + 0.5)) <= 1
+
+
+def test_the_calibrated_threshold_moves_less_from_sample_to_sample_and_costs_no_more() -> None:
+    found, cost = (
+        {calibrated_threshold: [], cheapest_threshold: []},
+        {calibrated_threshold: 0.0, cheapest_threshold: 0.0},
+    )
+    new_scores, new_labels = curved(0.0, 1.0, n=200_000, seed=99)
+    for seed in range(40):
+        scores, labels = curved(0.0, 1.0, n=2_000, seed=seed)
+        counts = count_codes(labels, code_probabilities(scores))
+        for rule in found:
+            code = rule(counts, cost_of_miss=3, cost_of_false_alarm=1)
+            flagged = code_probabilities(new_scores) >= code
+            found[rule].append(code)
+            cost[rule] += 3 * (~flagged & (new_labels == 1)).mean() + (flagged & (new_labels == 0)).mean()
+    assert np.std(found[calibrated_threshold]) < 0.6 * np.std(found[cheapest_threshold])
+    assert cost[calibrated_threshold] < cost[cheapest_threshold]
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores"),
+    [
+        pytest.param([0, 1] * 30, [0.01, 0.99] * 30, id="cleanly split"),
+        pytest.param([0, 0, 0], [0.1, 0.2, 0.3], id="one class"),
+        pytest.param([1, 1, 0, 0], [0.1, 0.2, 0.8, 0.9], id="the wrong way round"),
+        pytest.param([0, 1, 0, 0], [0.3, 0.3, 0.3, 0.3], id="one score"),
+        pytest.param([0, 1] * 30, [0.0, 1.0] * 30, id="surest scores"),
+    ],
+)
+def test_rows_without_a_rising_curve_have_a_threshold_all_the_same(labels: list[int], scores: list[float]) -> None:
+    counts = count_codes(np.array(labels), code_probabilities(np.array(scores)))
+    code = calibrated_threshold(counts, cost_of_miss=3, cost_of_false_alarm=1)
+    assert 0 <= code < N_CODES
+    flagged = code_probabilities(np.array(scores)) >= code
+    if len(labels) == 60:
+        assert flagged.tolist() == [label == 1 for label in labels]
 
 
 def test_equal_costs_are_settled_at_the_break_even_probability() -> None:
     counts = count_codes(np.array([0, 1]), code_probabilities(np.array([0.01, 0.99])))
-    code = choose_threshold(counts, cost_of_miss=3, cost_of_false_alarm=1)
+    code = cheapest_threshold(counts, cost_of_miss=3, cost_of_false_alarm=1)
     assert threshold_of_code(code) == pytest.approx(0.25, abs=0.01)
 
 

@@ -2,19 +2,22 @@
 
 Works on stored resampling tables alone.  Both are resampled alike, from the reference's seed; the longer of their runs
 of neighbouring units is taken.
+
+Two questions.  *change*: does what was changed help?  Each side counts by the mean of its trainings, and chance in the
+training is part of the test (`paired.compare_trained`).  *model*: is this very model better than that one?
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
 from stages.metrics.bootstrap import Float, draw_weights
-from stages.metrics.contract import Metric
-from stages.metrics.paired import Correction, Difference, compare, correct, refuse_other_rows
+from stages.metrics.contract import Metric, System
+from stages.metrics.paired import Correction, Difference, compare, compare_trained, correct, refuse_other_rows
 from stages.metrics.stored import WHOLE, months_of, segments_of, system_of, task_named, units_of
 
 MODEL = "model"
@@ -23,13 +26,46 @@ SAME_TABLE = "the same resampling table"
 SINGLY = 1  # tables from before runs of units were drawn do not say how long theirs are
 
 
+Question = Literal["change", "model"]
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """Further trainings of one revision: their cells and header, which names a system for each."""
+
+    cells: pl.DataFrame
+    header: Mapping[str, Any]
+
+
 @dataclass(frozen=True)
 class Evaluation:
-    """The resampling table of one revision: its cells, its header and the name of the revision."""
+    """The resampling table of one revision: its cells, its header, the name of the revision, its further trainings."""
 
     cells: pl.DataFrame
     header: Mapping[str, Any]
     label: str
+    again: Trainings | None = None
+
+    @property
+    def trainings(self) -> int:
+        """How many there are, that of the model itself among them."""
+        return 1 + (len(self.again.header["systems"]) if self.again else 0)
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether another seed would give another model, as far as is known."""
+        return self.again is None or bool(self.again.header["by_chance"])
+
+    def model(self, segment: str = WHOLE, units: list[str] | None = None) -> System:
+        """The model that ships."""
+        return system_of(self.cells, self.header, MODEL, segment, units)
+
+    def every_training(self, segment: str = WHOLE, units: list[str] | None = None) -> list[System]:
+        """The model that ships, and the others."""
+        again, found = self.again, [self.model(segment, units)]
+        if again is not None:
+            found += [system_of(again.cells, again.header, name, segment, units) for name in again.header["systems"]]
+        return found
 
 
 @dataclass(frozen=True)
@@ -42,15 +78,18 @@ class Resampling:
     level: float
     block: int
     seed: int
+    question: Question = "change"
 
     @classmethod
-    def of(cls, a: Evaluation, b: Evaluation, replicates: int | None, level: float | None) -> Resampling:
+    def of(
+        cls, a: Evaluation, b: Evaluation, replicates: int | None, level: float | None, question: Question = "change"
+    ) -> Resampling:
         """One for two tables of the same rows; what is not asked for is as the candidate was evaluated."""
         refuse_other_rows(a.header, b.header, (a.label, b.label))
         units = units_of(a.cells)
         seed, block = a.header["seed"], max(each.header.get("block", SINGLY) for each in (a, b))
         replicates, level = replicates or b.header["replicates"], level or b.header["level"]
-        return cls(units, draw_weights(len(units), replicates, seed, block), replicates, level, block, seed)
+        return cls(units, draw_weights(len(units), replicates, seed, block), replicates, level, block, seed, question)
 
     def only(self, units: list[str]) -> Resampling:
         """The same, of fewer units, which are drawn by themselves."""
@@ -120,8 +159,13 @@ def compare_segments(
 def _differences(
     a: Evaluation, b: Evaluation, metrics: Mapping[str, Metric], resampling: Resampling, segment: str
 ) -> list[Difference]:
-    own, other = (system_of(each.cells, each.header, MODEL, segment, resampling.units) for each in (a, b))
-    found = compare(own, other, metrics, resampling.weights, level=resampling.level, block=resampling.block)
+    drawn, level, block = resampling.weights, resampling.level, resampling.block
+    if resampling.question == "model":
+        own, other = (each.model(segment, resampling.units) for each in (a, b))
+        return list(compare(own, other, metrics, drawn, level=level, block=block).values())
+    every_a, every_b = (each.every_training(segment, resampling.units) for each in (a, b))
+    chance = a.by_chance, b.by_chance
+    found = compare_trained(every_a, every_b, metrics, drawn, level=level, block=block, by_chance=chance)
     return list(found.values())
 
 

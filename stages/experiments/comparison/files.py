@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from stages.experiments.comparison.changes import Change, changed_parameters, differing
-from stages.experiments.comparison.comparison import Evaluation
+from stages.experiments.comparison.comparison import Evaluation, Trainings
 from stages.experiments.revisions.revisions import (
     Revision,
     outdated_stages,
@@ -89,9 +89,18 @@ def refuse_outdated(revision: Revision, dataset: str) -> None:
 
 
 def open_table(raw: bytes, revision: Revision, dataset: str) -> Evaluation:
-    """Its cells and header."""
+    """Its cells and header, and the further trainings of the revision."""
     cells, header = parse_evaluation(raw, f"{layout.evaluation(dataset)} of {revision.label}")
-    return Evaluation(cells, header, revision.label)
+    return Evaluation(cells, header, revision.label, read_trainings(revision, dataset))
+
+
+def read_trainings(revision: Revision, dataset: str) -> Trainings | None:
+    """The further trainings, unless there are none or they are of an earlier model than the revision's."""
+    path = layout.trainings(dataset)
+    outdated = f"retrain@{dataset}" in outdated_stages(revision, dataset)
+    if outdated or path.as_posix() not in outputs_under(revision, path.parent):
+        return None
+    return Trainings(*parse_evaluation(read_output(revision, path), f"{path} of {revision.label}"))
 
 
 def changes_between(a: Revision, b: Revision, dataset: str) -> tuple[list[Change], list[str]]:

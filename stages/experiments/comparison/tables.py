@@ -19,12 +19,14 @@ from stages.experiments.comparison.words import (
     Comparison,
     Drawn,
     Side,
+    asked,
     cautions,
     conclusion,
     decimals,
     ends,
     footnote,
     reading,
+    train_again,
     wrapped,
 )
 from stages.metrics.contract import Metric, round_figures
@@ -93,7 +95,7 @@ def comparison_text(comparison: Comparison) -> str:
     lines = [f"{drawn.dataset}: {drawn.question}", f"A  {comparison.a}", f"B  {comparison.b}"]
     if comparison.identical:
         return f"{lines[0]}\n{conclusion(comparison)}"
-    head = wrapped(*lines, changed(comparison), str(drawn))
+    head = wrapped(*lines, changed(comparison), str(drawn), asked(drawn, comparison.a, comparison.b))
     told = wrapped(conclusion(comparison), footnote(comparison), *cautions(drawn), *comparison.notes)
     pieces = [head, as_text(whole_table(comparison)), told]
     if comparison.segments:
@@ -110,7 +112,14 @@ def comparison_markdown(comparison: Comparison) -> str:
     pieces = [head, f"**{conclusion(comparison)}**", changed(comparison), as_markdown(whole_table(comparison))]
     if comparison.segments:
         pieces += [as_markdown(segment_table(comparison)), " ".join(segment_footnotes(comparison))]
-    small = [f"{drawn.question}", f"{drawn}.", footnote(comparison), *cautions(drawn), *comparison.notes]
+    small = [
+        drawn.question,
+        f"{drawn}.",
+        asked(drawn, comparison.a, comparison.b),
+        footnote(comparison),
+        *cautions(drawn),
+        *comparison.notes,
+    ]
     return "\n\n".join([*pieces, f"<sub>{' '.join(small)}</sub>"]) + "\n"
 
 
@@ -247,6 +256,8 @@ def ranking_markdown(ranking: Ranking) -> str:
 def ranking_conclusion(ranking: Ranking) -> str:
     """How many are better, which leads, and what a lead among several is worth."""
     found = [each.found for each in ranking.ranked if each.found.p_value is not None]
+    if not found and any(each.found.verdict == "not known" for each in ranking.ranked):
+        return f"Whether any of these changes helps is not known: {train_again(ranking.drawn.dataset)}"
     if not found:
         return "None of the experiments can be judged."
     counts = [sum(each.verdict == verdict for each in found) for verdict in ("better", "worse", "no evidence")]
@@ -268,7 +279,12 @@ def _number(found: Sequence[Difference]) -> str:
 
 def ranking_footnote(ranking: Ranking) -> str:
     """How the columns are to be read."""
-    text = "Difference: experiment − baseline; intervals are those of a single look"
+    text = "Difference: experiment − baseline"
+    if ranking.drawn.asked == "change":
+        once = [each.side.label for each in ranking.ranked if each.side.has_few]
+        text += f", means of trainings (baseline: {ranking.baseline.trained}"
+        text += f"; fewer than three, with the baseline's spread: {', '.join(once)})" if once else ")"
+    text += "; intervals are those of a single look"
     if ranking.correction != "none":
         text += f", verdicts follow p ({ranking.correction})"
     return " ".join([f"{text}.", *cautions(ranking.drawn)])

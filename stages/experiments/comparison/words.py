@@ -8,8 +8,8 @@ from math import floor, log10
 from textwrap import fill
 
 from stages.experiments.comparison.changes import Change
-from stages.experiments.comparison.comparison import Compared, Evaluation, Resampling
-from stages.metrics.paired import Correction, Difference
+from stages.experiments.comparison.comparison import Compared, Evaluation, Question, Resampling
+from stages.metrics.paired import LEAST_TRAININGS, Correction, Difference
 from stages.pages.numbers import count_text, fixed, level_text
 
 FEW_UNITS = 20
@@ -24,6 +24,20 @@ class Side:
 
     label: str
     commit: str | None
+    trainings: int = 1
+    by_chance: bool = True
+
+    @property
+    def has_few(self) -> bool:
+        """Whether its trainings are too few to tell how far they spread."""
+        return self.by_chance and self.trainings < LEAST_TRAININGS
+
+    @property
+    def trained(self) -> str:
+        """mean of 3 trainings"""
+        if not self.by_chance:
+            return "the same model from any seed"
+        return f"mean of {self.trainings} trainings" if self.trainings > 1 else "one training"
 
     def __str__(self) -> str:
         """``deep (1f2e3d4c)``"""
@@ -45,6 +59,7 @@ class Drawn:
     replicates: int
     level: float
     seed: int
+    asked: Question = "change"
 
     @classmethod
     def of(cls, evaluation: Evaluation, resampling: Resampling) -> Drawn:
@@ -53,6 +68,7 @@ class Drawn:
         return cls(
             header["dataset"], header["question"], header["task"], header["rows"], header["resampled"],
             len(resampling.units), resampling.block, resampling.replicates, resampling.level, resampling.seed,
+            resampling.question,
         )  # fmt: skip
 
     def __str__(self) -> str:
@@ -83,6 +99,8 @@ def conclusion(comparison: Comparison) -> str:
     if comparison.identical:
         return f"{a} and {b} have the same resampling table: nothing differs."
     judged = [each.found for each in comparison.whole if each.found.p_value is not None]
+    if not judged and any(each.found.verdict == "not known" for each in comparison.whole):
+        return f"Whether the change from {a} to {b} helps is not known: {train_again(comparison.drawn.dataset)}"
     if not judged:
         return f"Nothing can be said of {b} and {a}: none of the metrics is defined on these rows."
     better, worse, unsettled = (_with(judged, verdict) for verdict in ("better", "worse", "no evidence"))
@@ -97,6 +115,28 @@ def conclusion(comparison: Comparison) -> str:
     rest = f"; on {_listed(unsettled, figures=False)} there is no evidence either way" if unsettled else ""
     none = f", and {'worse' if better else 'better'} on none" if len(judged) > 1 else ""
     return f"{b} is {word} than {a} on {_listed(better or worse)}{none}{rest}."
+
+
+def asked(drawn: Drawn, a: Side, b: Side) -> str:
+    """Which of the two questions a table answers."""
+    if drawn.asked == "model":
+        return "Asked: is this very model of B better than that of A?  Trained again, either could come out otherwise."
+    return f"Asked: does the change help?  A: {a.trained}; B: {b.trained}.{_borrowed(a, b)}"
+
+
+def _borrowed(a: Side, b: Side) -> str:
+    """Whose spread had to be taken from the other side."""
+    few = [name for name, side in (("A", a), ("B", b)) if side.has_few]
+    return f"  {few[0]} has too few to tell their spread: it is taken to be the other's." if len(few) == 1 else ""
+
+
+def train_again(dataset: str) -> str:
+    """Why there is no verdict on a change, and what gives one."""
+    return (
+        f"another seed may move a figure as far, and neither side has {LEAST_TRAININGS} trainings. Train again with "
+        f"`dvc repro retrain@{dataset}` (an experiment: `dvc exp run … retrain@{dataset}`, evaluate.trainings "
+        f"{LEAST_TRAININGS} or more), or ask which of the two models is better with --question model."
+    )
 
 
 def _with(judged: Sequence[Difference], verdict: str) -> list[Difference]:

@@ -24,6 +24,7 @@ from dvc.repo import Repo
 from stages.metrics.binary import BinaryDecision
 from stages.metrics.codes import code_probabilities
 from stages.metrics.files import write_evaluation
+from stages.metrics.files import write_table as write_training_tables
 from stages.metrics.resampling import fingerprint, merge_cells
 from stages.metrics.stored import Segments
 from tests.git_repositories import commit_all, git, go_to, new_repository, run_pipeline
@@ -38,6 +39,11 @@ stages:
       cmd: mkdir -p data/evaluation && cp made/${key}-${item.model.variant}.parquet data/evaluation/${key}.parquet
       params: ["datasets.${key}.model"]
       outs: ["data/evaluation/${key}.parquet"]
+  retrain:
+    foreach: ${datasets}
+    do:
+      cmd: mkdir -p data/trainings && cp made/trainings.parquet data/trainings/${key}.parquet
+      outs: ["data/trainings/${key}.parquet"]
 """
 
 
@@ -95,12 +101,19 @@ def write_table(
     })  # fmt: skip
 
 
+def write_no_trainings(path: Path) -> None:
+    """What `retrain` leaves of a model that chance has no part in, as the variants are."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_training_tables(path, pl.DataFrame({"segment": []}), {"by_chance": False, "systems": {}})
+
+
 def commit_table(rows: Rows, variant: str, **header: Any) -> None:
     """A commit that keeps the table of flights in git itself: no pipeline has to run."""
     place = Path("data/evaluation/flights.parquet")
     place.unlink(missing_ok=True)
     write_table(place, rows, variant, **header)
-    git("add", "-f", str(place))
+    write_no_trainings(Path("data/trainings/flights.parquet"))
+    git("add", "-f", "data/evaluation", "data/trainings")
     git("commit", "-qm", variant)
 
 
@@ -118,6 +131,7 @@ def run_and_commit(variant: str, depth: int = 3) -> None:
 
 def write_made() -> None:
     """The tables of all variants, which the pipeline copies."""
+    write_no_trainings(Path("made/trainings.parquet"))
     for variant in ("base", "better", "worse", "alike", "constant"):
         write_table(Path(f"made/flights-{variant}.parquet"), ROWS, variant)
     write_table(Path("made/flights-other.parquet"), draw_rows(seed=6), "base")
