@@ -69,6 +69,11 @@ def why_once(family: Family, settings: FamilySettings, judging: EvaluateSettings
     return "" if judging.trainings > 1 else "not trained again: evaluate.trainings is 1"
 
 
+def seed_of(number: int, dataset: str) -> int:
+    """The seed of one training."""
+    return child_seed(read_seed(), f"train again {number}", dataset)
+
+
 def job_of(
     number: int, table: FeatureTable, family: Family, settings: FamilySettings, judging: EvaluateSettings
 ) -> Job:
@@ -80,7 +85,7 @@ def job_of(
         inputs=(*partitions, table.folder / "manifest.json", table.folder / "sketches.json", *beside),
         outputs=(ASIDE / table.dataset / f"{number}.parquet",),
         arguments={
-            "seed": child_seed(read_seed(), f"train again {number}", table.dataset),
+            "seed": seed_of(number, table.dataset),
             "model": settings.model_dump(),
             "evaluate": judging.model_dump(exclude={"trainings"}),
             "library": family.library(),

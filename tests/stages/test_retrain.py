@@ -1,0 +1,132 @@
+"""The same training from other seeds: on the same rows, the same bytes, nothing done twice."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+from sklearn.metrics import roc_auc_score
+
+from stages import evaluate, retrain, train
+from stages.features.table import open_features, read_selection, read_sketches
+from stages.metrics.files import read_evaluation
+from stages.metrics.stored import system_of
+from stages.models.families import FAMILIES, fit_model
+from stages.models.rows import Share
+from stages.workspace.composition import compose_params
+
+ROOT = Path(__file__).parents[2]
+TRAININGS, EVALUATION = Path("data/trainings/trial.parquet"), Path("data/evaluation/trial.parquet")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of partitions of this test's own."""
+    monkeypatch.setenv("PLUMBLINE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "cache"
+
+
+def change_params(**sections: dict) -> None:
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    for path, values in sections.items():
+        section = params["cluster"] if path == "cluster" else params["datasets"]["trial"][path]
+        section.update(values)
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+
+
+def trained(planted, task: str = "binary", trainings: int = 3, **settings: object) -> None:
+    planted.write(planted.rows(task), task, **settings)
+    change_params(evaluate={"trainings": trainings}, cluster={"cache_gib": 1.0})
+    train.main("trial")
+    retrain.main("trial")
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_further_trainings_are_judged_on_the_rows_of_the_first(planted, task: str) -> None:
+    trained(planted, task)
+    evaluate.main("trial")
+    _, header = read_evaluation(EVALUATION)
+    cells, again = read_evaluation(TRAININGS)
+    assert list(again["systems"]) == ["training 2", "training 3"] and again["by_chance"]
+    assert [again[name] for name in ("same_rows", "rows", "units", "task")] == [
+        header[name] for name in ("same_rows", "rows", "units", "task")
+    ]
+    figures = [system_of(cells, again, name).exact for name in again["systems"]]
+    figures.append(header["systems"]["model"]["exact"])
+    lead = next(iter(figures[0]))
+    assert len({found[lead] for found in figures}) == 3
+    assert np.ptp([found[lead] for found in figures]) < 0.5 * abs(figures[0][lead])
+
+
+def test_a_training_is_the_one_that_train_would_make_from_its_seed(planted, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(planted)
+    _, again = read_evaluation(TRAININGS)
+    table = open_features("trial", columns=read_selection("trial"))
+    settings = FAMILIES["boosting"].settings(
+        **yaml.safe_load(Path("params.yaml").read_text())["datasets"]["trial"]["model"]
+    )
+    monkeypatch.setattr("stages.models.families.child_seed", lambda seed, *_: retrain.seed_of(2, "trial"))
+    fit = fit_model(Share(table, table), read_sketches("trial"), settings, lambda *_: None, "trial")
+    test = pl.concat(table.frames("test"))
+    truth = roc_auc_score(test["target"], fit.model.predict(test))
+    assert again["systems"]["training 2"]["exact"]["roc_auc"] == pytest.approx(truth, abs=1e-12)
+
+
+@pytest.mark.parametrize("family", ["boosting", "lightgbm", "forest", "bagging"])
+def test_the_bytes_do_not_depend_on_threads(planted, tmp_path: Path, family: str, monkeypatch) -> None:
+    found = []
+    for threads in (1, 2):
+        (tmp_path / str(threads)).mkdir()
+        monkeypatch.chdir(tmp_path / str(threads))
+        planted.write(planted.rows(), "binary", threads=threads)
+        params = yaml.safe_load(Path("params.yaml").read_text())
+        composed = yaml.safe_load(compose_params(ROOT, [f"model@datasets.diabetes.model={family}", "scale=tiny"]))
+        small = {"max_rounds": 6, "trees": 4, "members": 2}
+        model = composed["datasets"]["diabetes"]["model"]
+        params["datasets"]["trial"]["model"] = {name: small.get(name, value) for name, value in model.items()}
+        Path("params.yaml").write_text(yaml.safe_dump(params))
+        change_params(evaluate={"trainings": 2}, cluster={"cache_gib": 0.0, "workers": threads})
+        train.main("trial")
+        retrain.main("trial")
+        found.append(TRAININGS.read_bytes())
+    assert found[0] == found[1]
+
+
+def test_a_model_that_chance_has_no_part_in_is_not_trained_again(planted, caplog: pytest.LogCaptureFixture) -> None:
+    planted.write(planted.rows(), "binary")
+    linear = yaml.safe_load((ROOT / "params/model/linear.yaml").read_text())
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["datasets"]["trial"]["model"] = linear
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    train.main("trial")
+    caplog.set_level("INFO")
+    retrain.main("trial")
+    _, again = read_evaluation(TRAININGS)
+    assert (again["by_chance"], again["systems"]) == (False, {})
+    assert "the same from any seed" in caplog.text
+
+
+def test_a_run_that_was_cut_short_goes_on_where_it_was(planted, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(planted, trainings=4)
+    whole = TRAININGS.read_bytes()
+    TRAININGS.unlink()
+    change_params(evaluate={"trainings": 6})
+    fits, judge = [], retrain.judge
+
+    def counted(table, scorers, *rest):
+        fits.append(*scorers)
+        if len(fits) == 2:
+            raise KeyboardInterrupt
+        return judge(table, scorers, *rest)
+
+    monkeypatch.setattr(retrain, "judge", counted)
+    with pytest.raises(KeyboardInterrupt):
+        retrain.main("trial")
+    assert fits == ["training 5", "training 6"] and not TRAININGS.exists()
+    retrain.main("trial")
+    assert fits == ["training 5", "training 6", "training 6"]
+    change_params(evaluate={"trainings": 4})
+    retrain.main("trial")
+    assert TRAININGS.read_bytes() == whole and len(fits) == 3
