@@ -8,6 +8,7 @@ share says little.  Prints a Markdown table.
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -103,9 +104,8 @@ class Remembered:
 def train(dataset: str, trainings: int) -> Path:
     """The tables of so many further trainings."""
     folder = Path(tempfile.mkdtemp(prefix="plumbline-seeds-"))
-    (folder / "data").mkdir()
-    for name in ("data/features", "data/selection", "models"):
-        (folder / name).symlink_to(ROOT / name)
+    for name in ("data/features", "data/selection", "models"):  # links to the files, which `dvc repro` may remove
+        shutil.copytree(ROOT / name, folder / name, copy_function=os.link)
     overrides = [f"datasets.{dataset}.evaluate.trainings={trainings + 1}", f"datasets.{dataset}.evaluate.segments=[]"]
     (folder / "params.yaml").write_text(compose_params(ROOT, overrides), encoding="utf-8")
     env = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
