@@ -78,11 +78,12 @@ def job_of(
     number: int, table: FeatureTable, family: Family, settings: FamilySettings, judging: EvaluateSettings
 ) -> Job:
     """One further training, and all that its result depends on."""
-    partitions = [table.folder / f"{partition['name']}.parquet" for partition in table.partitions]
+    folder = layout.features(table.dataset)
+    partitions = [folder / f"{partition['name']}.parquet" for partition in table.partitions]
     beside = [layout.selection(table.dataset), layout.models(table.dataset) / "baseline.json"]
     return Job(
         name=f"training {number}",
-        inputs=(*partitions, table.folder / "manifest.json", table.folder / "sketches.json", *beside),
+        inputs=(*partitions, folder / "manifest.json", folder / "sketches.json", *beside),
         outputs=(ASIDE / table.dataset / f"{number}.parquet",),
         arguments={
             "seed": seed_of(number, table.dataset),
