@@ -59,6 +59,7 @@ def main(name: str) -> None:
             fitted=say_fitted(training),
             baseline_feature=baseline,
             dropped=[feature for feature in selection if not feature["kept"]],
+            alone=FAMILIES[family].alone,
         )
         (folder / CARD).write_text(card, encoding="utf-8")
         seal(folder)

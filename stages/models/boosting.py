@@ -9,7 +9,7 @@ import xgboost as xgb
 from pydantic import Field
 
 from stages.models.contract import Family, FamilySettings, Fit
-from stages.models.trees import OBJECTIVES, bin_rows, boost, fit_booster, load_trees
+from stages.models.trees import ALONE, OBJECTIVES, bin_rows, boost, fit_booster, load_trees
 
 if TYPE_CHECKING:
     from stages.models.rows import Training
@@ -83,6 +83,7 @@ FAMILY = Family(
     load=load_trees,
     library=library,
     words=words,
+    alone=ALONE,
     tasks=OBJECTIVES,
     stops_early=True,
     devices=("cpu", "cuda"),

@@ -98,6 +98,8 @@ class Family:
     """The library that fits, with its version."""
     words: Callable[[Mapping[str, Any], str], str]
     """``words(training, library)``: what kind of model it is, from ``training.json``; the beginning of a sentence."""
+    alone: str = ""
+    """Python that scores the bundle's ``example.csv`` by the library alone, run in its folder; empty where none can."""
     tasks: Collection[str] = TASKS
     """Names of the tasks that it can do."""
     stops_early: bool = False

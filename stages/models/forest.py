@@ -13,7 +13,7 @@ from pydantic import Field
 
 from stages.models.boosting import library
 from stages.models.contract import Family, FamilySettings, Fit
-from stages.models.trees import OBJECTIVES, fit_booster, load_trees
+from stages.models.trees import ALONE, OBJECTIVES, fit_booster, load_trees
 
 if TYPE_CHECKING:
     from stages.models.rows import Training
@@ -47,5 +47,12 @@ def words(training: Mapping[str, Any], library: str) -> str:
 
 
 FAMILY = Family(
-    name="forest", settings=ForestSettings, fit=fit, load=load_trees, library=library, words=words, tasks=OBJECTIVES
+    name="forest",
+    settings=ForestSettings,
+    fit=fit,
+    load=load_trees,
+    library=library,
+    words=words,
+    alone=ALONE,
+    tasks=OBJECTIVES,
 )

@@ -27,6 +27,16 @@ if TYPE_CHECKING:
     from stages.models.rows import Training
 
 MODEL = "model.txt"
+ALONE = """\
+import json
+import lightgbm
+import pandas
+
+kinds = {each["name"]: each["kind"] for each in json.load(open("signature.json"))["inputs"]}
+types = {name: "category" if kind == "categorical" else "float32" for name, kind in kinds.items()}
+rows = pandas.read_csv("example.csv", dtype=types, keep_default_na=False, na_values=[""])
+scores = lightgbm.Booster(model_file="model.txt").predict(rows[list(kinds)])
+"""
 OBJECTIVES = {
     "binary": ("binary", "binary_logloss"),
     "multiclass": ("multiclass", "multi_logloss"),
@@ -154,6 +164,8 @@ def fit(training: Training, settings: LightSettings) -> Fit:
     curves = [tuple(map(float, losses[part][metric])) for part in ("train", "valid")]
     best = int(np.argmin(curves[1]))
     kept = lgb.Booster(model_str=booster.model_to_string(num_iteration=best + 1))
+    # the last line of its text: by it LightGBM maps the categories of a pandas frame to the codes of the training rows
+    kept.pandas_categorical = [list(column.categories) for column in table.columns if column.kind == "categorical"]
     return Fit(LightTrees(kept, training.threads), LOSSES[table.task], best, *curves)
 
 
@@ -218,5 +230,12 @@ def words(training: Mapping[str, Any], library: str) -> str:
 
 
 FAMILY = Family(
-    name="lightgbm", settings=LightSettings, fit=fit, load=load, library=library, words=words, stops_early=True
+    name="lightgbm",
+    settings=LightSettings,
+    fit=fit,
+    load=load,
+    library=library,
+    words=words,
+    alone=ALONE,
+    stops_early=True,
 )

@@ -30,6 +30,20 @@ OBJECTIVES = {
 
 
 MODEL = "model.ubj"
+ALONE = """\
+import polars
+import xgboost
+
+booster = xgboost.Booster(model_file="model.ubj")
+kinds = {
+    name: polars.Float32 if known is None else polars.Enum(known.to_pylist())
+    for name, known in booster.get_categories(export_to_arrow=True).to_arrow()
+}
+rows = polars.read_csv("example.csv", infer_schema=False).select(
+    polars.col(name).cast(kind, strict=False) for name, kind in kinds.items()
+)
+scores = booster.inplace_predict(rows)
+"""
 ROWS_AT_ONCE = 2_000  # XGBoost holds their contributions twice
 
 
@@ -75,8 +89,9 @@ class Trees:
 
     def cut(self) -> Trees:
         """Without the rounds after the best one."""
-        kept = self.booster[: self.booster.best_iteration + 1] if self.booster.attr("best_iteration") else self.booster
-        return Trees(kept)
+        if self.booster.attr("best_iteration") is None:
+            return self
+        return Trees(_with_categories(self.booster[: self.booster.best_iteration + 1], self.booster))
 
     def raw(self) -> bytes:
         """XGBoost's own binary JSON of the rounds that count."""
@@ -85,6 +100,22 @@ class Trees:
     def files(self) -> dict[str, bytes]:
         """One file."""
         return {MODEL: self.raw()}
+
+
+def _with_categories(booster: xgb.Booster, source: xgb.Booster) -> xgb.Booster:
+    """The same trees with the category names of ``source``, which XGBoost 3.2 forgets where it cuts rounds off.
+
+    By them it maps the codes of any frame to those that it was trained with.  Without them the codes are taken as they
+    are, and pandas, which sorts names its own way, gets other scores without a word.
+    """
+    place = b'"cats":'  # a key, for within a name the quotes would be escaped
+    texts = [bytes(each.save_raw("json")) for each in (booster, source)]
+    (head, _, tail), (_, _, known) = (text.partition(place) for text in texts)
+    parts = [text.decode() for text in (tail, known)]
+    ends = [json.JSONDecoder().raw_decode(part)[1] for part in parts]
+    whole = xgb.Booster()
+    whole.load_model(bytearray(head + place + (parts[1][: ends[1]] + parts[0][ends[0] :]).encode()))
+    return whole
 
 
 def load_trees(files: Mapping[str, bytes]) -> Trees:

@@ -41,8 +41,9 @@ def write_card(
     fitted: str,
     baseline_feature: str,
     dropped: Sequence[Mapping[str, Any]],
+    alone: str,
 ) -> str:
-    """The whole card as Markdown."""
+    """The whole card as Markdown; ``alone`` is the Python that scores the example without this repository, or empty."""
     left_out = "".join(f"- {code(feature['name'])}: {marked(feature['reason'])}\n" for feature in dropped) or "None.\n"
     cautious = "".join(f"- {marked(line)}\n" for line in cautions(results))
     return (
@@ -51,7 +52,7 @@ def write_card(
         f"## What it is\n{fitted}\n\n{decides(signature)}"
         f"## Test results\n{metrics_table(results)}\n"
         f"## Use\n`python -m stages.predict bundles/{signature['dataset']} rows.csv` scores rows that hold the inputs "
-        "below; `example.csv` holds some to start from.\n\n"
+        f"below; `example.csv` holds some to start from.\n\n{_alone(alone)}"
         f"## Inputs\n{inputs_table(signature['inputs'])}\n"
         f"## Left out\n{left_out}\n"
         "## Limits\n"
@@ -74,6 +75,15 @@ def decides(signature: Mapping[str, Any]) -> str:
         f"A row is called “{marked(signature['classes'][1])}” from a probability of {figure(signature['threshold'])} "
         f"on: the cheapest threshold on the valid part when a miss costs {signature['cost_of_miss']:g} and a false "
         f"alarm {signature['cost_of_false_alarm']:g}.\n\n"
+    )
+
+
+def _alone(lines: str) -> str:
+    if not lines:
+        return "Nothing but this repository reads the model's files.\n\n"
+    return (
+        "Without this repository, in the bundle's folder; the model's file holds the names of the categories, so a "
+        f"category is known by its name and never by its place:\n```python\n{lines}```\n\n"
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 import xgboost as xgb
 from xgboost._data_utils import TransformedDf
 
-from stages.models.trees import Fit, Partitions, fit_booster, has_device
+from stages.models.trees import Fit, Partitions, fit_booster, has_device, load_trees
 
 FEATURES = ["x", "c"]
 SETTINGS = {
@@ -79,6 +79,18 @@ def test_a_model_does_not_depend_on_where_rows_are_cut_even_where_values_outnumb
         bytes(fit(cut(train, size), cut(valid, size)).model.booster.save_raw("ubj")) for size in (20_000, 7001, 999)
     }
     assert len(models) == 1
+
+
+def test_a_model_without_its_last_rounds_keeps_its_trees_and_the_names_of_its_categories() -> None:
+    valid = rows(seed=1)
+    model = fit(cut(rows(), 200), cut(valid, 300), max_rounds=200).model
+    shipped = load_trees(model.files())
+    assert model.booster.best_iteration + 1 == shipped.booster.num_boosted_rounds() < model.booster.num_boosted_rounds()
+    assert np.array_equal(shipped.predict(valid), model.predict(valid))
+    names = dict(shipped.booster.get_categories(export_to_arrow=True).to_arrow())
+    assert (names["x"], names["c"].to_pylist()) == (None, ["a", "b", "c"])
+    forgetful = dict(model.booster[:1].get_categories(export_to_arrow=True).to_arrow())
+    assert forgetful["c"] is None, "XGBoost no longer forgets: `_with_categories` may go"
 
 
 @pytest.mark.parametrize("part", ["train", "valid"])

@@ -1,9 +1,11 @@
 """Every family of models keeps the same contract, on every task: through `train`, `evaluate`, `package` and back."""
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import lightgbm
 import numpy as np
 import polars as pl
 import pytest
@@ -15,11 +17,14 @@ from sklearn.metrics import log_loss, r2_score, roc_auc_score
 from stages import evaluate, package, report, train
 from stages.features.table import open_features
 from stages.models.bagging import Bag
+from stages.models.bundle import open_bundle
 from stages.models.families import FAMILIES, open_model, read_model
 from stages.models.linear import Line
+from stages.models.signature import fit_rows
 from stages.models.trees import Trees
 from stages.workspace.errors import UserError
 
+ROOT = Path(__file__).parents[2]
 NAME = "trial"
 TASKS = ("binary", "multiclass", "regression")
 SETTINGS = {
@@ -89,6 +94,42 @@ def test_a_family_learns_and_ships(trained, monkeypatch: pytest.MonkeyPatch, fam
     card = Path(f"bundles/{NAME}/README.md").read_text()
     assert FAMILIES[family].library() in card
     assert ("number of rounds was chosen" in card) == FAMILIES[family].stops_early
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if FAMILIES[name].alone])
+@pytest.mark.parametrize("task", TASKS)
+def test_the_lines_on_the_card_score_the_example_as_the_bundle_does(
+    trained, monkeypatch: pytest.MonkeyPatch, family: str, task: str
+) -> None:
+    monkeypatch.chdir(trained(family, task) / "bundles" / NAME)
+    (lines,) = re.findall(r"```python\n(.*?)```", Path("README.md").read_text(), re.S)
+    assert lines == FAMILIES[family].alone
+    assert lines in (ROOT / "docs/models.md").read_text()
+    found: dict = {}
+    exec(lines, found)
+    bundle = open_bundle(Path())
+    rows, misfits = fit_rows(pl.read_csv("example.csv", infer_schema=False), bundle.signature["inputs"])
+    assert not [misfit for misfit in misfits if misfit.kind != "out of range"]
+    assert rows["carrier"].n_unique() > 2
+    assert np.array_equal(found["scores"].astype(np.float32), bundle.model.predict(rows))
+
+
+@pytest.mark.parametrize("family", ["boosting", "forest", "lightgbm"])
+def test_a_category_of_pandas_is_known_by_its_name_whatever_its_place(
+    trained, monkeypatch: pytest.MonkeyPatch, family: str
+) -> None:
+    monkeypatch.chdir(trained(family, "binary"))
+    rows = rows_of("test").filter(pl.col("carrier").is_in(["B6", "a|b"]))
+    model = open_model(NAME, open_features(NAME).names)
+    given = rows.select(model.features).to_pandas()
+    given["carrier"] = given["carrier"].astype(str).astype("category")  # 0 and 1, where training had 1 and 3
+    if family == "lightgbm":
+        scores = lightgbm.Booster(model_file=f"bundles/{NAME}/model.txt").predict(given)
+    else:
+        booster = xgb.Booster(model_file=f"bundles/{NAME}/model.ubj")
+        scores = booster.predict(xgb.DMatrix(given, enable_categorical=True))
+        assert np.array_equal(scores, booster.inplace_predict(given))
+    assert np.array_equal(scores.astype(np.float32), model.predict(rows))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
