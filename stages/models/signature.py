@@ -2,27 +2,96 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
 
+from stages.pages.numbers import share_text
+
 NULL_TEXTS = ("", "NA", "null", "None", "NaN", "nan")
+MORE_MISSING = 0.05  # of the rows; months of the same source differ by 0.03
+BY_CHANCE = 0.001  # that any input of a file is warned of whose values are missing as often as in training
+RAREST = 0.001  # share of missing values below which training is not believed: it rests on so many rows only
 
 
 @dataclass(frozen=True)
 class Misfit:
     """Something about the rows that the signature does not know: told, and counted where it concerns rows."""
 
-    kind: str  # missing column | not a number | unknown category | out of range
+    kind: str
+    """missing column, not a number, not a category, no input, unknown category, missing more often or out of range"""
     column: str
     rows: int
     told: str
 
 
-def fit_rows(rows: pl.DataFrame, inputs: Sequence[Mapping[str, Any]]) -> tuple[pl.DataFrame, list[Misfit]]:
-    """The inputs as the model wants them, in its order, and every misfit.
+@dataclass
+class Tally:
+    """Rows that come a piece at a time, and what was found in them: misfits and missing values, added up."""
+
+    inputs: Sequence[Mapping[str, Any]]
+    rows: int = 0
+    found: dict[tuple[str, str], Misfit] = field(default_factory=dict)
+    missing: Counter[str] = field(default_factory=Counter)
+
+    def fit(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The inputs of the next piece as the model wants them; see `fit_rows`."""
+        fitted, misfits = fit_rows(rows, self.inputs, before=self.rows)
+        self.missing.update({column.name: column.null_count() for column in fitted})
+        self.missing.subtract({each.column: each.rows for each in misfits if each.kind in NULLED})
+        for each in [*misfits, *_unfilled(rows, fitted, before=self.rows)]:
+            first = self.found.get((each.kind, each.column))
+            self.found[each.kind, each.column] = replace(first, rows=first.rows + each.rows) if first else each
+        self.rows += len(rows)
+        return fitted
+
+    def misfits(self) -> list[Misfit]:
+        """All misfits of the pieces so far, and the inputs that are missing more often than in training.
+
+        Those are missing in a share of the rows that is larger by `MORE_MISSING`, and that would come about by chance
+        less often than `BY_CHANCE`, by Chernoff's bound on a binomial tail.  Rows that share their luck, as flights of
+        an hour share its weather, come in runs, so chance alone decides nothing; a dozen rows are never enough unless
+        training has hardly ever missed the value.
+        """
+        more = []
+        for entry in self.inputs:
+            name, usual = str(entry["name"]), float(entry["null_share"])
+            share = self.missing[name] / self.rows if self.rows else 0.0
+            chance = math.exp(-self.rows * _divergence(share, max(usual, RAREST))) if share > usual else 1.0
+            if share >= usual + MORE_MISSING and chance * len(self.inputs) < BY_CHANCE:
+                told = f"{name} in {share_text(share)}, in training in {share_text(usual)}"
+                more.append(Misfit("missing more often", name, self.missing[name], told))
+        return [*self.found.values(), *more]
+
+
+NULLED = ("not a number", "not a category", "unknown category")  # given, but null to the model
+
+
+def _divergence(share: float, usual: float) -> float:
+    """Kullback-Leibler divergence of two shares, in nats; infinite where what never was missing is."""
+    pairs = ((share, usual), (1 - share, 1 - usual))
+    return sum(p * math.log(p / q) if q else math.inf for p, q in pairs if p)
+
+
+def _unfilled(rows: pl.DataFrame, fitted: pl.DataFrame, before: int) -> list[Misfit]:
+    """The rows in which no input was given, whether known to training or not."""
+    if not fitted.width or not all(column.null_count() for column in fitted):
+        return []
+    nothing = fitted.select(pl.all_horizontal(pl.all().is_null()).arg_true()).to_series()
+    given = [_without_null_texts(_texts(rows[name][nothing])).is_null() for name in fitted.columns]
+    places = nothing.filter(pl.DataFrame(given).select(pl.all_horizontal(pl.all())).to_series())
+    told = f"the first is row {before + places[0] + 1}" if len(places) else ""
+    return [Misfit("no input", "", len(places), told)] if len(places) else []
+
+
+def fit_rows(
+    rows: pl.DataFrame, inputs: Sequence[Mapping[str, Any]], before: int = 0
+) -> tuple[pl.DataFrame, list[Misfit]]:
+    """The inputs as the model wants them, in its order, and every misfit; rows count from ``before`` + 1.
 
     A value that is no number, or a category that training never saw, becomes null: missing.  Columns that are no
     input are left out.
@@ -34,22 +103,31 @@ def fit_rows(rows: pl.DataFrame, inputs: Sequence[Mapping[str, Any]]) -> tuple[p
         if name not in rows.columns:
             misfits.append(Misfit("missing column", name, len(rows), name))
             continue
-        fitted, found = (_category if entry["kind"] == "categorical" else _number)(rows[name], entry)
+        fitted, found = (_category if entry["kind"] == "categorical" else _number)(rows[name], entry, before)
         columns.append(fitted)
         misfits.extend(found)
     return pl.DataFrame(columns), misfits
 
 
-def _number(column: pl.Series, entry: Mapping[str, Any]) -> tuple[pl.Series, list[Misfit]]:
+def _number(column: pl.Series, entry: Mapping[str, Any], before: int) -> tuple[pl.Series, list[Misfit]]:
     given = _without_null_texts(_texts(column))
-    numbers = _finite(given)
-    misfits = _told("not a number", given, given.is_not_null() & numbers.is_null())
+    numbers = given if _all_finite(given) else _finite(given)
+    misfits = []
+    if numbers.null_count() > given.null_count():
+        misfits = _told("not a number", given, given.is_not_null() & numbers.is_null(), before)
     low, high = entry.get("low"), entry.get("high")
     if low is not None and high is not None:
         # ranges were computed in float64 from float32 values: equality at the ends is exact
-        outside = ((numbers < low) | (numbers > high)).fill_null(False)
-        misfits += _told("out of range", given, outside, f" (training: {low:g} to {high:g})")
+        least, most = numbers.min(), numbers.max()
+        if least is not None and most is not None and not low <= least <= most <= high:  # type: ignore[operator]
+            outside = ((numbers < low) | (numbers > high)).fill_null(False)
+            misfits += _told("out of range", given, outside, before, f" (training: {low:g} to {high:g})")
     return numbers.alias(str(entry["name"])), misfits
+
+
+def _all_finite(column: pl.Series) -> bool:
+    """Whether these are the numbers that the model wants, as most are: the rest is looked at one by one."""
+    return column.dtype == pl.Float32 and bool(column.is_finite().all())
 
 
 def _finite(given: pl.Series) -> pl.Series:
@@ -66,16 +144,19 @@ def _finite(given: pl.Series) -> pl.Series:
     return pl.select(pl.when(numbers.is_finite()).then(numbers)).to_series().alias(given.name)
 
 
-def _category(column: pl.Series, entry: Mapping[str, Any]) -> tuple[pl.Series, list[Misfit]]:
+def _category(column: pl.Series, entry: Mapping[str, Any], before: int) -> tuple[pl.Series, list[Misfit]]:
     texts = _texts(column)
     if texts.dtype.is_nested() or texts.dtype in (pl.Binary, pl.Object):
         unreadable = pl.Series(column.name, [None] * len(column), dtype=pl.Enum(entry["categories"]))
-        return unreadable.alias(str(entry["name"])), _told("unknown category", column, column.is_not_null())
-    known, texts = pl.Enum(entry["categories"]), texts.cast(pl.String)
-    given = _without_null_texts(texts)
+        misfits = _told("not a category", column, column.is_not_null(), before)
+        return unreadable.alias(str(entry["name"])), misfits
+    known, texts, misfits = pl.Enum(entry["categories"]), texts.cast(pl.String), []
     fitted = texts.cast(known, strict=False)  # as it stands first: a category may well be called NA
-    fitted = fitted.fill_null(texts.str.strip_chars().cast(known, strict=False))
-    return fitted.alias(str(entry["name"])), _told("unknown category", given, given.is_not_null() & fitted.is_null())
+    if fitted.null_count() > texts.null_count():
+        given = _without_null_texts(texts)
+        fitted = fitted.fill_null(texts.str.strip_chars().cast(known, strict=False))
+        misfits = _told("unknown category", given, given.is_not_null() & fitted.is_null(), before)
+    return fitted.alias(str(entry["name"])), misfits
 
 
 def _texts(column: pl.Series) -> pl.Series:
@@ -93,10 +174,11 @@ def _without_null_texts(column: pl.Series) -> pl.Series:
     return pl.select(pl.when(~stripped.is_in(NULL_TEXTS)).then(stripped)).to_series().alias(column.name)
 
 
-def _told(kind: str, given: pl.Series, where: pl.Series, more: str = "") -> list[Misfit]:
+def _told(kind: str, given: pl.Series, where: pl.Series, before: int, more: str = "") -> list[Misfit]:
     rows = int(where.sum())
     if not rows:
         return []
     first = given.filter(where)[0]
-    place = where.arg_true()[0] + 1
-    return [Misfit(kind, given.name, rows, f"{given.name} = {first!r} in row {place}{more}")]
+    place = before + where.arg_true()[0] + 1
+    value = f"{first:.7g}" if isinstance(first, float) else repr(first)
+    return [Misfit(kind, given.name, rows, f"{given.name} = {value} in row {place}{more}")]

@@ -58,8 +58,9 @@ def write_card(
         "## Limits\n"
         "- The figures hold for rows like those of the test part; of other times and places they say nothing.\n"
         f"{cautious}"
-        "- A category that training never saw is refused, or scored as missing with `--unknown missing`; a number "
-        "outside its range is scored like the nearest one that training saw, with a warning.\n"
+        "- A category that training never saw counts as missing, here as in the test results; a number outside its "
+        "range is scored like the nearest one that training saw.  Both are warned of, and so are inputs that are "
+        "missing more often than in training; `--strict` refuses unknown categories and such inputs.\n"
         "- `reference.json` holds the distribution of every input over the training rows, to tell when new rows have "
         "drifted away from it.\n"
     )

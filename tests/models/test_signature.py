@@ -5,8 +5,9 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
-from stages.models.signature import fit_rows
+from stages.models.signature import BY_CHANCE, MORE_MISSING, Tally, fit_rows
 
 NUMBER = {"name": "x", "kind": "numeric", "low": -1.0, "high": 1.0}
 CATEGORY = {"name": "c", "kind": "categorical", "categories": ["AA", "B6", "NA", " padded"]}
@@ -86,9 +87,14 @@ def test_what_is_no_finite_number_is_told_and_missing(values: pl.Series) -> None
     assert fit_number(values) == ([None], ["not a number"])
 
 
-@pytest.mark.parametrize("values", [pl.Series([["AA"]]), pl.Series([b"AA"]), pl.Series([5.0]), pl.Series([True])])
-def test_what_is_no_category_is_told_and_missing(values: pl.Series) -> None:
+@pytest.mark.parametrize("values", [pl.Series([5.0]), pl.Series([True]), pl.Series(["2013-01-01"]).str.to_date()])
+def test_a_category_that_training_never_saw_is_told_and_missing(values: pl.Series) -> None:
     assert fit_category(values) == ([None], ["unknown category"])
+
+
+@pytest.mark.parametrize("values", [pl.Series([["AA"]]), pl.Series([b"AA"])])
+def test_what_can_be_no_category_is_told_and_missing(values: pl.Series) -> None:
+    assert fit_category(values) == ([None], ["not a category"])
 
 
 def test_a_column_of_nothing_is_missing_and_no_misfit() -> None:
@@ -102,3 +108,59 @@ def test_the_ends_of_a_range_belong_to_it_and_the_next_numbers_do_not() -> None:
     _, misfits = fit_rows(pl.DataFrame({"x": ["-0.1", "0.7", "-0.10000001", "0.70000005"]}), [entry])
     assert [(misfit.kind, misfit.rows) for misfit in misfits] == [("out of range", 2)]
     assert misfits[0].told.startswith("x = '-0.10000001' in row 3 (training: -0.1 to 0.7)")
+
+
+def tally_of(missing: int, rows: int, usual: float, inputs: int = 1) -> list[tuple[str, int]]:
+    """What is told of rows of which the first ``missing`` lack the first of some inputs, in pieces of 1,000."""
+    entries = [{**NUMBER, "name": f"x{k}", "low": None, "null_share": usual} for k in range(inputs)]
+    tally = Tally(entries)
+    for start in range(0, rows, 1000):
+        places = range(start, min(start + 1000, rows))
+        first = {"x0": [None if place < missing else 1.0 for place in places]}
+        others = {f"x{k}": [1.0] * len(places) for k in range(1, inputs)}
+        tally.fit(pl.DataFrame(first | others, schema_overrides={"x0": pl.Float32}))
+    return [(misfit.told, misfit.rows) for misfit in tally.misfits() if misfit.kind == "missing more often"]
+
+
+def test_inputs_that_are_missing_more_often_than_in_training_are_told_with_both_shares() -> None:
+    assert tally_of(5000, 5400, 0.0144) == [("x0 in 92.6\u202f%, in training in 1.4\u202f%", 5000)]
+    assert tally_of(2500, 2500, 0.748) == [("x0 in 100\u202f%, in training in 74.8\u202f%", 2500)]
+    assert tally_of(4, 12, 0.0) != []  # training never lacked it
+
+
+@pytest.mark.parametrize(
+    ("missing", "rows", "usual"),
+    [
+        (1, 1, 0.0),
+        (1, 1, 0.3),
+        (2, 10, 0.0),
+        (4, 10, 0.1),
+        (3, 3, 0.5),
+        (700, 50_000, 0.0),
+        (1900, 10_000, 0.15),
+        (0, 9, 0.9),
+    ],
+)
+def test_nothing_is_told_of_a_few_rows_or_of_what_another_month_would_do(missing: int, rows: int, usual: float) -> None:
+    assert tally_of(missing, rows, usual, inputs=20) == []
+
+
+@pytest.mark.parametrize("rows", [1, 5, 20, 100, 1000])
+@pytest.mark.parametrize("usual", [0.001, 0.02, 0.3, 0.9])
+def test_rows_like_those_of_training_are_hardly_ever_told_of(rows: int, usual: float) -> None:
+    """The exact chance of the smallest count that is told of, by the binomial distribution itself."""
+    least = next((k for k in range(rows + 1) if tally_of(k, rows, usual)), None)
+    if least is not None:
+        assert binom.sf(least - 1, rows, usual) < BY_CHANCE
+        assert least / rows >= usual + MORE_MISSING
+
+
+def test_a_row_without_any_input_is_told_and_one_with_an_unknown_category_is_not() -> None:
+    tally = Tally([{**NUMBER, "null_share": 0.5}, {**CATEGORY, "null_share": 0.5}])
+    tally.fit(pl.DataFrame({"x": ["", "1", "NA"], "c": [None, "", "ZZ"]}))
+    tally.fit(pl.DataFrame({"x": [" ", None], "c": ["AA", "nan"]}))
+    told = [(misfit.kind, misfit.rows, misfit.told) for misfit in tally.misfits()]
+    assert told == [
+        ("unknown category", 1, "c = 'ZZ' in row 3"),
+        ("no input", 2, "the first is row 1"),
+    ]

@@ -68,7 +68,7 @@ def test_a_bundle_decides_over_the_test_part_as_the_evaluation_counted(line, tmp
     rows = pl.concat(pl.read_parquet(path).filter(part="test").drop_nulls(target) for path in partitions)
     rows.select(pl.col(target).alias("actual"), *inputs).write_csv(tmp_path / "rows.csv")
     predict = ("python", "-m", "stages.predict", f"bundles/{dataset}", str(tmp_path / "rows.csv"))
-    scored = pl.read_csv(io.StringIO(line.read(*predict, "--unknown", "missing")))  # as the evaluation takes them
+    scored = pl.read_csv(io.StringIO(line.read(*predict)))
     said = scored["decision" if signature["task"] == "binary" else "prediction"].cast(pl.String)
     actual = [signature["classes"][k] for k in scored["actual"]]
     with (line.root / f"plots/{dataset}/confusion.csv").open() as file:
