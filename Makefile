@@ -67,10 +67,10 @@ storage: setup ## Serve an S3 remote on this machine, in .storage/ (Ctrl-C stops
 lock: ## Resolve pyproject.toml into requirements.lock again (ARGS=--upgrade for newer versions)
 	@tools/lock.sh $(ARGS)
 
-benchmark: setup ## Measure side by side and rewrite benchmarks/RESULTS.md (ARGS=line, peers, train, …)
+benchmark: setup ## Measure side by side and rewrite benchmarks/RESULTS.md (ARGS=line, peers, train, ...)
 	@$(RUN) python -m benchmarks.run $(ARGS)
 
-simulate: setup ## Blow real months of flights up to true size, to measure scale (ARGS="--from … --to …")
+simulate: setup ## Blow real months of flights up to true size, to measure scale (ARGS="--from ... --to ...")
 	@$(RUN) python -m benchmarks.simulate $(ARGS)
 
 peers: setup ## Build .venv/peers: what only benchmarks run (Spark, LightGBM; 800 MB)

@@ -16,6 +16,7 @@ from benchmarks import (
     bench_tune,
 )
 from benchmarks.report import write_block
+from stages.workspace.terminal import write_plainly
 
 BENCHMARKS: dict[str, Callable[..., str]] = {
     "line": bench_line.main,
@@ -32,6 +33,7 @@ BENCHMARKS: dict[str, Callable[..., str]] = {
 
 def main() -> None:
     """Run the named benchmarks, all without a name."""
+    write_plainly()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)}; all when none is named")
     parser.add_argument("--runs", type=int, default=5, help="rounds of each (5)")

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from stages.experiments.revisions.objects import cache_folder
 from stages.workspace import layout
+from stages.workspace.terminal import write_plainly
 
 KEPT = Path(".dvc/tmp/tables")
 PAGE = Path("comparisons/pull-request.md")
@@ -27,6 +28,7 @@ PAGE = Path("comparisons/pull-request.md")
 
 def main() -> int:
     """What CI calls, and what can be tried at home."""
+    write_plainly()
     parser = argparse.ArgumentParser(prog="python -m tools.comparison", description="Write a pull request's page.")
     parser.add_argument("base", nargs="?", default="origin/main", help="what to compare with (default: %(default)s)")
     base = parser.parse_args().base
@@ -45,7 +47,10 @@ def main() -> int:
 def write_page(base: str) -> tuple[str, bool]:
     """The page, and whether the comparison broke down instead of refusing."""
     compare = [sys.executable, "-m", "stages.compare", base, "workspace", "--markdown"]
-    done = subprocess.run(compare, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    told = {**os.environ, "PYTHONIOENCODING": "utf-8"}  # the page is UTF-8 whatever the terminal is
+    done = subprocess.run(
+        compare, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", env=told, check=False
+    )
     at = done.stderr.find("wanted  ")  # of an error in plain words; a traceback has none
     refused = done.stderr[max(at, 0) :].strip()
     said = [done.stdout.strip()] if done.stdout.strip() else [f"## Comparison with {base}"]

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from stages.workspace.terminal import write_plainly
+
 DVC = (sys.executable, "-m", "dvc")
 STATUS_TIMEOUT_S = 60
 ANSWER_TIMEOUT_S = 3.0
@@ -102,4 +104,5 @@ def _is_rebasing() -> bool:
 HOOKS: Mapping[str, Callable[[], int]] = {"status": status, "checkout": checkout, "push": push}
 
 if __name__ == "__main__":
+    write_plainly()
     sys.exit(HOOKS[sys.argv[1]]())

@@ -24,6 +24,7 @@ from stages.exploration.columns import (
 )
 from stages.exploration.summary import Summary, Tally, merge_summaries
 from stages.features.sketch import CategorySketch, NumberSketch, bucket_value
+from stages.pages.numbers import tick_text
 
 Float = NDArray[np.float64]
 
@@ -216,7 +217,7 @@ def _groups(tally: Tally, sketch: Any, *, discrete: bool) -> tuple[list[dict[str
         return [{"label": str(key)} for key in tally.keys], table
     at = bucket_value(tally.keys)
     if discrete:
-        return [{"label": f"{value:g}", "at": _number(value)} for value in at], table
+        return [{"label": tick_text(value), "at": _number(value)} for value in at], table
     place = np.searchsorted(sketch.edges(GROUPS), at, side="right")
     groups = np.unique(place)
     merged = np.vstack([table[place == group].sum(axis=0) for group in groups]) if len(groups) else table

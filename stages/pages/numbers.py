@@ -16,8 +16,8 @@ def figure(value: float | None, sign: bool = False) -> str:
         return UNKNOWN
     plus = "+" if sign and value > 0 else ""
     if value == 0 or abs(value) >= 1000:
-        return _minus(f"{plus}{value + 0.0:,.0f}")
-    return _minus(f"{plus}{value:#.4g}".removesuffix("."))
+        return with_minus(f"{plus}{value + 0.0:,.0f}")
+    return with_minus(f"{plus}{value:#.4g}".removesuffix("."))
 
 
 def interval_text(low: float | None, high: float | None, sign: bool = False) -> str:
@@ -35,7 +35,7 @@ def fixed(value: float | None, decimals: int = 4, sign: bool = False) -> str:
     if value is None:
         return UNKNOWN
     text = f"{value:{'+' if sign else ''},.{decimals}f}"
-    return _minus(text if any(digit in "123456789" for digit in text) else text.lstrip("+-"))
+    return with_minus(text if any(digit in "123456789" for digit in text) else text.lstrip("+-"))
 
 
 def p_text(p: float | None) -> str:
@@ -71,25 +71,25 @@ def value_text(value: float | None) -> str:
     if value == round(value) and abs(value) < 1e9:
         return count_text(value)
     size = abs(value)
-    return _minus(f"{value:,.0f}" if size >= 1000 else f"{value:.4g}" if size >= 1 else f"{value:.3g}")
+    return with_minus(f"{value:,.0f}" if size >= 1000 else f"{value:.4g}" if size >= 1 else f"{value:.3g}")
 
 
 def count_text(n: float) -> str:
     """336,776"""
-    return _minus(f"{round(n):,}")
+    return with_minus(f"{round(n):,}")
 
 
 def short_count(n: float) -> str:
     """337 k, 1.2 M: for axes of counts."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(n) >= size:
-            return _minus(f"{n / size:.3g}{GAP}{letter}")
+            return with_minus(f"{n / size:.3g}{GAP}{letter}")
     return tick_text(n)
 
 
 def tick_text(value: float) -> str:
     """A round value at an axis."""
-    return _minus(f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:g}")
+    return with_minus(f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:g}")
 
 
 def elided(text: str, length: int) -> str:
@@ -97,5 +97,6 @@ def elided(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def _minus(text: str) -> str:
+def with_minus(text: str) -> str:
+    """A number as text, its hyphens as minus signs: the one rule for all that people read."""
     return text.replace("-", MINUS)

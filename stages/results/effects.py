@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from stages.metrics.bootstrap import Float, in_chunks
 from stages.metrics.curves import band
+from stages.pages.numbers import tick_text
 
 Int = NDArray[np.int64]
 Float32 = NDArray[np.float32]
@@ -180,7 +181,7 @@ def number_groups(column: pl.Series) -> tuple[Int, list[str], list[float | None]
     counts = np.bincount(codes, minlength=len(starts) + 1)
     sums = np.bincount(codes[filled], weights=given, minlength=len(starts))
     means = [float(total / n) for total, n in zip(sums, counts[: len(starts)], strict=True)]
-    labels = [f"{value:g}" for value in starts]
+    labels = [tick_text(value) for value in starts]
     if counts[-1]:
         return codes, [*labels, MISSING], [*means, None]
     return codes, labels, list(means)

@@ -7,7 +7,6 @@ exit status that shells give them.  What a command records is recorded before it
 from __future__ import annotations
 
 import errno
-import io
 import os
 import signal
 import sys
@@ -22,8 +21,6 @@ CLOSED, STOPPED = 128 + signal.SIGPIPE, 128 + signal.SIGINT
 
 def run_command(main: Callable[..., Any], arguments: list[str] | None = None) -> None:
     """Call ``main`` as `run_stage` does; a closed pipe ends it with status 141, Ctrl-C with 130."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal without arrows shows question marks in their place
     try:
         run_stage(main, arguments)
         if sys.stdout is not None:  # None where the shell has closed it: `>&-`

@@ -10,6 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from stages.workspace.terminal import write_plainly
+
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -26,6 +28,7 @@ class UserError(Exception):
 
 def run_stage(main: Callable[..., Any], arguments: list[str] | None = None) -> None:
     """Call ``main(*arguments)``; wrong arguments, a `UserError` or a full disk end in plain words and exit status 1."""
+    write_plainly()
     arguments = sys.argv[1:] if arguments is None else arguments
     main = importable(main)
     signature = inspect.signature(main)

@@ -47,13 +47,13 @@ def test_exactly_one_decision_for_any_interval_and_a_wider_one_is_never_surer() 
 
 def test_the_reason_says_what_was_measured_and_never_more() -> None:
     assert rule(difference(0.01, 0.03), 0.0).reason == (
-        "gain in score 0.02 [0.01, 0.03] at 0.95 (0.5 → 0.52, higher is better): "
+        "gain in score 0.02000 [0.01000, 0.03000] at 95\u202f% (0.5000 → 0.5200, higher is better): "
         "all of the interval lies above the margin of 0"
     )
     assert "these rows cannot tell" in rule(difference(-0.01, 0.02), 0.0).reason
     assert rule(difference(-0.03, -0.01), 0.0).reason.endswith("margin of 0: the candidate is worse")
     assert rule(difference(0.0, 0.0), 0.0).reason.endswith("no resample shows a difference")
-    assert "-0" not in rule(difference(0.0, 0.0, "lower"), 0.0).reason
+    assert "−" not in rule(difference(0.0, 0.0, "lower"), 0.0).reason
 
 
 def test_a_metric_that_the_rows_leave_undefined_decides_nothing() -> None:

@@ -144,7 +144,7 @@ def test_a_number_is_cut_at_its_quantiles_and_what_is_missing_stands_apart(sampl
     assert missing.mean == pytest.approx(values[np.isnan(given)].mean())
     assert len(numbers) == 12
     assert sum(group.rows for group in found.groups) == N
-    starts = [float(group.label) for group in numbers]
+    starts = [float(group.label.replace("−", "-")) for group in numbers]
     third = (given >= np.float32(starts[2]) - 1e-4) & (given < np.float32(starts[3]) - 1e-4)
     assert numbers[2].mean == pytest.approx(values[third].mean(), rel=0.05)
     for group in numbers:

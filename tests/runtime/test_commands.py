@@ -34,7 +34,7 @@ def test_a_reader_who_has_seen_enough_causes_no_traceback(text: str) -> None:
 def test_a_terminal_without_arrows_still_gets_the_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
     process = start("print('3 \u2192 4')", stdout=subprocess.PIPE)
-    assert process.communicate() == ("3 ? 4\n", "")
+    assert process.communicate() == ("3 -> 4\n", "")
 
 
 def test_ctrl_c_stops_in_one_word() -> None:

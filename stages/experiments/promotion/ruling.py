@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from stages.metrics.contract import Metric
 from stages.metrics.paired import Difference
-from stages.pages.numbers import fixed, p_text
+from stages.pages.numbers import estimate_text, figure, fixed, level_text, p_text, value_text
 from stages.pages.tables import Column, Table, as_text, table
 
 Decision = Literal["promote", "keep", "inconclusive", "first", "replace", "rollback"]
@@ -57,25 +57,21 @@ def rule(difference: Difference, margin: float) -> Ruling:
     if difference.direction == "lower":
         gain, low, high = -gain, -high, -low
     decision: Decision = "promote" if low > margin else "keep" if high <= margin else "inconclusive"
-    measured = f"gain in {difference.metric} {gain + 0.0:.4g} {_span(low, high, difference.level)}"
-    values = f"({difference.a:.4g} → {difference.b:.4g}, {difference.direction} is better)"
+    measured = f"gain in {difference.metric} {estimate_text(gain, low, high)} at {level_text(difference.level)}"
+    values = f"({figure(difference.a)} → {figure(difference.b)}, {difference.direction} is better)"
     words = f"{measured} {values}: {_why(decision, low, high, margin)}"
     return Ruling(decision, words, *(value + 0.0 for value in (gain, low, high)))  # + 0.0: no minus before a zero
 
 
-def _span(low: float, high: float, level: float) -> str:
-    return f"[{low + 0.0:.4g}, {high + 0.0:.4g}] at {level:.3g}"
-
-
 def _why(decision: Decision, low: float, high: float, margin: float) -> str:
     if decision == "promote":
-        return f"all of the interval lies above the margin of {margin:.4g}"
+        return f"all of the interval lies above the margin of {value_text(margin)}"
     if decision == "inconclusive":
-        return f"the margin of {margin:.4g} lies inside the interval: these rows cannot tell"
+        return f"the margin of {value_text(margin)} lies inside the interval: these rows cannot tell"
     if low == high == 0:
         return "no resample shows a difference"
     worse = ": the candidate is worse" if high < 0 else ""
-    return f"all of the interval lies at or below the margin of {margin:.4g}{worse}"
+    return f"all of the interval lies at or below the margin of {value_text(margin)}{worse}"
 
 
 def refuse_metric(name: str, metrics: Mapping[str, Metric], dataset: str) -> None:

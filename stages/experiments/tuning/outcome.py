@@ -30,6 +30,7 @@ from stages.experiments.tuning.space import Value
 from stages.experiments.tuning.study import Trial
 from stages.experiments.tuning.trials import LOSS
 from stages.pages.drawing import BLUE, GREY, INK, ORANGE, PALE, WIDTH, Picture, picture, shares, styled
+from stages.pages.numbers import with_minus
 from stages.pages.tables import Column, as_text, table
 from stages.runtime.log import log
 from stages.workspace import layout
@@ -145,7 +146,7 @@ class Found:
 
 def figure(value: float) -> str:
     """A value of a metric."""
-    return f"{value:.{FIGURES}g}"
+    return with_minus(f"{value:.{FIGURES}g}")
 
 
 def say_settings(settings: Mapping[str, Value]) -> str:

@@ -142,7 +142,7 @@ def test_a_margin_has_to_be_exceeded_by_all_of_the_interval(repository, told, to
 
 
 def decisions_gain(out: str) -> tuple[float, float]:
-    low, high = out.split("gain in log_loss")[1].split("[")[1].split("]")[0].split(", ")
+    low, high = out.replace("−", "-").split("gain in log_loss")[1].split("[")[1].split("]")[0].split(", ")
     return float(low), float(high)
 
 
