@@ -36,3 +36,14 @@ The ground:
   workspace         parameters, paths, whole files, errors, the terminal
   runtime           threads, workers, cache, log: nothing here changes a result
 """
+
+import sys
+from importlib.util import find_spec
+
+# `dvc` may be installed for everybody and this project's packages for itself: then the `python` that it finds has none
+if lacking := [name for name in ("polars", "pydantic", "tqdm", "yaml") if find_spec(name) is None]:
+    sys.exit(
+        f"error: not the environment of this project\nwanted  the packages of requirements.lock\n"
+        f"found   no {', '.join(lacking)} where {sys.executable or 'python'} looks\n"
+        "next    `make setup` builds .venv; then `make repro`, or `. .venv/bin/activate` and `dvc repro`"
+    )

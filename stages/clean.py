@@ -26,6 +26,7 @@ from pydantic import Field
 
 from stages.records.cleaned import CleanedPartition, add_up, as_json_value, missing_days, of_table, summarize
 from stages.records.contract import Dataset, Table, load_dataset
+from stages.records.lines import LINE
 from stages.records.prepare import judge_rows
 from stages.runtime.jobs import Job, run_jobs
 from stages.runtime.log import log, start_log
@@ -163,7 +164,7 @@ def read_partition(table: Table, raw: Path, partition: str) -> pl.DataFrame:
     """The published rows; unreadable bytes are refused, further columns told of and ignored."""
     with reading(table, partition):
         rows = table.read(raw, partition)
-    extra = [column for column in rows.columns if column not in table.columns]
+    extra = [column for column in rows.columns if column not in (*table.columns, LINE)]
     if extra:
         log.info("%s %s: unknown columns ignored: %s", table.name, partition, ", ".join(extra))
     return rows

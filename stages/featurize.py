@@ -79,11 +79,10 @@ def main(name: str) -> None:
         "memory_bytes": memory_of,
     }
     summarize = [summary_job(dataset, partition) for partition in partitions]
-    with run_jobs(
-        summarize_partition, summarize, uses=[dataset.summarize], label=f"{name}: summarize", **run
-    ) as summaries:
-        for _ in summaries:
-            pass
+    asked = [dataset.summarize, dataset.sign_of_extract]
+    with run_jobs(summarize_partition, summarize, uses=asked, label=f"{name}: summarize", **run) as summaries:
+        summarized = list(summaries)
+    warn_of_extracts(dataset, dict(zip(partitions, (facts["sign_of_extract"] for facts in summarized), strict=True)))
     arguments = {"split": dict(settings.split), "seed": read_seed(), "features": [f.name for f in dataset.features]}
     jobs = [features_job(dataset, partition, partitions, arguments) for partition in partitions]
     uses = [dataset.context, dataset.featurize, dataset.split]
@@ -104,6 +103,17 @@ def choose_features(dataset: Dataset, *, complete: bool) -> Dataset:
         return dataset
     log.info("%s: left out, because they need every record of a partition: %s", dataset.name, ", ".join(left_out))
     return replace(dataset, features=tuple(feature for feature in dataset.features if not feature.needs_complete))
+
+
+def warn_of_extracts(dataset: Dataset, signs: Mapping[str, str]) -> None:
+    """Say that counts see an extract alone, where partitions said to hold every record show that they do not."""
+    counting = [feature.name for feature in dataset.features if feature.needs_complete]
+    if doubtful := [f"{partition}: {sign}" for partition, sign in signs.items() if sign and counting]:
+        log.warning(
+            "warning: %s: extracts, by the look of %d of %d partitions (%s): %s count what is there and no more; "
+            "`datasets.%s.featurize.complete: false` leaves them out",
+            dataset.name, len(doubtful), len(signs), doubtful[0], ", ".join(counting), dataset.name,
+        )  # fmt: skip
 
 
 def summary_job(dataset: Dataset, partition: str) -> Job:
@@ -138,9 +148,9 @@ def memory_of(job: Job) -> int:
 def summarize_partition(job: Job, root: Path) -> dict[str, Any]:
     """Write the dataset's own mergeable summary of one clean partition."""
     dataset = load_dataset(job.arguments["dataset"])
-    summary = dataset.summarize(read_rows(root / job.inputs[0]))
-    write_parquet(root / job.outputs[0], summary)
-    return {"rows": len(summary)}
+    tidy = read_rows(root / job.inputs[0])
+    write_parquet(root / job.outputs[0], dataset.summarize(tidy))
+    return {"sign_of_extract": dataset.sign_of_extract(tidy)}
 
 
 def read_references(dataset: Dataset) -> dict[str, pl.DataFrame]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,10 +21,12 @@ from stages.metrics.stored import task_named
 from stages.models.bundle import EXAMPLE, Bundle, open_bundle
 from stages.models.row_files import SUFFIXES, WRITERS, read_pieces, whole_table
 from stages.models.signature import Misfit, Tally
+from stages.records.lines import likely_cause
 from stages.runtime.log import log, start_log
 from stages.workspace.errors import UserError, plain_words, run_stage
 
 SHOWN = 20  # misfits in a message
+DECIMAL_COMMA = re.compile(r"\d,\d")
 REFUSED = ("missing column", "not a number", "not a category", "no input")
 REFUSED_STRICTLY = ("unknown category", "missing more often")
 HELP = """\
@@ -108,6 +111,7 @@ def judge(misfits: Sequence[Misfit], columns: Sequence[str], *, strict: bool) ->
     wrong = [misfit for misfit in misfits if misfit.kind in refused]
     if wrong:
         told = "\n        ".join(_said(misfit, columns) for misfit in wrong[:SHOWN])
+        told += f"\n        {cause}" if (cause := likely_cause(columns, [misfit.column for misfit in wrong])) else ""
         more = f"\n        … and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         strictly = any(misfit.kind in REFUSED_STRICTLY for misfit in wrong)
         advice = "; without `--strict`, unknown categories and missing values are scored" if strictly else ""
@@ -118,7 +122,9 @@ def judge(misfits: Sequence[Misfit], columns: Sequence[str], *, strict: bool) ->
 
 def _said(misfit: Misfit, columns: Sequence[str]) -> str:
     if misfit.kind != "missing column":
-        return f"{misfit.kind} in {misfit.rows:,} rows: {misfit.told}"
+        is_comma = misfit.kind == "not a number" and DECIMAL_COMMA.search(misfit.told)
+        point = "; numbers want a decimal point" if is_comma else ""
+        return f"{misfit.kind} in {misfit.rows:,} rows: {misfit.told}{point}"
     close = difflib.get_close_matches(misfit.column, columns, n=1)
     return f"missing column: {misfit.column}" + (f" (there is {close[0]!r})" if close else "")
 

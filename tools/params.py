@@ -9,12 +9,14 @@ settings, so the two cannot differ.  ``--check`` writes nothing and fails when t
 
 import argparse
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 
 from stages.workspace.composition import compose_params
 from stages.workspace.errors import UserError, run_stage
 
 PARAMS = Path("params.yaml")
+QUOTED = "\"datasets.ontime.download.series.location='https://…_{year}_{month}.zip'\""
 SHOWN = 20  # lines of difference in the message
 
 
@@ -44,7 +46,21 @@ def main(*arguments: str) -> None:
     if options.check:
         check_params(Path.cwd())
     else:
-        PARAMS.write_text(compose_params(Path.cwd(), options.overrides), encoding="utf-8")
+        PARAMS.write_text(compose_with(options.overrides), encoding="utf-8")
+
+
+def compose_with(overrides: Sequence[str]) -> str:
+    """The composition under overrides; what Hydra cannot read is a `UserError`, and most often lacks quotes."""
+    from hydra.errors import HydraException
+
+    try:
+        return compose_params(Path.cwd(), overrides)
+    except HydraException as error:
+        raise UserError(
+            "overrides that Hydra can read, and a parameter for each of them",
+            str(error).splitlines()[0],
+            f"quote a value with braces, commas or spaces twice, once for the shell: {QUOTED}",
+        ) from None
 
 
 if __name__ == "__main__":

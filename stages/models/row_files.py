@@ -22,6 +22,7 @@ from typing import IO, Any
 import numpy as np
 import polars as pl
 
+from stages.records.lines import likely_cause
 from stages.workspace.errors import UserError
 from stages.workspace.files import whole_file
 
@@ -59,7 +60,9 @@ def read_pieces(path: Path, kinds: Kinds) -> Iterator[Piece]:
     except (IsADirectoryError, PermissionError) as error:
         raise UserError(f"the rows {path}", str(error.strerror), "name a file that can be read") from None
     except (pl.exceptions.PolarsError, ValueError, csv.Error, OSError) as error:  # pyarrow raises the built-in ones
-        found = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        with path.open("rb") as file:
+            cause = likely_cause([file.readline(1 << 16).decode(errors="replace")], [])
+        found = cause or f"{type(error).__name__}: {str(error).splitlines()[0]}"
         raise UserError(f"rows in {path}", found, "open it and check its header and encoding (UTF-8)") from None
 
 

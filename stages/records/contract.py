@@ -28,8 +28,9 @@ class Table:
     """One published table: how its partitions are read, parsed and judged.
 
     ``read(raw_folder, partition)`` returns every row as published, text as text, so that a row that does not parse
-    can still be kept.  ``parse(raw)`` returns the tidy columns, same rows, same order; a value that cannot be parsed
-    becomes null.  ``schema(partition)`` is the Pandera schema (Polars backend) that tidy rows must satisfy.
+    can still be kept; `stages.records.lines` does so for delimited text.  ``parse(raw)`` returns the tidy columns, same
+    rows, same order; a value that cannot be parsed becomes null.  ``schema(partition)`` is the Pandera schema (Polars
+    backend) that tidy rows must satisfy.
     ``parsed_from`` maps a tidy column to the published column (or columns) it was parsed from: `clean` quarantines a
     row whose text is present (not one of ``null_texts``) and whose parsed value is null.  The first column of ``key``
     is ordered and tells partitions apart: only partitions whose ranges of it overlap can share a key.
@@ -45,6 +46,8 @@ class Table:
     key: tuple[str, ...]
     parsed_from: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     null_texts: tuple[str, ...] = ("", "NA")
+    parses_as: Mapping[str, str] = field(default_factory=dict)
+    """What a text should be, by tidy column, where the column's type does not tell it: "time of day (hhmm)"."""
     day: str | None = None
     """Tidy date column that must run without a gap."""
     calendar: Literal["run", "months"] = "run"
@@ -98,6 +101,8 @@ class Dataset:
     split: Callable[[pl.DataFrame, Mapping[str, Any], int], pl.Series]
     unlabelled: Callable[[pl.DataFrame], pl.Series]
     """Why a tidy row has no label ("cancelled", …); null where it has one."""
+    sign_of_extract: Callable[[pl.DataFrame], str] = lambda _tidy: ""
+    """What shows that a partition lacks records, in words; empty where nothing does.  Where features need them all."""
     cluster: str | None = None
     """Column of rows that share their luck (a day); None when rows are independent."""
     target_unit: str = ""

@@ -17,10 +17,12 @@ import numpy as np
 import polars as pl
 
 from stages.records.contract import Dataset, Table
+from stages.records.lines import LINE, lacking_words
 
 if TYPE_CHECKING:  # takes most of a second to import, and only judging needs it
     import pandera.polars as pa
 
+DECIMAL_COMMA = r"^\s*[+-]?\d+,\d+\s*$"
 FAILURES = {"row": pl.UInt32, "column": pl.String, "check": pl.String, "value": pl.String}
 
 
@@ -64,7 +66,9 @@ def judge_rows(table: Table, published: pl.DataFrame, partition: str, *, unknown
     tidy = table.parse(published)
     tidy = tidy.with_columns(pl.lit(None, tidy.schema[name]).alias(name) for name in unknown)
     parsed_from = {name: source for name, source in table.parsed_from.items() if name not in unknown}
-    failures = find_failures(published, tidy, table.schema(partition), parsed_from, table.null_texts)
+    failures = find_failures(
+        published, tidy, table.schema(partition), parsed_from, table.null_texts, parses_as=table.parses_as
+    )
     failures = failures.filter(pl.col("column").is_null() | ~pl.col("column").is_in(list(unknown)))
     passed, quarantined = split_rows(published, tidy, failures)
     if len(published) != len(passed) + len(quarantined):
@@ -86,8 +90,8 @@ def _names(source: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _refuse_columns(found: Mapping[str, pl.DataType], wanted: Mapping[str, pl.DataType]) -> None:
-    if lacking := [name for name in wanted if name not in found]:
-        raise WrongColumns(f"no column {', '.join(lacking)} among {', '.join([*found][:30])}")
+    if lacking := lacking_words(list(found), list(wanted)):
+        raise WrongColumns(lacking)
     if others := [f"{name} is {found[name]}, not {kind}" for name, kind in wanted.items() if found[name] != kind]:
         raise WrongColumns(f"columns of another type: {'; '.join(others)}")
 
@@ -98,8 +102,13 @@ def find_failures(
     schema: pa.DataFrameSchema,
     parsed_from: Mapping[str, str | tuple[str, ...]],
     null_texts: Sequence[str],
+    *,
+    parses_as: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
-    """All failures of one partition.
+    """All failures of one partition, causes without what merely follows from them.
+
+    A line with another number of fields fails by that alone.  Where a text did not parse, checks across columns and
+    columns derived from it say nothing new.
 
     Returns
     -------
@@ -112,16 +121,35 @@ def find_failures(
         When the table itself is not as declared (a column is missing, extra or of another type), which no
         quarantine of rows can mend.
     """
-    unparsed = _unparsed(raw, tidy, parsed_from, null_texts)
+    broken = _broken_lines(raw)
+    unparsed = _unparsed(raw, tidy, parsed_from, null_texts, parses_as or {})
     judged = _judged(tidy, schema)
     # a text that did not parse is also null: say so once, with the text
-    repeated = judged.filter(pl.col("check") == "not_nullable").join(unparsed, on=["row", "column"], how="semi")
-    judged = judged.join(repeated, on=["row", "column", "check"], how="anti")
-    return pl.concat([unparsed, judged]).sort("row", "column", "check", nulls_last=True)
+    is_null = pl.col("check") == "not_nullable"
+    repeated = judged.filter(is_null).join(unparsed, on=["row", "column"], how="semi")
+    derived = pl.col("column").is_null() | (is_null & ~pl.col("column").is_in([*parsed_from, *raw.columns]))
+    followed = judged.filter(derived).join(unparsed, on="row", how="semi")
+    judged = judged.join(pl.concat([repeated, followed]), on=["row", "column", "check"], how="anti", nulls_equal=True)
+    told = pl.concat([unparsed, judged]).join(broken, on="row", how="anti")
+    return pl.concat([broken, told]).sort("row", "column", "check", nulls_last=True)
+
+
+def _broken_lines(raw: pl.DataFrame) -> pl.DataFrame:
+    if LINE not in raw.columns:
+        return pl.DataFrame(schema=FAILURES)
+    return (
+        raw.select(pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"), pl.col(LINE).alias("value"))
+        .drop_nulls()
+        .select("row", pl.lit(None, pl.String).alias("column"), pl.lit("number_of_fields").alias("check"), "value")
+    )
 
 
 def _unparsed(
-    raw: pl.DataFrame, tidy: pl.DataFrame, parsed_from: Mapping[str, str | tuple[str, ...]], null_texts: Sequence[str]
+    raw: pl.DataFrame,
+    tidy: pl.DataFrame,
+    parsed_from: Mapping[str, str | tuple[str, ...]],
+    null_texts: Sequence[str],
+    parses_as: Mapping[str, str],
 ) -> pl.DataFrame:
     found = [pl.DataFrame(schema=FAILURES)]
     for column, source in parsed_from.items():
@@ -129,17 +157,25 @@ def _unparsed(
         if not len(empty):
             continue
         names = list(_names(source))
-        is_present = pl.col(names).is_not_null() & ~pl.col(names).str.strip_chars().is_in(list(null_texts))
+        is_present = {name: ~_is_nothing(name, null_texts) for name in names}
+        kind = tidy.schema[column]
+        value = pl.concat_str(names, separator=" ", ignore_nulls=True)
+        check = pl.lit(f"parses as {parses_as.get(column, kind)}")
+        if kind.is_numeric():
+            check = pl.when(value.str.contains(DECIMAL_COMMA)).then(pl.lit("decimal point")).otherwise(check)
+        for name in names[::-1] if len(names) > 1 else ():  # of several texts, the first that is not there
+            check = pl.when(is_present[name]).then(check).otherwise(pl.lit(f"{name} not empty"))
         lost = raw.select(names)[empty].with_columns(empty.cast(pl.UInt32).alias("row"))
         found.append(
-            lost.filter(pl.any_horizontal(is_present)).select(
-                "row",
-                pl.lit(column).alias("column"),
-                pl.lit(f"parses as {tidy.schema[column]}").alias("check"),
-                pl.concat_str(names, separator=" ", ignore_nulls=True).alias("value"),
+            lost.filter(pl.any_horizontal(is_present.values())).select(
+                "row", pl.lit(column).alias("column"), check.alias("check"), value.alias("value")
             )
         )
     return pl.concat(found)
+
+
+def _is_nothing(name: str, null_texts: Sequence[str]) -> pl.Expr:
+    return pl.col(name).is_null() | pl.col(name).str.strip_chars().is_in(list(null_texts))
 
 
 def _judged(tidy: pl.DataFrame, schema: pa.DataFrameSchema) -> pl.DataFrame:

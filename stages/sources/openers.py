@@ -6,12 +6,15 @@ Clients are imported when a source needs them; TLS certificates are always verif
 from __future__ import annotations
 
 import importlib.metadata
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from stages.sources.locations import CHUNK_BYTES, CORRECT, Absent, Body, Client, Interrupted, path_of, scheme_of, shown
 from stages.workspace.errors import UserError
+
+MONTH = re.compile(r"(?P<year>(?:19|20)\d\d)(?P<sep>[-_. ]?)(?P<n>\d{1,2})(?=\D*$)")
 
 Opener = Callable[[str, int, str, Client], AbstractContextManager[Body]]
 
@@ -44,8 +47,21 @@ def _open_path(location: str, start: int, tag: str, client: Client) -> AbstractC
     if path.is_dir():
         raise UserError(location, "a folder", "name the files in it, one source each, or use the folder as the mirror")
     if not path.exists():
-        raise Absent(location, "no such file", CORRECT)
+        pattern = _other_pattern(path)
+        other = f"; there is {pattern}: set `download.series.location` to that" if pattern else ""
+        raise Absent(location, f"no such file{other}", CORRECT)
     return _read_path(path)
+
+
+def _other_pattern(path: Path) -> str:
+    """How files of the missing one's month are called beside it, as a pattern; publishers rename whole series."""
+    if (wanted := MONTH.search(path.name)) is None or not path.parent.is_dir():
+        return ""
+    for name in sorted(other.name for other in path.parent.iterdir()):
+        if (found := MONTH.search(name)) and found["year"] == wanted["year"] and int(found["n"]) == int(wanted["n"]):
+            month = "{month:02d}" if found["n"].startswith("0") else "{month}"
+            return f"{name[: found.start()]}{{year}}{found['sep']}{month}{name[found.end() :]}"
+    return ""
 
 
 @contextmanager

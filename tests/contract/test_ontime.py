@@ -21,7 +21,9 @@ from stages.datasets.ontime import DATASET, published
 from stages.datasets.ontime.codes import FAR_PACIFIC, encode
 from stages.datasets.ontime.flights import COLUMNS, parse_flights
 from stages.datasets.ontime.history import KNOWN_AFTER_MIN
-from stages.records.prepare import find_failures, split_rows
+from stages.records import lines
+from stages.records.lines import LINE
+from stages.records.prepare import find_failures, judge_rows, split_rows
 
 SAMPLE = Path(__file__).parents[1] / "data" / "ontime"
 MONTHS = ["1987-10", "1987-11", "2020-02"]
@@ -74,7 +76,7 @@ def october() -> bytes:
 def test_rows_are_those_that_the_csv_module_reads(october):
     rows = list(csv.DictReader(io.StringIO(october.decode())))
     read = FLIGHTS.read(SAMPLE, "1987-10")
-    assert read.columns == [*COLUMNS, "line"]
+    assert read.columns == [*COLUMNS, LINE]
     assert read.select(COLUMNS).rows() == [tuple(row[name] for name in COLUMNS) for row in rows]
 
 
@@ -82,7 +84,7 @@ def test_rows_are_those_that_the_csv_module_reads(october):
 @pytest.mark.parametrize("month", ["1987-10", "1987-11"])
 def test_size_of_the_blocks_changes_nothing(monkeypatch, block, month):
     whole = FLIGHTS.read(SAMPLE, month)
-    monkeypatch.setattr(published, "BLOCK_BYTES", block)
+    monkeypatch.setattr(lines, "BLOCK_BYTES", block)
     monkeypatch.setattr(published, "COUNTED_BYTES", 64)
     assert_frame_equal(FLIGHTS.read(SAMPLE, month), whole)
 
@@ -111,8 +113,8 @@ def test_every_physical_line_is_a_row_whatever_is_wrong_with_it(tmp_path, octobe
     mixed = [line for pair in zip(lines, [*broken, *([None] * len(lines))], strict=False) for line in pair if line]
     zip_of(tmp_path, b"\n".join([head, *mixed]))
     rows = FLIGHTS.read(tmp_path, "1987-10")
-    assert rows["line"].drop_nulls().to_list() == told
-    assert_frame_equal(rows.filter(pl.col("line").is_null()), FLIGHTS.read(SAMPLE, "1987-10"))
+    assert rows[LINE].drop_nulls().to_list() == told
+    assert_frame_equal(rows.filter(pl.col(LINE).is_null()), FLIGHTS.read(SAMPLE, "1987-10"))
 
 
 def test_a_line_with_another_number_of_fields_never_passes_as_one_of_values(tmp_path, october):
@@ -123,11 +125,11 @@ def test_a_line_with_another_number_of_fields_never_passes_as_one_of_values(tmp_
         del fields[k]
         lines.append(b",".join(fields))
     zip_of(tmp_path, b"\n".join([head, first, *lines]))
-    assert FLIGHTS.read(tmp_path, "1987-10")["line"].is_not_null().sum() == first.count(b",")
+    assert FLIGHTS.read(tmp_path, "1987-10")[LINE].is_not_null().sum() == first.count(b",")
 
 
 def test_parquet_of_the_same_rows_is_the_same_month(tmp_path):
-    FLIGHTS.read(SAMPLE, "1987-10").drop("line").write_parquet(tmp_path / f"{STEM}_1987_10.parquet")
+    FLIGHTS.read(SAMPLE, "1987-10").drop(LINE).write_parquet(tmp_path / f"{STEM}_1987_10.parquet")
     assert_frame_equal(FLIGHTS.read(tmp_path, "1987-10"), FLIGHTS.read(SAMPLE, "1987-10"))
 
 
@@ -150,6 +152,21 @@ def test_months_are_the_files_of_that_name_and_nothing_else(tmp_path):
         FLIGHTS.partitions(tmp_path)
 
 
+def test_files_and_columns_under_the_publishers_old_names_are_the_same_month(tmp_path, october):
+    old = october
+    for there, here in published.OLD_COLUMNS.items():
+        old = old.replace(here.encode(), there.encode(), 1)
+    assert old != october
+    zip_of(tmp_path, old).rename(tmp_path / f"{published.OLD_STEM}_1987_10.zip")
+    assert FLIGHTS.partitions(tmp_path) == ["1987-10"]
+    assert_frame_equal(FLIGHTS.read(tmp_path, "1987-10"), FLIGHTS.read(SAMPLE, "1987-10"))
+    renamed = {here: there for there, here in published.OLD_COLUMNS.items()}
+    rows = FLIGHTS.read(SAMPLE, "1987-10").drop(LINE).rename(renamed)
+    (tmp_path / f"{published.OLD_STEM}_1987_10.zip").unlink()
+    rows.write_parquet(tmp_path / f"{published.OLD_STEM}_1987_10.parquet")
+    assert_frame_equal(FLIGHTS.read(tmp_path, "1987-10"), FLIGHTS.read(SAMPLE, "1987-10"))
+
+
 def test_unreadable_months_say_what_was_found(tmp_path, october):
     path = tmp_path / f"{STEM}_1987_10.zip"
     head, *lines = october.splitlines(keepends=True)
@@ -167,7 +184,7 @@ def test_unreadable_months_say_what_was_found(tmp_path, october):
     zip_of(tmp_path, head.replace(b'"ArrDelay"', b'"ARR_DELAY"') + b"".join(lines))
     refuses("no column ArrDelay among Year")
     zip_of(tmp_path, october.decode().encode("utf-16"))
-    refuses("no column")
+    refuses("UTF-16, not UTF-8: `iconv")
     zip_of(tmp_path, head)
     refuses("found a header and no row")
     whole = (SAMPLE / path.name).read_bytes()
@@ -187,9 +204,7 @@ def test_a_flipped_bit_anywhere_in_the_rows_is_found(tmp_path):
 # ── the values ───────────────────────────────────────────────────────────────────────────────────────────────────────
 def parsed(**texts: str) -> dict[str, object]:
     usual = dict(zip(COLUMNS, FLIGHTS.read(SAMPLE, "1987-10").row(0), strict=False)) | texts
-    return parse_flights(pl.DataFrame([{**usual, "line": None}], schema_overrides={"line": pl.String})).row(
-        0, named=True
-    )
+    return parse_flights(pl.DataFrame([usual])).row(0, named=True)
 
 
 @pytest.mark.parametrize(
@@ -222,6 +237,37 @@ def parsed(**texts: str) -> dict[str, object]:
 )
 def test_values_are_what_the_publisher_means(column, text, tidy_column, value):
     assert parsed(**{column: text})[tidy_column] == value
+
+
+def test_an_empty_cancelled_and_a_time_that_is_none_are_told_as_such():
+    usual = FLIGHTS.read(SAMPLE, "1987-10").head(3)
+    texts = {"Cancelled": ["", usual["Cancelled"][1], "2.00"], "ArrTime": [usual["ArrTime"][0], "2575", ""]}
+    rows = usual.with_columns(pl.Series(name, column) for name, column in texts.items())
+    told = judge_rows(FLIGHTS, rows, "1987-10").quarantined["failures"].to_list()
+    assert [[tuple(failure.values()) for failure in failures] for failures in told] == [
+        [("status", "Cancelled not empty", " 0.00")],
+        [("arr_min", "parses as time of day (hhmm)", "2575")],
+        [("status", "parses as Cancelled, Diverted or neither", "2.00 0.00")],
+    ]
+
+
+def flights_of(*legs: tuple[str, str, str]) -> pl.DataFrame:
+    return pl.DataFrame(legs, schema=["carrier", "origin", "dest"], orient="row")
+
+
+@pytest.mark.parametrize(
+    ("legs", "sign"),
+    [
+        ([("AA", "DFW", "ORD"), ("UA", "ORD", "DFW"), ("UA", "LAX", "ORD"), ("AA", "DFW", "LAX")], ""),
+        ([("AA", "DFW", "ORD"), ("UA", "DFW", "LAX")], "100% of the flights go to airports from which none leaves"),
+        ([("AA", "DFW", "ORD"), ("AA", "ORD", "DFW")], "every flight is one of AA"),
+        ([("AA", "DFW", "ORD"), ("UA", "ORD", "DFW"), ("UA", "LAX", "DFW"), ("AA", "DFW", "LAX")], "from or to DFW"),
+        ([], ""),
+    ],
+)
+def test_an_extract_of_the_network_shows(legs, sign):
+    found = DATASET.sign_of_extract(flights_of(*legs))
+    assert sign in found and bool(sign) == bool(found)
 
 
 def test_late_is_fifteen_minutes_and_more_of_flights_that_were_flown():

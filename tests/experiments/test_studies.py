@@ -130,6 +130,15 @@ def test_trials_of_another_question_are_refused_with_what_differs(storage, chang
     assert len(read_trials(opened(storage))) == 2
 
 
+def test_long_texts_are_cut_so_that_each_shows_what_the_other_has_not(storage) -> None:
+    space = "; ".join(f"parameter_{n} from 0.1 to {n}" for n in range(9))
+    opened(storage, space=space).ask()
+    with pytest.raises(UserError) as refused:
+        opened(storage, space=space.replace("parameter_7 from 0.1 to 7", "parameter_7 from 0.1 to 70"))
+    before, after = refused.value.found.partition("space: ")[2].split(", now ")
+    assert "parameter_7 from 0.1 to 7;" in before and "parameter_7 from 0.1 to 70;" in after
+
+
 def test_a_study_that_something_else_made_is_refused_and_one_that_never_began_is_not(storage) -> None:
     optuna.create_study(storage=storage, study_name="empty")
     assert opened(storage, "empty").user_attrs["question"] == QUESTION

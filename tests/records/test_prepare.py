@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from stages.records.lines import LINE
 from stages.records.prepare import find_failures, split_rows
 
 SCHEMA = pa.DataFrameSchema(
@@ -54,6 +55,41 @@ def test_all_failures_of_a_row_are_told_with_column_check_and_value():
 def test_a_text_that_does_not_parse_is_told_once_and_with_the_text():
     assert told(raw_rows(("late", "EWR", "1", "1"))) == [(0, "delay_min", "parses as Int16", "late")]
     assert told(raw_rows(("5", "EWR", "13", "1"))) == [(0, "day", "parses as Date", "13 1")]
+
+
+def test_of_several_texts_the_one_that_is_not_there_is_named() -> None:
+    assert told(raw_rows(("5", "EWR", "", "1"))) == [(0, "day", "month not empty", " 1")]
+    assert told(raw_rows(("5", "EWR", "1", "NA"))) == [(0, "day", "dom not empty", "1 NA")]
+    assert told(raw_rows(("5", "EWR", "", ""))) == [(0, "day", "not_nullable", None)]
+
+
+def test_a_decimal_comma_and_a_form_that_no_type_tells_are_named_as_the_cause() -> None:
+    raw = raw_rows(("1,5", "EWR", "1", "1"), ("2575", "EWR", "1", "1"))
+    tidy = parse(raw).with_columns(delay_min=pl.lit(None, pl.Int16))
+    found = find_failures(raw, tidy, SCHEMA, PARSED_FROM, NULLS, parses_as={"delay_min": "time of day (hhmm)"})
+    assert found["check"].to_list() == ["decimal point", "parses as time of day (hhmm)"]
+
+
+def test_what_follows_from_a_text_that_did_not_parse_is_not_told_again() -> None:
+    schema = pa.DataFrameSchema(
+        {"sum": pa.Column(pl.Int16), "origin": pa.Column(pl.String), "derived": pa.Column(pl.Int16)},
+        checks=[pa.Check(lambda data: data.lazyframe.select(pl.col("sum").is_not_null()), name="has_sum")],
+    )
+    raw = pl.DataFrame({"text": ["x", ""], "origin": [None, "EWR"]}, schema_overrides={"origin": pl.String})
+    number = pl.col("text").cast(pl.Int16, strict=False)
+    tidy = raw.select(number.alias("sum"), "origin", (number + 1).alias("derived"))
+    assert find_failures(raw, tidy, schema, {"sum": "text"}, NULLS).rows() == [
+        (0, "origin", "not_nullable", None),  # a fault of its own
+        (0, "sum", "parses as Int16", "x"),
+        (1, "derived", "not_nullable", None),
+        (1, "sum", "not_nullable", None),
+        (1, None, "has_sum", None),
+    ]
+
+
+def test_a_line_with_another_number_of_fields_is_told_once() -> None:
+    raw = raw_rows((None, None, None, None)).with_columns(pl.lit("5,EWR").alias(LINE))
+    assert told(raw) == [(0, None, "number_of_fields", "5,EWR")]
 
 
 @pytest.mark.parametrize("text", ["", "NA", " ", None])

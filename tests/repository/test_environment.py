@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +17,16 @@ ROOT = Path(__file__).parents[2]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 PINS = {canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)==([^ ;\\]+)", LOCK, re.MULTILINE)}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("module", ["stages.train", "tools.params"])
+def test_a_python_without_the_packages_is_told_to_be_the_wrong_one(module: str) -> None:
+    alone = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, '.'); import {module}"]
+    done = subprocess.run(alone, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: not the environment of this project\nwanted  ")
+    assert "no polars, pydantic, tqdm, yaml" in done.stderr
+    assert "make setup" in done.stderr and "activate" in done.stderr
 
 
 def test_every_package_is_pinned_by_hash_and_no_host_is_named() -> None:

@@ -453,6 +453,14 @@ def test_months_that_a_mirror_lacks_are_named(publisher, series, tmp_path):
     assert "months: [2008-02]" in error.next_step
 
 
+def test_a_month_under_another_name_is_told_with_the_pattern_that_finds_it(series, tmp_path):
+    for month in (1, 2):
+        (tmp_path / f"Old_Name_2008_{month}.zip").write_bytes(b"")
+    series("2008-01..2008-02", mirror=str(tmp_path))
+    there = "there is Old_Name_{year}_{month}.zip: set `download.series.location` to that"
+    assert f"2008-01..2008-02: no such file; {there}" in refused().found
+
+
 @pytest.mark.parametrize(("mirror", "told"), [("zips", "absolute path"), ("/nowhere/zips", "correct `mirror`")])
 def test_a_mirror_that_is_not_there_is_told_once(series, mirror, told):
     series("2008-01..2008-03", mirror=mirror)

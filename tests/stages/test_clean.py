@@ -225,15 +225,23 @@ def test_the_first_of_two_equal_keys_stays():
     assert read_json(METRICS)["records"]["rows_clean"] == N_FLIGHTS
 
 
-@pytest.mark.parametrize(("column", "value"), [("month", b"13"), ("month", b""), ("year", b"NA"), ("month", b"May")])
-def test_a_row_that_names_no_month_is_quarantined_not_lost(column, value):
+@pytest.mark.parametrize(
+    ("column", "value", "cause"),
+    [
+        ("month", b"13", "parses as Date"),
+        ("month", b"", "month not empty"),
+        ("year", b"NA", "year not empty"),
+        ("month", b"May", "parses as Date"),
+    ],
+)
+def test_a_row_that_names_no_month_is_quarantined_not_lost(column, value, cause):
     cell(700, column, value)
     clean.main("nycflights")
     records = read_json(METRICS)["records"]
     assert (records["rows_in"], records["rows_quarantined"]) == (N_FLIGHTS, 1)
     ((partition, _, told),) = failures()
     assert partition == "2013-01"
-    assert ("day", "parses as Date") in {(column, check) for column, check, _ in told}
+    assert ("day", cause) in {(column, check) for column, check, _ in told}
     assert value.decode() in next(text for column, _, text in told if column == "day")
 
 
@@ -360,13 +368,30 @@ def test_an_extra_column_is_ignored_with_a_note(caplog):
     assert "flights 2013-01: unknown columns ignored: gate" in caplog.messages
 
 
-def test_a_line_with_too_many_fields_is_refused_rather_than_cut():
-    rewrite(lambda lines: [*lines[:5], lines[5] + b",one,too,many", *lines[6:]])
-    assert_unreadable(refusal(), "more fields")
+@pytest.mark.parametrize("change", [lambda line: line + b",one,too,many", lambda line: line[:30], lambda _: b"sorry"])
+def test_a_line_with_another_number_of_fields_costs_one_row_and_is_told_once_with_its_text(change):
+    told: list[str] = []
+
+    def spoil(lines: list[bytes]) -> list[bytes]:
+        told.append(change(lines[5]).decode())
+        return [*lines[:5], change(lines[5]), *lines[6:]]
+
+    rewrite(spoil)
+    clean.main("nycflights")
+    assert failures() == [("2013-01", 4, [(None, "number_of_fields", *told)])]
+    assert read_json(METRICS)["records"]["rows_in"] == N_FLIGHTS
+
+
+def test_blank_lines_are_no_rows():
+    clean.main("nycflights")
+    before = tree(CLEAN)
+    rewrite(lambda lines: [*lines[:5], b"", b"  ", *lines[5:], b"", b""])
+    clean.main("nycflights")
+    assert tree(CLEAN) == before
 
 
 @pytest.mark.parametrize(
-    ("text", "found"), [(b"", "NoDataError"), (b"year,month\n", "no column"), (b"\n\n\n", "NoDataError")]
+    ("text", "found"), [(b"", "an empty file"), (b"year,month\n", "no column"), (b"\n\n\n", "an empty file")]
 )
 def test_a_file_without_a_table_is_refused(text, found):
     pack(text)
@@ -432,6 +457,14 @@ def test_an_all_null_column_that_may_be_null_passes():
     tidy = pl.read_parquet(CLEAN / "2013-01.parquet")
     assert tidy.schema["tailnum"] == pl.String
     assert tidy["tailnum"].null_count() == len(tidy)
+
+
+def test_a_flight_with_half_a_departure_is_neither_cancelled_nor_flown():
+    cell(10, "dep_time", b"NA")
+    cell(20, "dep_delay", b"NA")
+    cell(20, "arr_delay", b"NA")
+    clean.main("nycflights")
+    assert failures() == [("2013-01", row, [(None, "departure_whole", None)]) for row in (10, 20)]
 
 
 def test_too_many_quarantined_rows_stop_the_run_but_not_before_they_can_be_looked_at():
@@ -523,7 +556,7 @@ def test_what_an_earlier_run_left_does_not_look_like_a_part_of_this_one():
     rewrite(lambda lines: [line for line in lines if not line.startswith(b"2013,2,")])
     clean.main("nycflights")
     assert sorted(path.name for path in CLEAN.glob("*.parquet")) == ["2013-01.parquet"]
-    cell(0, "year", b"2013,,")  # and a refused run leaves no earlier manifest behind
+    rewrite(lambda lines: lines[:1])  # and a refused run leaves no earlier manifest behind
     refusal()
 
 

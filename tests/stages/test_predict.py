@@ -34,6 +34,23 @@ flight,hour,carrier,rain,never_known
 """
 
 
+@pytest.mark.parametrize(
+    ("rows", "cause"),
+    [
+        (TEN_ROWS.replace(",", ";"), "parted by semicolons"),
+        (TEN_ROWS.replace(",", "\t"), "parted by tabs"),
+        ("sep=,\n" + TEN_ROWS, "`sed 1d"),
+        (TEN_ROWS.encode("utf-16"), "UTF-16"),
+        (TEN_ROWS.upper(), "HOUR for hour"),
+        (TEN_ROWS.replace("1.0", '"1,0"'), "decimal point"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_by_its_cause(score: Callable[..., pl.DataFrame], rows, cause) -> None:
+    with pytest.raises(UserError) as refused:
+        score(rows)
+    assert cause in str(refused.value)
+
+
 @pytest.fixture(autouse=True)
 def workspace(packaged: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(packaged("binary"))

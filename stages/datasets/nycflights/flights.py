@@ -1,12 +1,12 @@
 """The published flights: read by month, parsed to tidy columns, judged row by row.
 
-Every departure from EWR, JFK and LGA in 2013 (336,776 rows).  Cancelled: no departure time.  Diverted: departed, but
-no arrival delay.  "Late" is the FAA's own definition: 15 minutes or more after the scheduled arrival.
+Every departure from EWR, JFK and LGA in 2013 (336,776 rows).  Cancelled: no departure time and so no departure delay.
+Diverted: departed, but no arrival delay.  "Late" is the FAA's own definition: 15 minutes or more after the scheduled
+arrival.
 """
 
 from __future__ import annotations
 
-import io
 import zipfile
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,7 @@ import polars as pl
 
 from stages.records.clock import local_to_utc, minute_of_day
 from stages.records.contract import Table
+from stages.records.lines import Format, lacking_words, read_lines
 
 if TYPE_CHECKING:
     import pandera.polars as pa
@@ -31,6 +32,14 @@ FLIGHT_COLUMNS = (
 )
 
 KEY = ("day", "carrier", "flight", "origin")
+TIMES = {
+    "sched_dep_min": "sched_dep_time",
+    "sched_arr_min": "sched_arr_time",
+    "dep_min": "dep_time",
+    "arr_min": "arr_time",
+}
+UNQUOTED = Format(quotes=False)
+"""The publisher quotes nothing: a stray quote is a wrong character, which no check lets pass."""
 
 
 def flight_months(raw: Path) -> list[str]:
@@ -47,15 +56,6 @@ def read_flights(raw: Path, partition: str) -> pl.DataFrame:
     return flights.filter(mine | pl.col("_month").is_null() if partition == first else mine).drop("_month")
 
 
-def read_csv_text(source: Path | io.BytesIO) -> pl.DataFrame:
-    """Every line as one row of texts.
-
-    The publisher quotes nothing, so a stray quote is a wrong character and must not swallow the lines after it; bytes
-    that are not UTF-8 become U+FFFD, which no check lets pass.
-    """
-    return pl.read_csv(source, infer_schema=False, empty_string_is_null=False, quote_char=None, encoding="utf8-lossy")
-
-
 def _published_flights(raw: Path) -> pl.DataFrame:
     path = raw / FLIGHTS_FILE
     status = path.stat()
@@ -68,10 +68,10 @@ def _read_published_flights(path: Path, _changed_ns: int, _size: int) -> pl.Data
         names = archive.namelist()
         if len(names) != 1:
             raise ValueError(f"wanted one file in {path.name}; found {', '.join(names) or 'none'}")
-        text = archive.read(names[0])
-    flights = read_csv_text(io.BytesIO(text))
-    if lacking := [name for name in FLIGHT_COLUMNS if name not in flights.columns]:
-        raise ValueError(f"no column {', '.join(lacking)} among {', '.join(flights.columns[:30])}")
+        with archive.open(names[0]) as lines:
+            flights = read_lines(lines, form=UNQUOTED)
+    if lacking := lacking_words(flights.columns, FLIGHT_COLUMNS):
+        raise ValueError(lacking)
     year, month = pl.col("year").str.strip_chars(), pl.col("month").str.strip_chars()
     named = year.str.contains(r"^\d{4}$") & month.str.contains(r"^(0?[1-9]|1[0-2])$")
     return flights.with_columns(pl.when(named).then(year + "-" + month.str.zfill(2)).alias("_month"))
@@ -93,10 +93,7 @@ def parse_flights(raw: pl.DataFrame) -> pl.DataFrame:
         text["origin"],
         text["dest"],
         whole["distance"].cast(pl.Int16, strict=False).alias("distance_mi"),
-        minute_of_day(whole["sched_dep_time"]).cast(pl.Int16).alias("sched_dep_min"),
-        minute_of_day(whole["sched_arr_time"]).cast(pl.Int16).alias("sched_arr_min"),
-        minute_of_day(whole["dep_time"]).cast(pl.Int16).alias("dep_min"),
-        minute_of_day(whole["arr_time"]).cast(pl.Int16).alias("arr_min"),
+        *(minute_of_day(whole[name]).cast(pl.Int16).alias(tidy) for tidy, name in TIMES.items()),
         whole["dep_delay"].cast(pl.Int16, strict=False).alias("dep_delay_min"),
         whole["arr_delay"].cast(pl.Int16, strict=False).alias("arr_delay_min"),
         whole["air_time"].cast(pl.Int16, strict=False).alias("air_time_min"),
@@ -153,6 +150,7 @@ def flight_schema(partition: str) -> pa.DataFrameSchema:
             rows("in_its_month", pl.col("day").dt.strftime("%Y-%m") == partition),
             # the publisher's own UTC hour is the independent truth for our handling of clock changes
             rows("utc_hour_agrees", pl.col("sched_dep_utc").dt.truncate("1h") == pl.col("hour_utc")),
+            rows("departure_whole", pl.col("dep_min").is_null() == pl.col("dep_delay_min").is_null()),
             # without these a row would have both a label and a reason for having none, or an arrival at no known time
             rows("flown_departed", pl.col("arr_delay_min").is_null() | pl.col("dep_delay_min").is_not_null()),
             rows("flown_has_air_time", pl.col("arr_delay_min").is_null() | pl.col("air_time_min").is_not_null()),
@@ -181,13 +179,11 @@ FLIGHTS = Table(
         "day": ("year", "month", "day"),
         "flight": "flight",
         "distance_mi": "distance",
-        "sched_dep_min": "sched_dep_time",
-        "sched_arr_min": "sched_arr_time",
-        "dep_min": "dep_time",
-        "arr_min": "arr_time",
+        **TIMES,
         "dep_delay_min": "dep_delay",
         "arr_delay_min": "arr_delay",
         "air_time_min": "air_time",
         "hour_utc": "time_hour",
     },
+    parses_as=dict.fromkeys(TIMES, "time of day (hhmm)"),
 )

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from stages.datasets.nycflights.flights import ORIGINS, read_csv_text
+from stages.datasets.nycflights.flights import ORIGINS, UNQUOTED
 from stages.records.clock import is_zone
 from stages.records.contract import Table
+from stages.records.lines import read_lines
 
 if TYPE_CHECKING:
     import pandera.polars as pa
@@ -38,7 +39,8 @@ def _whole(_raw: Path) -> list[str]:
 
 def _read_csv(file: str) -> Callable[[Path, str], pl.DataFrame]:
     def read(raw: Path, _partition: str) -> pl.DataFrame:
-        return read_csv_text(raw / file)
+        with (raw / file).open("rb") as lines:
+            return read_lines(lines, form=UNQUOTED)
 
     return read
 

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from stages.datasets.ontime.features import FEATURES, build_context, featurize
-from stages.datasets.ontime.flights import FLIGHTS, KEY, why_unlabelled
+from stages.datasets.ontime.flights import FLIGHTS, KEY, sign_of_extract, why_unlabelled
 from stages.datasets.ontime.history import summarize
 from stages.datasets.ontime.hours import LOOKS_BACK
 from stages.records.contract import PARTS, Dataset, split_values
@@ -75,6 +75,7 @@ DATASET = Dataset(
     featurize=featurize,
     split=split_by_day,
     unlabelled=why_unlabelled,
+    sign_of_extract=sign_of_extract,
     cluster="day",
     reach=reach,
     moment=departure,

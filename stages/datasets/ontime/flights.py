@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from stages.datasets.ontime.published import LINE, month_files, months, read_month
+from stages.datasets.ontime.published import month_files, months, read_month
 from stages.records.clock import minute_of_day
 from stages.records.contract import Table
 
@@ -33,6 +33,7 @@ NUMBERS = {
     "distance_mi": "Distance",
 }
 # one flight number may leave an airport twice a day, for two destinations (1987), or be split in two (2004)
+NO_WAY_BACK_AT_MOST = 0.02  # share of flights; what quarantine and small samples take away is less
 KEY = ("day", "carrier", "flight", "origin", "dest", "sched_dep_min")
 NO_TAIL_NUMBER = ("UNKNOW", "000000")
 STATUSES = ("flown", "diverted", "cancelled")  # by twice "Cancelled" plus "Diverted"
@@ -174,6 +175,21 @@ def _first_copies(rows: pl.LazyFrame) -> pl.LazyFrame:
     return keys.lazy().select(pl.struct(KEY).is_first_distinct() | pl.any_horizontal(pl.col(KEY).is_null()))
 
 
+def sign_of_extract(flights: pl.DataFrame) -> str:
+    """What shows that flights of the network are lacking: of 1987 to 2026, each airport sends flights every month."""
+    if flights.is_empty():
+        return ""
+    no_way_back = flights.select((~pl.col("dest").is_in(pl.col("origin").unique().implode())).mean()).item()
+    if no_way_back > NO_WAY_BACK_AT_MOST:
+        return f"{no_way_back:.0%} of the flights go to airports from which none leaves"
+    if flights["carrier"].n_unique() == 1:
+        return f"every flight is one of {flights['carrier'][0]}"
+    for hub in flights.select("origin", "dest").row(0):
+        if flights.select(pl.any_horizontal(pl.col("origin", "dest") == hub).all()).item():
+            return f"every flight is one from or to {hub}"
+    return ""
+
+
 def why_unlabelled(flights: pl.DataFrame) -> pl.Series:
     """Cancelled and diverted flights never arrive, so they are neither late nor on time."""
     return flights.select(pl.when(pl.col("status") != "flown").then(pl.col("status")).alias("why"))["why"]
@@ -181,20 +197,21 @@ def why_unlabelled(flights: pl.DataFrame) -> pl.Series:
 
 FLIGHTS = Table(
     name="flights",
-    columns=(*COLUMNS, LINE),
+    columns=COLUMNS,
     partitions=months,
     read=read_flights,
     parse=parse_flights,
     schema=flight_schema,
     key=KEY,
     parsed_from={
-        "day": ("FlightDate", LINE),
+        "day": "FlightDate",
         "flight": "Flight_Number_Reporting_Airline",
         **TIMES,
         **NUMBERS,
         "status": ("Cancelled", "Diverted"),
     },
     null_texts=("",),
+    parses_as=dict.fromkeys(TIMES, "time of day (hhmm)") | {"status": "Cancelled, Diverted or neither"},
     day="day",
     calendar="months",
     files=month_files,

@@ -1,29 +1,31 @@
 """The publisher's monthly files: which months there are, and the needed columns of one of them, every line a row.
 
 A month is the zip as published, or a parquet file of the same stem and column names.  The CSV inside a zip holds 109
-named columns and an empty one in about 225 MB; it is inflated, counted and parsed in small blocks, so that only the
-needed columns are ever held.  Names of columns count, not their places.
+named columns and an empty one in about 225 MB.  Files fetched before 2018 have other names, and so have three of their
+columns; they are read as well.
 """
 
 from __future__ import annotations
 
-import csv
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import polars as pl
 
+from stages.records.lines import LINE, lacking_words, read_lines
+
 STEM = "On_Time_Reporting_Carrier_On_Time_Performance_1987_present"
-PUBLISHED = re.compile(rf"{STEM}_(\d{{4}})_(\d{{1,2}})\.(?:zip|parquet)")
-BLOCK_BYTES = 4 << 20  # measured: from 4 MiB on the parser costs no less, and a block's memory is reused by the next
+OLD_STEM = "On_Time_On_Time_Performance"
+PUBLISHED = re.compile(rf"(?:{STEM}|{OLD_STEM})_(\d{{4}})_(\d{{1,2}})\.(?:zip|parquet)")
+OLD_COLUMNS = {
+    "UniqueCarrier": "Reporting_Airline",
+    "TailNum": "Tail_Number",
+    "FlightNum": "Flight_Number_Reporting_Airline",
+}
 COUNTED_BYTES = 1 << 18  # counts run over pieces that stay in the processor's cache
-NO_LINE_ENDS_SO_FAR = 64 << 20
-LINE = "line"
-"""The column for the text of a line that does not have the header's number of fields; null for any other."""
 
 
 def months(raw: Path) -> list[str]:
@@ -62,10 +64,11 @@ def read_month(raw: Path, month: str, columns: Sequence[str]) -> pl.DataFrame:
 
 
 def _read_parquet(path: Path, columns: Sequence[str]) -> pl.DataFrame:
-    stored = list(pl.read_parquet_schema(path))
-    _refuse_lacking(columns, stored)
-    return pl.read_parquet(path, columns=list(columns)).select(
-        *(pl.col(name).cast(pl.String) for name in columns), pl.lit(None, pl.String).alias(LINE)
+    stored = {OLD_COLUMNS.get(name, name): name for name in pl.read_parquet_schema(path)}
+    if lacking := lacking_words(list(stored), columns):
+        raise ValueError(lacking)
+    return pl.read_parquet(path, columns=[stored[name] for name in columns]).select(
+        *(pl.col(stored[name]).cast(pl.String).alias(name) for name in columns), pl.lit(None, pl.String).alias(LINE)
     )
 
 
@@ -81,65 +84,13 @@ def _read_zip(path: Path, columns: Sequence[str]) -> pl.DataFrame:
         if len(members) != 1:
             raise ValueError(f"wanted one CSV in {path.name}; found {', '.join(archive.namelist()) or 'nothing'}")
         with archive.open(members[0]) as lines:  # reading to the end compares its CRC with the archive's
-            return _read_csv(lines, columns)
-
-
-def _read_csv(file: IO[bytes], columns: Sequence[str]) -> pl.DataFrame:
-    head = file.readline(1 << 16).decode("utf-8-sig", errors="replace").rstrip("\r\n")
-    names = [name.strip() for name in _fields(head)]
-    _refuse_lacking(columns, names)
-    places = [names.index(name) for name in columns]
-    blocks = [_parse_block(block, len(names), places, columns) for block in _blocks(file)]
-    empty = pl.DataFrame(schema=dict.fromkeys((*columns, LINE), pl.String))
-    return pl.concat(blocks or [empty], rechunk=False)
-
-
-def _refuse_lacking(columns: Sequence[str], found: Sequence[str]) -> None:
-    if lacking := [name for name in columns if name not in found]:
-        raise ValueError(f"no column {', '.join(lacking)} among {', '.join(found[:30])}")
-
-
-def _blocks(file: IO[bytes]) -> Iterator[bytes]:
-    """Pieces of about `BLOCK_BYTES` that end where a line ends."""
-    rest = b""
-    while piece := file.read(BLOCK_BYTES):
-        cut = piece.rfind(b"\n") + 1
-        if cut:
-            yield rest + piece[:cut]
-            rest = piece[cut:]
-        else:
-            rest += piece
-        if len(rest) > NO_LINE_ENDS_SO_FAR:
-            raise ValueError("wanted lines of text; found none that ends")
-    if rest:
-        yield rest
-
-
-def _parse_block(block: bytes, n_fields: int, places: Sequence[int], columns: Sequence[str]) -> pl.DataFrame:
-    """One row per line.  Where the parser and a plain count disagree, each line is read on its own."""
-    lines, commas = _count(block)
-    if commas == lines * (n_fields - 1):
-        try:
-            rows = pl.read_csv(
-                block,
-                has_header=False,
-                schema={f"column_{place + 1}": pl.String for place in range(n_fields)},
-                columns=sorted(places),
-                empty_string_is_null=False,
-                encoding="utf8-lossy",
-            )
-        except pl.exceptions.PolarsError:  # a stray quote
-            return _parse_lines(block, n_fields, places, columns)
-        if len(rows) == lines:
-            rows.columns = [columns[places.index(place)] for place in sorted(places)]
-            return rows.select(*columns, pl.lit(None, pl.String).alias(LINE))
-    return _parse_lines(block, n_fields, places, columns)
+            return read_lines(lines, columns, called=OLD_COLUMNS, count=_count)
 
 
 def _count(block: bytes) -> tuple[int, int]:
     """Lines, and commas that part fields: the publisher's only others follow a city ("Chicago, IL"), before a space.
 
-    The parser fills short lines up and cuts long ones off without a word; this tells, for a tenth of its cost.
+    It tells what the parser does not (see `stages.records.lines`), for a tenth of the parser's cost.
     """
     text = np.frombuffer(block, np.uint8)
     lines = commas = 0
@@ -151,26 +102,3 @@ def _count(block: bytes) -> tuple[int, int]:
         commas += int(np.count_nonzero(parts))
     commas += len(text) > 0 and text[-1] == ord(",")  # at the end of a file that lacks its last line end
     return lines + (len(text) > 0 and text[-1] != ord("\n")), commas
-
-
-def _parse_lines(block: bytes, n_fields: int, places: Sequence[int], columns: Sequence[str]) -> pl.DataFrame:
-    """One row per line that holds anything; one with another number of fields keeps only its text, in `LINE`."""
-    rows: list[tuple[str | None, ...]] = []
-    for line in block.split(b"\n"):
-        text = line.decode(errors="replace").rstrip("\r")
-        if not text.strip():
-            continue
-        fields = _fields(text)
-        if len(fields) == n_fields:
-            rows.append((*(fields[place] for place in places), None))
-        else:
-            rows.append((*(None for _ in places), text))
-    return pl.DataFrame(rows, schema=dict.fromkeys((*columns, LINE), pl.String), orient="row")
-
-
-def _fields(line: str) -> list[str]:
-    """The fields of one line; none where its quotes do not match."""
-    try:
-        return next(csv.reader([line], strict=True), [])
-    except csv.Error:
-        return []

@@ -26,7 +26,14 @@ def ask_git(*arguments: str) -> bytes | None:
     if done.returncode == 0:
         return done.stdout
     said = done.stderr.decode(errors="replace").strip()
-    if "not a git repository" in said or "dubious ownership" in said:
+    if "dubious ownership" in said:
+        trust = said.partition("git config")[2].splitlines()[0]  # git writes the whole command, path and all
+        raise UserError(
+            "a git repository that belongs to you, or that you trust",
+            said.splitlines()[0],
+            f"if you trust what is in it, run `git config{trust}`",
+        )
+    if "not a git repository" in said:
         raise UserError(
             "a git repository around the working directory",
             said.splitlines()[0],
@@ -38,6 +45,11 @@ def ask_git(*arguments: str) -> bytes | None:
 def lines_of(answer: bytes | None) -> list[str]:
     """The lines of an answer; none when there was no answer."""
     return (answer or b"").decode(errors="replace").splitlines()
+
+
+def is_shallow() -> bool:
+    """Whether this clone lacks the history before some commit, as those of CI do."""
+    return lines_of(ask_git("rev-parse", "--is-shallow-repository")) == ["true"]
 
 
 def commit_of(name: str) -> str | None:

@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import yaml
 
-from stages.experiments.revisions.git import commit_of, files_under, read_blob, refs_under
+from stages.experiments.revisions.git import commit_of, files_under, is_shallow, read_blob, refs_under
 from stages.experiments.revisions.objects import read_objects
 from stages.experiments.revisions.waiting import every_experiment
 from stages.workspace.errors import UserError
@@ -59,9 +59,10 @@ def _experiment(name: str) -> str:
         raise UserError(f"one experiment named {name!r}", f"{len(found)}: {commits}", "name it by its commit")
     raise UserError(
         "a commit, branch, tag or DVC experiment of this repository, or `workspace`",
-        f"{name!r}, which is none of these{_close_to(name)}",
-        "see `git branch --all`, `git tag` and `dvc exp list --all`; `git fetch` and `dvc exp pull origin NAME` bring "
-        "those of others",
+        f"{name!r}, which is none of these{_close_to(name)}{'; this clone is shallow' if is_shallow() else ''}",
+        ("run `git fetch --unshallow`, which brings the whole history; " if is_shallow() else "")
+        + "see `git branch --all`, `git tag` and `dvc exp list --all`; `git fetch` and `dvc exp pull origin NAME` "
+        "bring those of others",
     )
 
 

@@ -21,6 +21,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from stages.experiments.tuning.space import Parameter, Range, Value
+from stages.pages.numbers import elided
 from stages.runtime.log import log
 from stages.workspace.errors import UserError
 from stages.workspace.seeds import child_seed
@@ -122,7 +123,7 @@ def refuse_other_question(name: str, kept: Mapping[str, str], asked: Mapping[str
     if dict(kept) == dict(asked):
         return
     differing = [key for key in asked if kept.get(key) != asked[key]]
-    told = [f"{key}: {_short(kept.get(key, 'unknown'))}, now {_short(asked[key])}" for key in differing]
+    told = [f"{key}: {', now '.join(_short(kept.get(key, 'unknown'), asked[key]))}" for key in differing]
     raise UserError(
         f"a study {name} of the same rows, space and metric",
         INDENT.join(["one of others", *(told or ["a question with more to it"])]),
@@ -273,5 +274,8 @@ def _distribution(parameter: Parameter) -> BaseDistribution:
     return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= SHORT else f"{text[: SHORT - 1]}…"
+def _short(one: str, other: str) -> list[str]:
+    """Long texts from shortly before the place where they part, so that each shows what the other has not."""
+    same = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+    start = max(0, same - SHORT // 2) if max(len(one), len(other)) > SHORT else 0
+    return [("…" if start else "") + elided(text[start:], SHORT) for text in (one, other)]

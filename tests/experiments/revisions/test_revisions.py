@@ -154,6 +154,25 @@ def test_without_a_git_repository_nothing_is_resolved(tmp_path: Path, monkeypatc
         resolve("main")
 
 
+def test_a_repository_of_another_user_is_told_with_the_command_that_trusts_it(shared: Path, monkeypatch) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(UserError, match="dubious ownership") as refused:
+        resolve("main")
+    assert f"`git config --global --add safe.directory {shared}`" in refused.value.next_step
+
+
+def test_a_shallow_clone_is_told_how_to_get_its_history(shared: Path, tmp_path: Path, monkeypatch) -> None:
+    git("clone", "--quiet", "--depth", "1", f"file://{shared}", str(tmp_path / "shallow"))
+    monkeypatch.chdir(tmp_path / "shallow")
+    assert resolve("HEAD").commit
+    for name in ("HEAD~1", "first"):
+        with pytest.raises(UserError, match="this clone is shallow") as refused:
+            resolve(name)
+        assert refused.value.next_step.startswith("run `git fetch --unshallow`")
+    git("fetch", "--quiet", "--unshallow", "--tags")
+    assert resolve("HEAD~1").commit and resolve("first").commit
+
+
 def test_a_project_in_a_folder_of_a_larger_repository_is_read(history: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_output(resolve("main"), "metrics/a.json") == b"value: 3\n"
     monkeypatch.chdir(history / "metrics")
