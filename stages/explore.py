@@ -1,11 +1,14 @@
 """Look at the clean data of one dataset and write the report that a newcomer reads first.
 
 Reads   data/clean/<dataset>             tidy partitions, one at a time; manifest.json
+        data/features/<dataset>          which rows are training rows, and which share their luck
         metrics/<dataset>/clean.json     rows in, clean and quarantined, failures by check
         notebooks/explore.ipynb, page/   what is shown, in which order, with which words around it
 Writes  reports/<dataset>/explore.json   the tables behind the report, from mergeable summaries of the partitions
         reports/<dataset>/explore.html   the executed notebook as one page that needs no network
-Owes    the same bytes for any number of workers, any working directory and any user's Jupyter set-up
+Params  datasets.<dataset>.evaluate      level of the intervals, and how many neighbouring clusters they take together
+Owes    the target looked at in training rows alone
+        the same bytes for any number of workers, any working directory and any user's Jupyter set-up
 """
 
 from __future__ import annotations
@@ -18,16 +21,18 @@ from typing import Any
 
 import polars as pl
 
-from stages.exploration.findings import Topic, describe
+from stages.exploration.findings import Topic, describe, fold, judge, names_of
 from stages.exploration.notebook import execute_notebook, notebook_page
+from stages.exploration.outcomes import Outcomes, count_outcomes, group_columns
 from stages.exploration.summary import Summary, summarize_rows
+from stages.features.binning import Bins
 from stages.records.contract import Dataset, load_dataset
 from stages.runtime.log import log, start_log
 from stages.runtime.partitions import each_partition, fit_in_memory
 from stages.workspace import layout
 from stages.workspace.errors import UserError, run_stage
 from stages.workspace.files import read_json, read_manifest, whole_file, write_json
-from stages.workspace.settings import WorkerSettings, read_scale, read_workers
+from stages.workspace.settings import WorkerSettings, read_params, read_scale, read_workers
 
 NOTEBOOK = Path("notebooks/explore.ipynb")
 TEMPLATE = Path("notebooks/page")
@@ -37,7 +42,8 @@ BYTES_PER_VALUE = 25  # of a partition in work; measured: about 12 for each colu
 def main(name: str) -> None:
     """Summarise every partition of the dataset ``name``, then run the notebook over the summaries."""
     start = time.monotonic()
-    explored = explore(load_dataset(name))
+    judged = read_params()["datasets"][name]["evaluate"]
+    explored = explore(load_dataset(name), level=judged["level"], run=judged.get("block", 1))
     tables = layout.report(name).with_suffix(".json")
     write_json(tables, explored)
 
@@ -48,15 +54,14 @@ def main(name: str) -> None:
     log.info("%s: %s explored in %.1f s, see %s", name, size, seconds, layout.report(name))
 
 
-def explore(dataset: Dataset) -> dict[str, Any]:
-    """The tables of the report, from one pass over the clean partitions."""
+def explore(dataset: Dataset, *, level: float, run: int) -> dict[str, Any]:
+    """The tables of the report, from two passes over the clean partitions: what is there, and how the target goes."""
     folder = layout.clean(dataset.name)
     manifest = read_manifest(folder)
     rows = {partition["name"]: partition["rows"] for partition in manifest["records"]["partitions"]}
     if not rows:
         raise UserError(f"at least one partition in {folder}", "none", "run `dvc repro` from the clean stage on")
-    look = partial(summarize_partition, dataset=dataset, root=layout.Root())
-    names, label = list(rows), f"{dataset.name}: explore"
+    label, names = f"{dataset.name}: explore", list(rows)
     topic = Topic(
         dataset=dataset.name,
         question=dataset.question,
@@ -64,11 +69,19 @@ def explore(dataset: Dataset) -> dict[str, Any]:
         target=dataset.target,
         classes=dataset.classes,
         known_afterwards=dataset.forbidden - {dataset.target},
-        day=dataset.records.day,
+        cluster=dataset.cluster,
+        level=level,
+        run=run,
     )
-    with each_partition(look, names, workers=choose_workers(folder, rows, label), label=label) as summaries:
-        described = describe(topic, zip(names, summaries, strict=True))
-    return described | {
+    share: dict[str, Any] = {"workers": choose_workers(folder, rows, label), "label": label}
+    look = partial(summarize_partition, dataset=dataset, root=layout.Root())
+    with each_partition(look, names, **share) as summaries:
+        whole, parts = fold(zip(names, summaries, strict=True))
+    groups = group_columns(whole, dataset.target)
+    count = partial(count_partition, dataset=dataset, groups=groups, kinds=whole.kinds, root=layout.Root())
+    with each_partition(count, names, **share) as counted:
+        judged = judge(topic, groups, zip(names, counted, strict=True))
+    return describe(topic, whole, parts, judged) | {
         "table": manifest["records"]["table"],
         "references": [_reference(folder, reference) for reference in manifest["references"]],
         "quality": read_quality(read_json(layout.metrics(dataset.name) / "clean.json"), manifest["records"]["table"]),
@@ -84,6 +97,36 @@ def choose_workers(folder: Path, rows: Mapping[str, int], label: str) -> WorkerS
 
 def summarize_partition(partition: str, *, dataset: Dataset, root: layout.Root) -> Summary:
     """Read one partition and keep its summary."""
+    frame = read_partition(partition, dataset, root)
+    return summarize_rows(
+        frame,
+        target=dataset.target,
+        n_classes=len(dataset.classes),
+        trains=read_parts(partition, dataset, frame, root)["part"] == "train",
+        names=names_of(dataset.identity),
+        reasons=dataset.unlabelled(frame),
+    )
+
+
+def count_partition(
+    partition: str, *, dataset: Dataset, groups: Mapping[str, Bins], kinds: Mapping[str, str], root: layout.Root
+) -> Outcomes:
+    """Read the training rows of one partition and count their outcomes."""
+    frame = read_partition(partition, dataset, root)
+    parts = read_parts(partition, dataset, frame, root)
+    kept = (parts["part"] == "train") & frame[dataset.target].is_not_null()
+    return count_outcomes(
+        frame.filter(kept),
+        target=dataset.target,
+        n_classes=len(dataset.classes),
+        groups=groups,
+        kinds=kinds,
+        clusters=parts.filter(kept)[dataset.cluster] if dataset.cluster else None,
+    )
+
+
+def read_partition(partition: str, dataset: Dataset, root: layout.Root) -> pl.DataFrame:
+    """All clean rows of one partition."""
     path = layout.clean(dataset.name) / f"{partition}.parquet"
     frame = pl.read_parquet(root.path / path)
     if dataset.target not in frame.columns:
@@ -91,8 +134,21 @@ def summarize_partition(partition: str, *, dataset: Dataset, root: layout.Root) 
         raise UserError(
             f"the target {dataset.target!r} among the clean columns", found, "let the dataset's `parse` add it"
         )
-    reasons = dataset.unlabelled(frame)
-    return summarize_rows(frame, target=dataset.target, n_classes=len(dataset.classes), reasons=reasons)
+    return frame
+
+
+def read_parts(partition: str, dataset: Dataset, frame: pl.DataFrame, root: layout.Root) -> pl.DataFrame:
+    """The part and the cluster of every row of ``frame``, from the features of the same rows in the same order."""
+    path = layout.features(dataset.name) / f"{partition}.parquet"
+    columns = ["part", *([dataset.cluster] if dataset.cluster else [])]
+    place = root.path / path
+    parts = pl.read_parquet(place, columns=columns) if place.exists() else pl.DataFrame(schema=columns)
+    if len(parts) != len(frame):
+        raise UserError(
+            f"the {len(frame):,} clean rows of {partition} in {path}", f"{len(parts):,}",
+            f"run `dvc repro featurize@{dataset.name}`",
+        )  # fmt: skip
+    return parts
 
 
 def read_quality(metrics: dict[str, Any], records: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from stages.exploration.columns import CENTRAL
 from stages.exploration.table_charts import MOST_DAYS, cut_note, date_axis, most_telling, put_weeks_together
 from stages.pages.drawing import (
     BLUE,
@@ -23,7 +24,7 @@ from stages.pages.drawing import (
     short_counts,
     styled,
 )
-from stages.pages.numbers import elided, share_text, short_count
+from stages.pages.numbers import elided, level_text, share_texts, short_count
 
 Explored = Mapping[str, Any]
 MOST_PANELS = 24
@@ -46,7 +47,8 @@ def number_distributions(explored: Explored) -> Picture:
     figure, every = panels(len(shown), across=4 if len(shown) > 2 else 3, height=1.72)
     for axes, column in zip(every, shown, strict=True):
         _draw_numbers(axes, column)
-    note = "Central 99 % of the values; above each panel the shares further out on either side. Orange tick: median. "
+    central = level_text(CENTRAL[1] - CENTRAL[0])
+    note = f"Central {central} of the values; below each panel the shares further out. Orange tick: median. "
     return picture(
         figure,
         "Distributions of numeric columns",
@@ -55,7 +57,7 @@ def number_distributions(explored: Explored) -> Picture:
 
 
 def _draw_numbers(axes: Axes, column: Explored) -> None:
-    drawn = column["distribution"]
+    drawn, outside = column["distribution"], list[str]()
     if drawn["form"] == "values":
         _draw_bars(axes, drawn["values"], drawn["rows"])
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -64,10 +66,10 @@ def _draw_numbers(axes: Axes, column: Explored) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(4))
         total = sum(drawn["rows"]) + drawn["below"] + drawn["above"]
         below, above = (drawn[key] / total for key in ("below", "above"))
-        outside = [f"‹ {share_text(below)}"] * (below >= 0.0005) + [f"{share_text(above)} ›"] * (above >= 0.0005)
-        axes.set_title("   ".join(outside), loc="right", fontsize=7, fontweight="normal", color=QUIET)
+        texts = zip((below, above), ("‹ {}", "{} ›"), share_texts([below, above]), strict=True)
+        outside = [place.format(text) for share, place, text in texts if share >= 0.0005]
     axes.plot([column["quartiles"][1]], [0], marker="|", ms=9, mew=1.8, color=ORANGE, clip_on=False, zorder=5)
-    _title(axes, column)
+    _title(axes, column, outside)
 
 
 def _draw_bars(axes: Axes, values: Sequence[float], rows: Sequence[int]) -> None:
@@ -82,9 +84,9 @@ def _gap(values: Sequence[float]) -> float:
     return float(min(np.diff(values))) if len(values) > 1 else 1.0
 
 
-def _title(axes: Axes, column: Explored) -> None:
+def _title(axes: Axes, column: Explored, outside: Sequence[str]) -> None:
     axes.set_title(elided(column["name"], 26))
-    axes.set_xlabel(column["unit"])
+    axes.set_xlabel(" · ".join([*([column["unit"]] if column["unit"] else []), *outside]), fontsize=7.5)
     axes.set_yticks([])
     axes.set_ylim(bottom=0)
     axes.spines["left"].set_visible(False)
@@ -122,9 +124,9 @@ def _draw_categories(axes: Axes, column: Explored, slots: int) -> None:
     lead = max(drawn["rows"])
     axes.barh(range(len(rows)), np.minimum(rows, lead * 1.6), color=colours, height=0.7)
     total = sum(rows)
-    for place, count in enumerate(rows):
-        broken = "» " if count > lead * 1.6 else ""
-        text = broken + share_text(count / total)
+    texts = share_texts([count / total for count in rows])
+    for place, (count, share) in enumerate(zip(rows, texts, strict=True)):
+        text = ("» " if count > lead * 1.6 else "") + share
         axes.annotate(
             text,
             (min(count, lead * 1.6), place),

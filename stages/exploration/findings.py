@@ -6,7 +6,7 @@ Every table is a dict of numbers, texts and lists that JSON can hold; a number t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,22 +15,21 @@ from numpy.typing import NDArray
 
 from stages.exploration.columns import (
     association,
-    cluster_interval,
     group_means,
     histogram,
     is_discrete,
     outlying,
     top_values,
 )
-from stages.exploration.summary import Summary, Tally, merge_summaries
+from stages.exploration.outcomes import Outcomes, merge_outcomes
+from stages.exploration.summary import Summary, merge_summaries
+from stages.features.binning import Bins
 from stages.features.sketch import CategorySketch, NumberSketch, bucket_value
 from stages.pages.numbers import tick_text
 
 Float = NDArray[np.float64]
 
-GROUPS = 10  # groups of about equal size in which the target is compared
 TOP = 12  # categories shown by name
-LEVEL = 0.95
 MERGED_AT_ONCE = 8  # summaries of partitions held before they are added up
 UNITS = {
     "s": "seconds", "min": "minutes", "h": "hours", "mi": "miles", "km": "km", "m": "metres", "ft": "feet",
@@ -41,7 +40,11 @@ UNITS = {
 
 @dataclass(frozen=True)
 class Topic:
-    """What the table is asked: ``known_afterwards`` are the columns that the moment of prediction does not have."""
+    """What the table is asked, and how answers are judged.
+
+    ``known_afterwards`` are the columns that the moment of prediction does not have.  Intervals have ``level`` and take
+    ``run`` neighbouring units of the column ``cluster`` together; without one every row stands for itself.
+    """
 
     dataset: str
     question: str
@@ -49,7 +52,9 @@ class Topic:
     target: str
     classes: tuple[str, ...]
     known_afterwards: frozenset[str] = frozenset()
-    day: str | None = None
+    cluster: str | None = None
+    level: float = 0.95
+    run: int = 1
 
     @property
     def is_regression(self) -> bool:
@@ -69,28 +74,38 @@ class Topic:
 
 @dataclass(frozen=True)
 class Part:
-    """What the report tells of one partition; ``course`` has a point for each class, or one for a mean."""
+    """What the report tells of all rows of one partition."""
 
     name: str
     rows: int
     nulls: dict[str, int]
-    course: list[dict[str, Any]]
 
 
-def describe(topic: Topic, summaries: Iterable[tuple[str, Summary]]) -> dict[str, Any]:
-    """Everything the report shows, from the summaries of partitions by name, taken one by one in canonical order."""
-    whole, parts = fold(topic, summaries)
-    columns = [_column(topic, whole, parts, name) for name in whole.kinds]
+@dataclass(frozen=True)
+class Judged:
+    """How the target came out in the training rows; ``course`` has for each partition that holds any a point a class,
+    or one for a mean."""
+
+    groups: dict[str, Bins]
+    outcomes: Outcomes
+    course: dict[str, list[dict[str, Any]]]
+
+
+def describe(topic: Topic, whole: Summary, parts: Sequence[Part], judged: Judged) -> dict[str, Any]:
+    """Everything the report shows, from what `fold` and `judge` return."""
+    columns = [_column(topic, whole, parts, judged, name) for name in whole.kinds]
     return {
         "dataset": topic.dataset,
         "question": topic.question,
         "task": topic.task,
-        "level": LEVEL,
+        "level": topic.level,
+        "unit": topic.cluster,
+        "run": topic.run,
         "rows": whole.rows,
         "partitions": [part.name for part in parts],
         "partition_rows": [part.rows for part in parts],
-        "target": _target(topic, whole, parts),
-        "days": _days(topic, whole),
+        "target": _target(topic, whole, judged),
+        "days": _days(topic, whole, judged.outcomes),
         "columns": columns,
         "correlations": _correlations(topic, whole),
         "class_means": _class_means(topic, whole),
@@ -98,17 +113,35 @@ def describe(topic: Topic, summaries: Iterable[tuple[str, Summary]]) -> dict[str
     }
 
 
-def fold(topic: Topic, summaries: Iterable[tuple[str, Summary]]) -> tuple[Summary, list[Part]]:
-    """The summary of all rows, and a line on each partition: a few summaries are held, however many there are."""
+def fold(summaries: Iterable[tuple[str, Summary]]) -> tuple[Summary, list[Part]]:
+    """The summary of all rows, and a line on each partition, given by name in canonical order.
+
+    A few summaries are held, however many there are.
+    """
     parts, waiting = [], []
     for name, summary in summaries:
-        nulls = {column: sketch.nulls for column, sketch in summary.sketches.items()}
-        course = [_course_point(topic, summary, code) for code in topic.codes]
-        parts.append(Part(name, summary.rows, nulls, course))
+        parts.append(Part(name, summary.rows, {column: sketch.nulls for column, sketch in summary.sketches.items()}))
         waiting.append(summary)
         if len(waiting) > MERGED_AT_ONCE:
             waiting = [merge_summaries(waiting)]
     return merge_summaries(waiting), parts
+
+
+def judge(topic: Topic, groups: dict[str, Bins], counted: Iterable[tuple[str, Outcomes]]) -> Judged:
+    """Add up the outcomes of partitions by name, given in canonical order; at least one."""
+    course, waiting = {}, []
+    for name, outcomes in counted:
+        if outcomes.whole.any():
+            course[name] = [_estimate(topic, outcomes.whole[:, None], code) for code in topic.codes]
+        waiting.append(outcomes)
+        if len(waiting) > MERGED_AT_ONCE:
+            waiting = [merge_outcomes(waiting)]
+    return Judged(groups, merge_outcomes(waiting), course)
+
+
+def names_of(columns: Iterable[str]) -> frozenset[str]:
+    """Which of the columns that identify a row are names, should they hold whole numbers: those without a unit."""
+    return frozenset(name for name in columns if not unit_of(name))
 
 
 def unit_of(name: str) -> str:
@@ -128,7 +161,7 @@ def find_grid(names: Sequence[str]) -> dict[str, Any] | None:
     return {"names": [[places[row, column] for column in columns] for row in rows]}
 
 
-def _column(topic: Topic, whole: Summary, parts: Sequence[Part], name: str) -> dict[str, Any]:
+def _column(topic: Topic, whole: Summary, parts: Sequence[Part], judged: Judged, name: str) -> dict[str, Any]:
     kind, sketch = whole.kinds[name], whole.sketches.get(name)
     facts: dict[str, Any] = {
         "name": name,
@@ -152,8 +185,8 @@ def _column(topic: Topic, whole: Summary, parts: Sequence[Part], name: str) -> d
             facts["distribution"] = {"form": "days", "days": days, "rows": [sketch.counts[day] for day in days]}
         else:
             facts["distribution"] = {"form": "top", **top_values(sketch, TOP)}
-    if name in whole.tallies and sketch:
-        facts |= _against_target(topic, whole.tallies[name], sketch, discrete=_is_discrete(facts), day=kind == "date")
+    if name in judged.groups:
+        facts |= _against_target(topic, judged.groups[name], judged.outcomes.tables[name], sketch)
     return facts
 
 
@@ -184,109 +217,84 @@ def _number_facts(whole: Summary, name: str, sketch: NumberSketch, whole_numbers
     return facts
 
 
-def _is_discrete(facts: Mapping[str, Any]) -> bool:
-    return bool(facts.get("distribution")) and facts["distribution"]["form"] == "values"
-
-
-def _against_target(topic: Topic, tally: Tally, sketch: Any, *, discrete: bool, day: bool) -> dict[str, Any]:
+def _against_target(topic: Topic, bins: Bins, table: Float, sketch: Any) -> dict[str, Any]:
     """How strongly the target depends on the column, and its mean in each group of the column's values."""
-    labels, table = _groups(tally, sketch, discrete=discrete)
-    absent = tally.missing[None, :-1]
-    every = np.vstack([table, absent]) if absent[:, 0 if topic.is_regression else slice(None)].sum() else table
-    facts: dict[str, Any] = {"association": _number(association(every, is_regression=topic.is_regression))}
-    if day or (not topic.is_regression and len(topic.classes) > 2):
+    clustered = topic.cluster is not None
+    strength = association(table, is_regression=topic.is_regression, clustered=clustered)
+    facts: dict[str, Any] = {"association": _number(strength)}
+    if not topic.is_regression and len(topic.classes) > 2:
         return facts
-    if isinstance(sketch, CategorySketch):
-        labels, table = _largest(labels, table, is_regression=topic.is_regression)
-    if len(every) > len(table) and absent.sum():
-        labels, table = [*labels, {"label": None}], np.vstack([table, absent])
-    means = group_means(table, is_regression=topic.is_regression, class_code=topic.positive, level=LEVEL)
+    labels = _labels(bins, sketch)
+    means = _means(topic, table, topic.positive)
     keys = ("rows", "value", "value_low", "value_high")
     facts["profile"] = [
         {**label, **{key: _number(values[k]) for key, values in zip(keys, means, strict=True)}}
-        for k, label in enumerate(labels)
+        for k, label in labels.items()
         if means[0][k] > 0
     ]
     return facts
 
 
-def _groups(tally: Tally, sketch: Any, *, discrete: bool) -> tuple[list[dict[str, Any]], Float]:
-    """Labels and outcome table of the groups of a column: its categories, its few values, or tenths of its rows."""
-    table = tally.table[:, :-1]
+def _labels(bins: Bins, sketch: Any) -> dict[int, dict[str, Any]]:
+    """What to call each group that is shown, by its place: a category, a mean value, or None for what is missing."""
+    absent: dict[int, dict[str, Any]] = {int(bins.coarse[-1]): {"label": None}}
     if isinstance(sketch, CategorySketch):
-        return [{"label": str(key)} for key in tally.keys], table
-    at = bucket_value(tally.keys)
-    if discrete:
-        return [{"label": tick_text(value), "at": _number(value)} for value in at], table
-    place = np.searchsorted(sketch.edges(GROUPS), at, side="right")
-    groups = np.unique(place)
-    merged = np.vstack([table[place == group].sum(axis=0) for group in groups]) if len(groups) else table
-    weights = tally.table.sum(axis=1)
-    labels = []
-    for group in groups:
+        ranked = top_values(sketch, TOP)["values"]
+        return {k: {"label": str(value)} for k, value in enumerate(ranked)} | absent
+    at = bucket_value(sketch.buckets)
+    place = np.searchsorted(np.asarray(bins.edges), at, side="right")
+    labels: dict[int, dict[str, Any]] = {}
+    for group in np.unique(place).tolist():
         inside = at[place == group]
-        mean = np.average(inside, weights=np.maximum(weights[place == group], 1e-9))
-        labels.append({"label": "", "at": _number(mean), "low": _number(inside.min()), "high": _number(inside.max())})
-    return labels, merged
+        mean = np.average(inside, weights=sketch.counts[place == group])
+        labels[group] = {
+            "label": tick_text(inside[0]) if len(inside) == 1 else "",
+            "at": _number(mean), "low": _number(inside.min()), "high": _number(inside.max()),
+        }  # fmt: skip
+    return labels | absent
 
 
-def _largest(labels: list[dict[str, Any]], table: Float, *, is_regression: bool) -> tuple[list[dict[str, Any]], Float]:
-    rows = table[:, 0] if is_regression else table.sum(axis=1)
-    order = sorted(range(len(labels)), key=lambda k: (-rows[k], labels[k]["label"]))[:TOP]
-    return [labels[k] for k in order], table[order]
+def _means(topic: Topic, table: Float, code: int) -> tuple[Float, Float, Float, Float]:
+    return group_means(
+        table, is_regression=topic.is_regression, class_code=code, level=topic.level,
+        run=topic.run if topic.cluster is not None else None,
+    )  # fmt: skip
 
 
-def _target(topic: Topic, whole: Summary, parts: Sequence[Part]) -> dict[str, Any]:
-    """Balance of the target, and its course over partitions."""
-    overall = whole.outcomes[None, :-1]
+def _target(topic: Topic, whole: Summary, judged: Judged) -> dict[str, Any]:
+    """Balance of the target, and its course over the partitions that hold training rows."""
+    overall = judged.outcomes.whole[:, None]
     return {
         "name": topic.target,
         "classes": list(topic.classes),
-        "labelled": int(whole.rows - whole.outcomes[-1]),
+        "labelled": whole.labelled,
+        "trained": whole.trained,
         "unlabelled": whole.unlabelled,
         "followed": topic.classes[topic.positive] if len(topic.classes) == 2 else None,
         "balance": [_estimate(topic, overall, code) for code in topic.codes],
-        "course": [[part.course[code] for part in parts] for code in topic.codes],
-        "interval_over_days": topic.day is not None,
+        "partitions": list(judged.course),
+        "course": [[points[code] for points in judged.course.values()] for code in topic.codes],
     }
 
 
 def _estimate(topic: Topic, table: Float, code: int) -> dict[str, Any]:
-    rows, value, low, high = group_means(table, is_regression=topic.is_regression, class_code=code, level=LEVEL)
-    hits = table[0, code] if not topic.is_regression else rows[0]
+    rows, value, low, high = _means(topic, table, code)
+    hits = table.sum(axis=0)[0, code] if not topic.is_regression else rows[0]
     keys = ("n", "rows", "value", "low", "high")
     return dict(zip(keys, map(_number, (rows[0], hits, value[0], low[0], high[0])), strict=True))
 
 
-def _course_point(topic: Topic, part: Summary, code: int) -> dict[str, Any]:
-    """One partition's value; where days are known its interval is over days, because a day's rows share their luck."""
-    point = _estimate(topic, part.outcomes[None, :-1], code)
-    if topic.day and topic.day in part.tallies and len(part.tallies[topic.day].keys) > 1:
-        rows, totals = _rows_and_totals(topic, part.tallies[topic.day].table, code)
-        low, high = cluster_interval(totals, rows, LEVEL)
-        low, high = (low, high) if topic.is_regression else (max(low, 0.0), min(high, 1.0))
-        point |= {"low": _number(low), "high": _number(high)}
-    return point
-
-
-def _rows_and_totals(topic: Topic, table: Float, code: int) -> tuple[Float, Float]:
-    if topic.is_regression:
-        return table[:, 0], table[:, 1]
-    return table[:, :-1].sum(axis=1), table[:, code]
-
-
-def _days(topic: Topic, whole: Summary) -> dict[str, Any] | None:
+def _days(topic: Topic, whole: Summary, outcomes: Outcomes) -> dict[str, Any] | None:
     """The target day by day: the share of the followed class, or the mean; None without days or with many classes."""
-    if not topic.day or topic.day not in whole.tallies or len(topic.classes) > 2:
+    if topic.cluster is None or whole.kinds.get(topic.cluster) != "date" or len(topic.classes) > 2:
         return None
-    tally = whole.tallies[topic.day]
-    rows, totals = _rows_and_totals(topic, tally.table, topic.positive)
-    held = rows > 0
+    table = outcomes.whole
+    rows, totals = (table[:, 0], table[:, 1]) if topic.is_regression else (table.sum(axis=1), table[:, topic.positive])
     return {
-        "column": topic.day,
-        "days": [str(day) for day in tally.keys[held]],
-        "rows": [int(n) for n in rows[held]],
-        "value": [_number(x) for x in totals[held] / rows[held]],
+        "column": topic.cluster,
+        "days": outcomes.clusters.tolist(),
+        "rows": [int(n) for n in rows],
+        "value": [_number(x) for x in totals / rows],
     }
 
 
@@ -299,17 +307,12 @@ def _correlations(topic: Topic, whole: Summary) -> dict[str, Any]:
 
 
 def _class_means(topic: Topic, whole: Summary) -> dict[str, Any] | None:
-    """Mean of every numeric column in each class, to the width of a sketch bucket; None for a regression."""
+    """Mean of every numeric column in each class; None for a regression."""
     if topic.is_regression:
         return None
-    names = [name for name in whole.moments.names if name != topic.target and whole.kinds[name] == "number"]
-    means = []
-    for name in names:
-        table = whole.tallies[name].table[:, :-1]
-        n = table.sum(axis=0)
-        total = bucket_value(whole.tallies[name].keys) @ table if len(table) else np.zeros_like(n)
-        means.append(np.divide(total, n, out=np.full(len(n), np.nan), where=n > 0))
-    return {"names": names, "means": [[_number(x) for x in row] for row in means]}
+    sums = whole.class_sums
+    means = [np.divide(total, n, out=np.full(len(n), np.nan), where=n > 0) for n, total in sums.values()]
+    return {"names": list(sums), "means": [[_number(x) for x in row] for row in means]}
 
 
 def _number(value: Any) -> Any:

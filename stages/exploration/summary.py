@@ -1,8 +1,11 @@
-"""What is in a clean table?  One mergeable summary per partition: sketches, moments, and the target by column value.
+"""What is in a clean table?  One mergeable summary per partition: sketches, moments, means by class.
 
 `summarize_rows` looks at each row once, column after column; `merge_summaries` adds partitions up in canonical order.
-Everything that the exploration report shows is derived from the result (see `findings`), so no more than one partition
+How the target goes with each column is counted in a second pass (`outcomes`), once the sketches have told the groups.
+Everything that the exploration report shows is derived from these two (see `findings`), so no more than one partition
 per worker is ever in memory and the number of workers changes nothing.
+
+The target is looked at in training rows alone; of all other rows it is only known whether they have a label.
 
 Moments tell how numeric columns vary together.  For every pair (i, j), over the rows in which both are present: the
 count, the mean and the summed squared deviation of i, and the summed cross-product of the deviations.  Deviations are
@@ -12,32 +15,18 @@ values with a small spread loses no digits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from stages.features.sketch import Sketch, bucket_key, merge_sketches, sketch_column
+from stages.features.sketch import Sketch, merge_sketches, sketch_column
 
 Float = NDArray[np.float64]
-Int = NDArray[np.int64]
 SLICE = 65_536  # rows multiplied at a time: what lies between takes 20 MB for 40 columns
 DECIMALS = 6  # a matrix product may differ in its last bits between thread counts; what is reported does not
-
-
-@dataclass(frozen=True)
-class Tally:
-    """The outcomes of the rows by value of one column: ``table[k]`` belongs to ``keys[k]``, ``missing`` to null.
-
-    Keys are sketch buckets of a number, else text.  The columns of ``table`` are those of `outcome_columns`.
-    """
-
-    keys: NDArray[Any]
-    table: Float
-    missing: Float
 
 
 @dataclass(frozen=True)
@@ -68,22 +57,26 @@ class Moments:
 
 @dataclass(frozen=True)
 class Summary:
-    """All that is kept of some rows; ``outcomes`` adds up `outcome_columns` over all of them."""
+    """All that is kept of some rows: ``labelled`` of them have a label, ``trained`` of those are training rows.
+
+    ``class_sums`` has, for each number, the rows that hold it and their sum, by class: shape (2, classes).
+    """
 
     rows: int
+    labelled: int
+    trained: int
     dtypes: dict[str, str]
     kinds: dict[str, str]
     sketches: dict[str, Sketch]
-    tallies: dict[str, Tally]
     moments: Moments
-    outcomes: Float
+    class_sums: dict[str, Float]
     unlabelled: dict[str, int]
 
 
-def kind_of(dtype: pl.DataType) -> str:
-    """number, flag, category, date, time or other."""
+def kind_of(dtype: pl.DataType, is_name: bool = False) -> str:
+    """number, flag, category, date, time or other; a whole number that only names something is a category."""
     if dtype.is_numeric() or dtype == pl.Null:
-        return "number"
+        return "category" if is_name and dtype.is_integer() else "number"
     if dtype == pl.Boolean:
         return "flag"
     if dtype in (pl.String, pl.Categorical) or isinstance(dtype, pl.Enum):
@@ -93,64 +86,56 @@ def kind_of(dtype: pl.DataType) -> str:
     return "time" if dtype == pl.Time or isinstance(dtype, pl.Duration) else "other"
 
 
-def summarize_rows(frame: pl.DataFrame, *, target: str, n_classes: int, reasons: pl.Series | None = None) -> Summary:
-    """Summarise one partition; ``reasons`` says why a row has no label, ``n_classes`` is 0 for a regression."""
-    kinds = {name: kind_of(dtype) for name, dtype in frame.schema.items()}
-    outcomes = outcome_columns(frame[target], n_classes)
-    sketches, tallies = {}, {}
-    for name, kind in kinds.items():
-        if kind != "other":
-            column = _as_plain(frame[name], kind)
-            sketches[name] = sketch_column(column)
-            if name != target:
-                tallies[name] = tally_outcomes(column, outcomes)
+def summarize_rows(
+    frame: pl.DataFrame,
+    *,
+    target: str,
+    n_classes: int,
+    trains: pl.Series | None = None,
+    names: Collection[str] = (),
+    reasons: pl.Series | None = None,
+) -> Summary:
+    """Summarise one partition.
+
+    ``trains`` says which rows are training rows (all, where it is None); ``names`` are the columns whose numbers are
+    names; ``reasons`` says why a row has no label; ``n_classes`` is 0 for a regression.
+    """
+    kinds = {name: kind_of(dtype, name in names) for name, dtype in frame.schema.items()}
     missing = frame[target].is_null()
-    why = (
-        reasons.filter(missing).fill_null("no label")
-        if reasons is not None
-        else pl.Series(["no label"] * int(missing.sum()))
-    )
+    why = reasons.filter(missing).fill_null("no label") if reasons is not None else ["no label"] * int(missing.sum())
+    nulls = int(missing.sum())
+    if trains is not None:
+        frame = frame.with_columns(pl.when(trains).then(pl.col(target)).alias(target))
+    sketches = {name: sketch_column(as_plain(frame[name], kind)) for name, kind in kinds.items() if kind != "other"}
+    if target in sketches:
+        known = sketches[target]
+        sketches[target] = replace(known, rows=known.rows - known.nulls + nulls, nulls=nulls)
     numeric = [name for name, kind in kinds.items() if kind in ("number", "flag")]
     return Summary(
         rows=len(frame),
+        labelled=len(frame) - nulls,
+        trained=len(frame) - frame[target].null_count(),
         dtypes={name: _dtype_text(dtype) for name, dtype in frame.schema.items()},
         kinds=kinds,
         sketches=sketches,
-        tallies=tallies,
         moments=measure_moments(frame, numeric),
-        outcomes=outcomes.sum(axis=0),
-        unlabelled=dict(sorted(why.cast(pl.String).value_counts().iter_rows())),
+        class_sums=_class_sums(frame, [n for n in numeric if kinds[n] == "number" and n != target], target, n_classes),
+        unlabelled=dict(sorted(pl.Series(why, dtype=pl.String).value_counts().iter_rows())),
     )
 
 
-def outcome_columns(target: pl.Series, n_classes: int) -> Float:
-    """What is added up per row: one column per class, or 1, y and y²; the last column counts rows without a label."""
-    y = target.cast(pl.Float64).to_numpy()
-    labelled = np.isfinite(y)
-    known = np.where(labelled, y, 0.0)
-    answers = [labelled & (known == code) for code in range(n_classes)] or [labelled, known, known**2]
-    return np.column_stack([*answers, ~labelled]).astype(np.float64)
-
-
-def tally_outcomes(column: pl.Series, outcomes: Float) -> Tally:
-    """Add up the outcomes by value of one column; in row order, so the sums do not depend on threads."""
-    names: NDArray[Any]
-    if isinstance(column.dtype, pl.Enum):
-        present = column.is_not_null().to_numpy()
-        codes = column.drop_nulls().to_physical().to_numpy()
-        names = np.asarray(column.dtype.categories.to_list(), dtype=np.str_)
-    else:
-        present = np.isfinite(column.to_numpy())
-        names, codes = _number_keys(bucket_key(column.to_numpy()[present]))
-    held = outcomes if present.all() else outcomes[present]
-    sums = [np.bincount(codes, weights=outcome, minlength=len(names)) for outcome in held.T]
-    return Tally(names, np.column_stack(sums), outcomes[~present].sum(axis=0))
-
-
-def _number_keys(keys: Int) -> tuple[Int, Int]:
-    """The distinct keys, ascending, and the place of each row's key among them."""
-    held = np.bincount(keys) > 0
-    return np.flatnonzero(held), (np.cumsum(held) - 1)[keys]
+def _class_sums(frame: pl.DataFrame, names: Sequence[str], target: str, n_classes: int) -> dict[str, Float]:
+    """Rows and sums by class of every named column over the labelled rows; nothing for a regression."""
+    if not n_classes:
+        return {}
+    rows = frame.filter(pl.col(target).is_not_null())
+    codes, sums = rows[target].cast(pl.Int64).to_numpy(), {}
+    for name in names:
+        values = rows[name].cast(pl.Float64).to_numpy()
+        held = np.isfinite(values)
+        weights = (None, values[held])
+        sums[name] = np.stack([np.bincount(codes[held], weights=w, minlength=n_classes) for w in weights]).astype(float)
+    return sums
 
 
 def merge_summaries(parts: Sequence[Summary]) -> Summary:
@@ -158,22 +143,15 @@ def merge_summaries(parts: Sequence[Summary]) -> Summary:
     first = parts[0]
     return Summary(
         rows=sum(part.rows for part in parts),
+        labelled=sum(part.labelled for part in parts),
+        trained=sum(part.trained for part in parts),
         dtypes=first.dtypes,
         kinds=first.kinds,
         sketches=merge_sketches([part.sketches for part in parts]),
-        tallies={name: _merge_tallies([part.tallies[name] for part in parts]) for name in first.tallies},
         moments=merge_moments([part.moments for part in parts]),
-        outcomes=np.asarray(sum(part.outcomes for part in parts)),
+        class_sums={name: np.asarray(sum(part.class_sums[name] for part in parts)) for name in first.class_sums},
         unlabelled=_merge_counts([part.unlabelled for part in parts]),
     )
-
-
-def _merge_tallies(parts: Sequence[Tally]) -> Tally:
-    filled = [part for part in parts if len(part.keys)] or [parts[0]]
-    keys, place = np.unique(np.concatenate([part.keys for part in filled]), return_inverse=True)
-    table = np.zeros((len(keys), parts[0].table.shape[1]))
-    np.add.at(table, place, np.concatenate([part.table for part in filled]))
-    return Tally(keys, table, np.asarray(sum(part.missing for part in parts)))
 
 
 def _merge_counts(parts: Sequence[Mapping[str, int]]) -> dict[str, int]:
@@ -181,7 +159,7 @@ def _merge_counts(parts: Sequence[Mapping[str, int]]) -> dict[str, int]:
     return {name: sum(part.get(name, 0) for part in parts) for name in names}
 
 
-def _as_plain(column: pl.Series, kind: str) -> pl.Series:
+def as_plain(column: pl.Series, kind: str) -> pl.Series:
     """Enums over the sorted values met for categories and days, floats for the rest (hours for a time of day)."""
     if kind == "date":
         return _as_enum(column.cast(pl.Date))

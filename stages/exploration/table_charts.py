@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from stages.exploration.tables import share_beyond
 from stages.pages.drawing import (
     BLUE,
     FAINT,
@@ -33,7 +34,7 @@ from stages.pages.drawing import (
     short_counts,
     styled,
 )
-from stages.pages.numbers import elided, fixed, share_text, tick_text
+from stages.pages.numbers import elided, fixed, share_texts, tick_text
 
 Explored = Mapping[str, Any]
 Days = NDArray[np.datetime64]
@@ -94,10 +95,8 @@ def missing_values(explored: Explored) -> Picture:
 def _missing_bars(axes: Axes, shown: Sequence[Explored], rows: int) -> None:
     held = [c["nulls"] / rows for c in shown]
     axes.barh(range(len(shown)), held, color=BLUE, height=0.62)
-    for place, share in enumerate(held):
-        axes.annotate(
-            share_text(share), (share, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
-        )
+    for place, (share, text) in enumerate(zip(held, share_texts(held), strict=True)):
+        axes.annotate(text, (share, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
     axes.set_yticks(range(len(shown)), [c["name"] for c in shown], color=INK)
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set_xlim(0, max(held) * 1.28)
@@ -117,16 +116,17 @@ def _part_cells(axes: Axes, shape: tuple[int, ...]) -> None:
 @styled
 def spread_of_columns(explored: Explored) -> Picture:
     """Each numeric column in units of its own interquartile range: quartiles, outer fences and extremes."""
-    fenced = [c for c in explored["columns"] if c.get("outlying")]
+    fenced = [c for c in explored["columns"] if c.get("outlying") and c["role"] != "target"]
     if not fenced:
         return nothing("No numeric column has a middle half that spreads, so there are no fences to lie beyond.")
-    ranked = sorted(fenced, key=lambda c: -_share_beyond(c, explored["rows"]))[:MOST_SPREADS]
+    ranked = sorted(fenced, key=lambda c: -share_beyond(c, explored["rows"]))[:MOST_SPREADS]
     shown = [c for c in fenced if c in ranked]
     figure = Figure(figsize=(WIDTH, 1.0 + 0.27 * len(shown)))
     axes = figure.subplots()
     axes.axvspan(-3.5, 3.5, color=FAINT, alpha=0.55, lw=0)
-    for place, column in enumerate(shown):
-        _spread_line(axes, place, column, explored["rows"])
+    beyond = [share_beyond(column, explored["rows"]) for column in shown]
+    for place, (column, text) in enumerate(zip(shown, share_texts(beyond), strict=True)):
+        _spread_line(axes, place, column, text if beyond[place] else "")
     axes.set_xscale("symlog", linthresh=5, linscale=1.6)
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set_yticks(range(len(shown)), [c["name"] for c in shown], color=INK)
@@ -143,32 +143,24 @@ def spread_of_columns(explored: Explored) -> Picture:
     return picture(figure, "Spread and extremes of numeric columns", note.strip())
 
 
-def _spread_line(axes: Axes, place: int, column: Explored, rows: int) -> None:
+def _spread_line(axes: Axes, place: int, column: Explored, beyond: str) -> None:
     first, median, third = column["quartiles"]
     scale = third - first
     low, left, right, high = ((x - median) / scale for x in (column["low"], first, third, column["high"]))
-    beyond = _share_beyond(column, rows)
-    colour = ORANGE if beyond else GREY
     axes.plot([low, high], [place, place], color=GREY, lw=1, solid_capstyle="round")
     axes.plot([low, high], [place, place], "|", color=GREY, ms=6)
     axes.barh(place, right - left, left=left, height=0.56, color=BLUE, lw=0, zorder=3)
     axes.plot([0, 0], [place - 0.28, place + 0.28], color="white", lw=1.4, zorder=4)
     if beyond:
         axes.annotate(
-            share_text(beyond),
+            beyond,
             (high, place),
             xytext=(6, 0),
             textcoords="offset points",
             va="center",
-            color=colour,
+            color=ORANGE,
             fontsize=8,
         )
-
-
-def _share_beyond(column: Explored, rows: int) -> float:
-    """Share of the values present that lie beyond the outer fences."""
-    present = max(rows - column["nulls"], 1)
-    return float((column["outlying"]["below"] + column["outlying"]["above"]) / present)
 
 
 @styled
@@ -198,7 +190,7 @@ def correlations(explored: Explored) -> Picture:
         for (i, j), value in np.ndenumerate(matrix):
             if np.isfinite(value) and abs(value) >= 0.05:
                 text = fixed(value, 2).replace("0.", ".")
-                axes.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if abs(value) > 0.6 else INK)
+                axes.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if abs(value) > 0.7 else INK)
     return picture(figure, f"Correlations of {len(names)} numeric columns")
 
 

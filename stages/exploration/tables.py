@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Protocol
 
-from stages.pages.numbers import count_text, fixed, share_text, value_text
+from stages.pages.numbers import count_text, fixed, share_texts, value_text
 from stages.pages.tables import Cell, Column, as_html, table
 
 Explored = Mapping[str, Any]
@@ -44,14 +44,14 @@ def section(heading: str, *pieces: Displayed) -> Fragment:
 def structure(explored: Explored) -> Fragment:
     """Every column: type, unit, what is missing, range or number of values, association."""
     rows = []
-    for c in explored["columns"]:
+    missing = share_texts([c["nulls"] / max(explored["rows"], 1) for c in explored["columns"]])
+    for c, share in zip(explored["columns"], missing, strict=True):
         median = c["quartiles"][1] if c.get("quartiles") else None
         low, high = (c.get("low"), c.get("high")) if c["kind"] != "date" else (c["first"], c["last"])
-        missing = share_text(c["nulls"] / max(explored["rows"], 1)) if c["nulls"] else "0"
         distinct = count_text(c["distinct"]) if "distinct" in c else "–"
         name = Cell(c["name"], _badge(c["role"]), "name code")
         cells = (_any_text(low), _any_text(median), _any_text(high), distinct, fixed(c.get("association"), 2))
-        rows.append([name, c["dtype"], c["unit"], missing, *cells])
+        rows.append([name, c["dtype"], c["unit"], share, *cells])
     columns = (NAME, Column("type", "words"), UNIT, "missing", "lowest", "median", "highest",
                "distinct values", "association")  # fmt: skip
     return _fragment("Columns", columns, rows)
@@ -67,11 +67,11 @@ def tables(explored: Explored) -> Fragment:
 def quarantine(explored: Explored) -> Fragment:
     """Rows in, clean and quarantined by table, and the checks that rows failed."""
     quality = explored["quality"]
+    shares = share_texts([t["quarantined"] / max(t["rows_in"], 1) for t in quality["tables"]])
     counts = [
-        [t["table"], *(count_text(t[key]) for key in ("rows_in", "clean", "quarantined")),
-         share_text(t["quarantined"] / max(t["rows_in"], 1))]
-        for t in quality["tables"]
-    ]  # fmt: skip
+        [t["table"], *(count_text(t[key]) for key in ("rows_in", "clean", "quarantined")), share]
+        for t, share in zip(quality["tables"], shares, strict=True)
+    ]
     columns = (Column("table", "name code"), "rows in", "clean", "quarantined", "share")
     html = _fragment("Rows by table", columns, counts).html
     if not quality["failures"]:
@@ -87,10 +87,9 @@ def unlabelled(explored: Explored) -> Fragment:
     if not reasons:
         return Fragment('<p class="none">Every row has a label.</p>')
     total = max(explored["rows"], 1)
-    rows = [
-        [reason, count_text(n), share_text(n / total)]
-        for reason, n in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-    ]
+    ranked = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    shares = share_texts([n / total for _, n in ranked])
+    rows = [[reason, count_text(n), share] for (reason, n), share in zip(ranked, shares, strict=True)]
     columns = (Column("rows without a label because", "name"), "rows", "share of all")
     return _fragment("Rows without a label", columns, rows)
 
@@ -98,9 +97,9 @@ def unlabelled(explored: Explored) -> Fragment:
 def outlying(explored: Explored) -> Fragment:
     """Columns with values beyond their outer fences, most such rows first."""
     rows = []
-    for c in outlying_columns(explored):
+    shown = outlying_columns(explored)
+    for c, beyond in zip(shown, share_texts([share_beyond(c, explored["rows"]) for c in shown]), strict=True):
         o = c["outlying"]
-        beyond = share_text((o["below"] + o["above"]) / max(explored["rows"] - c["nulls"], 1))
         fences = f"{value_text(o['low'])} … {value_text(o['high'])}"
         counts = (count_text(o["below"]), count_text(o["above"]), beyond)
         rows.append([c["name"], c["unit"], fences, *counts, value_text(c["low"]), value_text(c["high"])])
@@ -115,7 +114,7 @@ def strongest_pairs(explored: Explored) -> Fragment:
     pairs = correlated_pairs(explored)[:MOST_PAIRS]
     if not pairs:
         return Fragment(f'<p class="none">No pair of numeric columns reaches |r| = {STRONG_PAIR}.</p>')
-    rows = [[a, b, fixed(r, 3)] for r, a, b in pairs]
+    rows = [[a, b, fixed(r, 2)] for r, a, b in pairs]
     columns = (NAME, Column("with", "name code"), "Pearson's r")
     return _fragment("Strongest pairs", columns, rows)
 
@@ -136,10 +135,12 @@ def outlying_columns(explored: Explored) -> list[Mapping[str, Any]]:
     """Columns with values beyond their outer fences, the largest share first."""
     rows = explored["rows"]
     beyond = [c for c in explored["columns"] if c.get("outlying") and c["outlying"]["below"] + c["outlying"]["above"]]
-    return sorted(
-        beyond,
-        key=lambda c: (-(c["outlying"]["below"] + c["outlying"]["above"]) / max(rows - c["nulls"], 1), c["name"]),
-    )
+    return sorted(beyond, key=lambda c: (-share_beyond(c, rows), c["name"]))
+
+
+def share_beyond(column: Explored, rows: int) -> float:
+    """Share of the values present that lie beyond the outer fences."""
+    return float((column["outlying"]["below"] + column["outlying"]["above"]) / max(rows - column["nulls"], 1))
 
 
 def plural(noun: str, n: float) -> str:

@@ -1,4 +1,7 @@
-"""What does the target look like, and what does it go with?  Balance, course, association, profiles, class means."""
+"""What does the target look like, and what does it go with?  Balance, course, association, profiles, class means.
+
+All of it over training rows, the intervals by cluster where rows have one.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,6 @@ from stages.pages.drawing import (
     GREY,
     INK,
     ORANGE,
-    PALE,
     QUIET,
     RISING,
     SIGNED,
@@ -35,7 +37,7 @@ from stages.pages.drawing import (
     shares,
     styled,
 )
-from stages.pages.numbers import count_text, elided, fixed, share_text, short_count
+from stages.pages.numbers import count_text, elided, fixed, level_text, share_texts, short_count
 
 Explored = Mapping[str, Any]
 MOST_RANKED = 24
@@ -57,14 +59,14 @@ def balance(explored: Explored) -> Picture:
     low, high = ([c[end] for c in classes] for end in ("low", "high"))
     errors = np.maximum([np.subtract(values, low), np.subtract(high, values)], 0.0)  # equal but for rounding at 0 and 1
     axes.errorbar(values, places, xerr=errors, fmt="none", ecolor=INK, elinewidth=1.1, capsize=2.5)
-    for place, one in enumerate(classes):
-        text = f"{share_text(one['value'])}  ·  {count_text(one['rows'])} rows"
+    for place, (one, share) in enumerate(zip(classes, share_texts(values), strict=True)):
+        text = f"{share} · {count_text(one['rows'])} rows"
         axes.annotate(text, (one["high"], place), xytext=(7, 0), textcoords="offset points", va="center", fontsize=8.5)
     axes.set_yticks(places, target["classes"], color=INK, fontsize=9)
     axes.set_ylim(len(classes) - 0.5, -0.5)
     axes.set_xlim(0, max(c["high"] for c in classes) * 1.25)
     shares(axes.xaxis)
-    axes.set_xlabel("share of labelled rows")
+    axes.set_xlabel("share of labelled training rows")
     return picture(figure, "Balance of the target")
 
 
@@ -75,9 +77,10 @@ def _class_colour(target: Explored, code: int) -> str:
 @styled
 def course(explored: Explored) -> Picture:
     """The target over partitions with an interval, and day by day behind it where there are days."""
-    target, names = explored["target"], explored["partitions"]
+    target = explored["target"]
+    names = target["partitions"]
     if len(names) < 2:
-        return nothing("With one partition the target has no course to follow.")
+        return nothing("With training rows in one partition the target has no course to follow.")
     if len(target["classes"]) > 2:
         return _course_of_classes(explored)
     figure = Figure(figsize=(WIDTH, 4.6 if explored["days"] else 2.6))
@@ -89,9 +92,8 @@ def course(explored: Explored) -> Picture:
     every[0].set_title(_followed(explored) + " by partition")
     if explored["days"]:
         _draw_days(every[1], explored)
-    interval = "intervals over days" if target["interval_over_days"] else "intervals over rows"
     drawn = "Dots: partition, with" if len(names) <= MANY_PARTITIONS else "Line: partition, in a band of"
-    note = f"{drawn} {100 * explored['level']:.0f} % {interval}; dashed: all rows."
+    note = f"{drawn} {interval_words(explored)}; dashed: all training rows."
     return picture(figure, _followed(explored) + " over time", note)
 
 
@@ -156,7 +158,8 @@ def _course_of_classes(explored: Explored) -> Picture:
         _overall_line(axes, whole["value"])
         axes.set_xticks([])
         axes.set_title(elided(str(name), 22))
-    return picture(figure, "Share of every class over partitions", "Partitions from left to right; dashed: all rows.")
+    note = f"Partitions from left to right, with {interval_words(explored)}; dashed: all training rows."
+    return picture(figure, "Share of every class over partitions", note)
 
 
 @styled
@@ -168,9 +171,9 @@ def association_ranking(explored: Explored) -> Picture:
     shown = ranked[:MOST_RANKED]
     figure = Figure(figsize=(WIDTH, 0.9 + 0.25 * len(shown)))
     axes = figure.subplots()
-    late, dated = ([c["role"] == "afterwards" for c in shown], [c["kind"] == "date" for c in shown])
+    late = [c["role"] == "afterwards" for c in shown]
     values = [c["association"] for c in shown]
-    colours = [GREY if is_late else PALE if is_dated else BLUE for is_late, is_dated in zip(late, dated, strict=True)]
+    colours = [GREY if is_late else BLUE for is_late in late]
     axes.barh(range(len(shown)), values, color=colours, height=0.68)
     for place, value in enumerate(values):
         axes.annotate(
@@ -182,8 +185,6 @@ def association_ranking(explored: Explored) -> Picture:
     measure = "Cramér's V" if explored["target"]["classes"] else "correlation ratio"
     axes.set_xlabel(f"{measure}, corrected for chance: 0 none, 1 determines the target")
     notes = ["Grey: known only after the moment of prediction, so never a model input."] if any(late) else []
-    if any(dated):
-        notes.append("Pale: day by day; a day does not come again, but days that differ share causes worth knowing.")
     if len(shown) < len(ranked):
         notes.append(f"{len(shown)} of {len(ranked)} columns are shown.")
     return picture(figure, "Association of each column with the target", " ".join(notes))
@@ -212,10 +213,17 @@ def profiles(explored: Explored) -> Picture:
         if is_share:
             shares(axes.yaxis)
     note = (
-        f"Intervals ({100 * explored['level']:.0f} %) over rows. Numbers in tenths of the rows; the most frequent "
-        f"categories, by {_followed(explored)}; dashed: all rows; diamond: value missing."
+        f"With {interval_words(explored)}. Numbers in tenths of the rows; the most frequent "
+        f"categories, by {_followed(explored)}; dashed: all training rows; diamond: value missing."
     )
     return picture(figure, "Target by groups of the most associated columns", note)
+
+
+def interval_words(explored: Explored) -> str:
+    """What the intervals vary: single rows, or clusters, in runs of neighbours."""
+    unit, run = explored["unit"], explored["run"]
+    over = "single rows" if unit is None else f"units of “{unit}”" + (f" in runs of {run}" if run > 1 else "")
+    return f"{level_text(explored['level'])} intervals over {over}"
 
 
 def _draw_profile(axes: Axes, column: Explored) -> None:

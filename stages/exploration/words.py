@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from stages.exploration.tables import STRONG_PAIR, Fragment, code_html, correlated_pairs, outlying_columns, plural
+from stages.exploration.tables import (
+    STRONG_PAIR,
+    Fragment,
+    code_html,
+    correlated_pairs,
+    outlying_columns,
+    plural,
+    share_beyond,
+)
 from stages.exploration.target_charts import rank_columns
 from stages.pages.numbers import count_text, fixed, level_text, share_text, value_text
 
@@ -38,11 +46,11 @@ def opening(explored: Explored) -> Fragment:
         (share_text(1 - target["labelled"] / max(explored["rows"], 1)), "without label"),
     ]
     if target["followed"]:
-        tiles.append((share_text(target["balance"][-1]["value"]), str(target["followed"])))
+        tiles.append((share_text(target["balance"][-1]["value"]), f"{target['followed']} (training rows)"))
     elif target["classes"]:
         tiles.append((count_text(len(target["classes"])), "classes"))
     else:
-        tiles.append((value_text(target["balance"][0]["value"]), f"mean {target['name']}"))
+        tiles.append((value_text(target["balance"][0]["value"]), f"mean {target['name']} (training rows)"))
     boxes = "".join(f"<div><b>{escape(value)}</b><span>{escape(name)}</span></div>" for value, name in tiles)
     return Fragment(
         f'<h1>{escape(explored["dataset"])}</h1><p class="question">{escape(explored["question"])}</p>'
@@ -79,7 +87,7 @@ def _rows_fact(explored: Explored) -> str:
 def _target_facts(explored: Explored) -> list[str]:
     target = explored["target"]
     balance = target["balance"]
-    labelled = f"{count_text(balance[0]['n'])} labelled rows"
+    labelled = f"{count_text(target['trained'])} labelled training rows"
     if target["followed"]:
         share = share_text(balance[-1]["value"])
         fact = f"<b>{share}</b> of {labelled} are “{escape(str(target['followed']))}”."
@@ -107,18 +115,18 @@ def _unlabelled_fact(explored: Explored) -> str:
 
 
 def _course_fact(explored: Explored) -> str:
-    target, names = explored["target"], explored["partitions"]
+    target = explored["target"]
     if len(target["classes"]) > 2:
         return ""
     text = share_text if target["classes"] else value_text
-    points = [(p, name) for p, name in zip(target["course"][-1], names, strict=True) if p["value"] is not None]
+    points = list(zip(target["course"][-1], target["partitions"], strict=True))
     if len(points) < 2:
         return ""
     ends = [pick(points, key=lambda point: point[0]["value"]) for pick in (min, max)]
     least, most = (
         f"<b>{text(p['value'])}</b> ({escape(name)}: {text(p['low'])} to {text(p['high'])})" for p, name in ends
     )
-    return f"Over partitions it moves between {least} and {most}."
+    return f"Over the partitions with training rows it moves between {least} and {most}."
 
 
 def _missing_fact(explored: Explored) -> str:
@@ -139,7 +147,7 @@ def _outlying_fact(explored: Explored) -> str:
     if not ranked:
         return "No numeric column has values beyond its outer fences (three interquartile ranges from the quartiles)."
     c = ranked[0]
-    share = (c["outlying"]["below"] + c["outlying"]["above"]) / max(explored["rows"] - c["nulls"], 1)
+    share = share_beyond(c, explored["rows"])
     return (
         f"{len(ranked)} numeric {plural('column', len(ranked))} "
         f"{'reaches' if len(ranked) == 1 else 'reach'} beyond three interquartile ranges from the quartiles, "
@@ -151,7 +159,7 @@ def _outlying_fact(explored: Explored) -> str:
 def _association_facts(explored: Explored) -> list[str]:
     ranked = rank_columns(explored)
     late = [c for c in ranked if c["role"] == "afterwards"]
-    known = [c for c in ranked if c["role"] == "column" and c["kind"] != "date"]
+    known = [c for c in ranked if c["role"] == "column"]
     measure = "Cramér's V" if explored["target"]["classes"] else "correlation ratio"
     facts = []
     if known:

@@ -1,7 +1,9 @@
 """How does every picture here look?  One style, one palette, and a `Picture` that is the same to the byte each time.
 
 Figures are drawn without pyplot and its global state, and saved as SVG whose text stays text.  Matplotlib's own
-defaults are restored first, so a personal matplotlibrc changes nothing.
+defaults are restored first, so a personal matplotlibrc changes nothing.  Every colour of the palette is written as a
+variable with the light colour to fall back on: a page's style sheet can give it another one in the dark, and a picture
+that stands alone needs none.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ INK, QUIET, FAINT, PAPER = "#24303c", "#6b7785", "#dfe4e8", "#ffffff"
 BLUE, PALE, ORANGE, GREY = "#2a6f9e", "#9cc2d9", "#c8571b", "#a8b2bc"
 RISING = LinearSegmentedColormap.from_list("rising", ["#f4f7f9", "#a9c9de", "#4f90b8", "#1f5680", "#0d2f4d"])
 SIGNED = LinearSegmentedColormap.from_list("signed", ["#1f5680", "#7fb0cf", "#f7f7f5", "#e9a77c", "#a8420f"])
+VARIABLES = {INK: "ink", QUIET: "quiet", FAINT: "line", PAPER: "paper", BLUE: "blue", PALE: "pale", ORANGE: "orange",
+             GREY: "grey"}  # fmt: skip
 WIDTH = 10.4  # inches; the page is as wide
+LEAST = 72  # pixels an inch, at which the smallest letters can still be read; a narrow page scrolls to the rest
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: measured alike on every machine
     "font.size": 9.0,
@@ -79,7 +84,9 @@ class Picture:
         if not self.svg:
             return f'<p class="none">{escape(self.about)}</p>' if self.about else ""
         note = f"<figcaption>{escape(self.note)}</figcaption>" if self.note else ""
-        return f'<figure role="img" aria-label="{escape(self.about)}">{self.svg}{note}</figure>'
+        name = escape(self.about)
+        scroll = f'<div class="scroll" role="region" aria-label="{name}" tabindex="0">{self.svg}</div>'
+        return f'<figure role="img" aria-label="{name}">{scroll}{note}</figure>'
 
 
 def nothing(about: str = "") -> Picture:
@@ -107,7 +114,10 @@ def picture(figure: Figure, about: str, note: str = "") -> Picture:
     svg = svg[svg.index("<svg") :].strip()
     head, rest = svg[: svg.index(">")], svg[svg.index(">") :]
     share = f"{100 * figure.get_figwidth() / WIDTH:.4g}"
-    head = re.sub(r' (width|height)="[^"]*"', "", head) + f' style="width:{share}%"'
+    least = round(LEAST * figure.get_figwidth())
+    head = re.sub(r' (width|height)="[^"]*"', "", head) + f' style="width:{share}%;min-width:{least}px"'
+    for colour, name in VARIABLES.items():
+        rest = rest.replace(colour, f"var(--{name}, {colour})")
     return Picture(head + rest, about, note)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 
 MINUS = "\u2212"
 GAP = "\u202f"  # narrow no-break space between a number and its unit
@@ -62,6 +64,16 @@ def share_text(share: float | None) -> str:
         return f"{'<' if percent < 50 else '>'}{GAP}{'0.01' if percent < 50 else '99.99'}{GAP}%"
     digits = 1 if edge >= 1 else 2
     return f"{percent:.{digits}f}{GAP}%"
+
+
+def share_texts(shares: Sequence[float | None]) -> list[str]:
+    """Shares that stand together, all with as many digits as the smallest of them needs."""
+    texts = [share_text(share) for share in shares]
+    decimals = 2 if any(re.search(r"\.\d\d", text) for text in texts) else 1
+    return [
+        f"{100 * share:.{decimals}f}{GAP}%" if share is not None and re.match(r"\d+\.", text) else text
+        for share, text in zip(shares, texts, strict=True)
+    ]
 
 
 def value_text(value: float | None) -> str:

@@ -17,21 +17,28 @@ from stages.exploration import target_charts
 from stages.exploration import words as narrative
 from stages.exploration.columns import (
     association,
-    cluster_interval,
     group_means,
     histogram,
     is_discrete,
     outlying,
     share_interval,
+    student_width,
     top_values,
 )
-from stages.exploration.findings import Topic, describe, find_grid, unit_of
+from stages.exploration.findings import Topic, describe, find_grid, fold, judge, names_of, unit_of
+from stages.exploration.outcomes import (
+    BY_NAME,
+    Outcomes,
+    count_outcomes,
+    group_columns,
+    merge_outcomes,
+    outcome_columns,
+)
 from stages.exploration.summary import (
     Summary,
     measure_moments,
     merge_moments,
     merge_summaries,
-    outcome_columns,
     summarize_rows,
 )
 from stages.features.sketch import CategorySketch, NumberSketch, sketch_column
@@ -107,10 +114,32 @@ def explore(frames: list[pl.DataFrame], **topic: object) -> dict:
         "target": "late",
         "classes": ("no", "yes"),
     } | topic
+    trains, names = asked.pop("trains", None), asked.pop("names", ())
     about = Topic(**asked)  # type: ignore[arg-type]
-    parts = [summarize_rows(frame, target=about.target, n_classes=len(about.classes)) for frame in frames]
-    found = describe(about, ((f"part-{k}", part) for k, part in enumerate(parts)))
-    return found | {"table": "trips", "references": [], "quality": NO_QUALITY}
+    known = {"target": about.target, "n_classes": len(about.classes)}
+    masks = [frame.select(pl.lit(True) if trains is None else trains).to_series() for frame in frames]
+    parts = [
+        summarize_rows(frame, trains=mask, names=names, **known) for frame, mask in zip(frames, masks, strict=True)
+    ]
+    whole, lines = fold((f"part-{k}", part) for k, part in enumerate(parts))
+    groups = group_columns(whole, about.target)
+    kept = [f.filter(mask & f[about.target].is_not_null()) for f, mask in zip(frames, masks, strict=True)]
+    counted = (
+        count_outcomes(
+            f, groups=groups, kinds=whole.kinds, clusters=f[about.cluster] if about.cluster else None, **known
+        )
+        for f in kept
+    )
+    judged = judge(about, groups, ((f"part-{k}", outcomes) for k, outcomes in enumerate(counted)))
+    return describe(about, whole, lines, judged) | {"table": "trips", "references": [], "quality": NO_QUALITY}
+
+
+def count(frame: pl.DataFrame, whole: Summary, cluster: str | None = None) -> Outcomes:
+    """Outcomes of the labelled rows of trips."""
+    known = frame.filter(pl.col("late").is_not_null())
+    groups = group_columns(whole, "late")
+    clusters = known[cluster] if cluster else None
+    return count_outcomes(known, target="late", n_classes=2, groups=groups, kinds=whole.kinds, clusters=clusters)
 
 
 @pytest.mark.parametrize("ends", [(1500,), (10, 11, 2000), (0, 700, 700)])
@@ -118,11 +147,14 @@ def test_summaries_of_any_partitions_add_up_to_that_of_all_rows(ends):
     trips = make_trips()
     whole, merged = summarize(trips), merge_summaries([summarize(part) for part in cut(trips, *ends)])
     assert (merged.rows, merged.unlabelled) == (whole.rows, whole.unlabelled)
-    np.testing.assert_array_equal(merged.outcomes, whole.outcomes)
-    for name, tally in whole.tallies.items():
-        np.testing.assert_array_equal(merged.tallies[name].keys, tally.keys)
-        np.testing.assert_array_equal(merged.tallies[name].table, tally.table)
-        np.testing.assert_array_equal(merged.tallies[name].missing, tally.missing)
+    assert (merged.labelled, merged.trained) == (whole.labelled, whole.trained)
+    for name, sums in whole.class_sums.items():
+        np.testing.assert_allclose(merged.class_sums[name], sums, rtol=1e-12)
+    together, added = count(trips, whole, "day"), merge_outcomes([count(p, whole, "day") for p in cut(trips, *ends)])
+    np.testing.assert_array_equal(added.clusters, together.clusters)
+    np.testing.assert_array_equal(added.whole, together.whole)
+    for name, table in together.tables.items():
+        np.testing.assert_array_equal(added.tables[name], table)
     np.testing.assert_allclose(merged.moments.correlations(), whole.moments.correlations(), atol=2e-6)
     np.testing.assert_allclose(merged.moments.deviations(), whole.moments.deviations(), rtol=1e-12)
 
@@ -156,21 +188,29 @@ def test_a_constant_or_empty_column_correlates_with_nothing():
     assert np.isnan(r[:, 1:]).all()
 
 
-def test_outcomes_by_category_agree_with_a_group_by():
+def test_outcomes_by_category_and_day_agree_with_a_group_by():
     trips = make_trips()
-    tally = summarize(trips).tallies["route"]
-    counted = trips.group_by("route").agg(
-        (pl.col("late") == 0).sum().alias("0"),
-        (pl.col("late") == 1).sum().alias("1"),
-        pl.col("late").is_null().sum().alias("n"),
-    )
-    assert tally.keys.tolist() == sorted(counted["route"])
-    np.testing.assert_array_equal(tally.table, counted.sort("route").select("0", "1", "n").to_numpy())
+    whole = summarize(trips)
+    found = count(trips, whole, "day")
+    names = sorted(trips["route"].unique(), key=lambda route: (-whole.sketches["route"].counts[route], route))
+    counted = trips.group_by("day", "route").agg(*((pl.col("late") == k).sum().alias(str(k)) for k in (0, 1)))
+    for day, route, *hits in counted.iter_rows():
+        place = found.clusters.tolist().index(str(day))
+        assert found.tables["route"][place, names.index(route)].tolist() == hits
+    assert found.tables["route"].sum() == trips["late"].is_not_null().sum()
 
 
 def test_outcomes_of_a_number_are_its_count_sum_and_square():
-    y = pl.Series([1.5, None, -2.0])
-    np.testing.assert_array_equal(outcome_columns(y, 0), [[1, 1.5, 2.25, 0], [0, 0, 0, 1], [1, -2, 4, 0]])
+    np.testing.assert_array_equal(outcome_columns(pl.Series([1.5, -2.0]), 0), [[1, 1.5, 2.25], [1, -2, 4]])
+
+
+def test_rare_categories_are_counted_together():
+    routes = [f"r{k:03d}" for k in range(BY_NAME + 20) for _ in range(200 - k)]
+    trips = pl.DataFrame({"route": routes, "late": np.arange(len(routes)) % 2})
+    table = count(trips, summarize(trips)).tables["route"].sum(axis=(0, 2))
+    assert table[:2].tolist() == [200, 199]
+    assert table[BY_NAME - 1] == sum(200 - k for k in range(BY_NAME - 1, BY_NAME + 20))
+    assert table[-1] == 0
 
 
 def test_wilson_interval_agrees_with_scipy():
@@ -182,24 +222,59 @@ def test_wilson_interval_agrees_with_scipy():
 
 def test_mean_interval_agrees_with_scipy():
     y = np.random.default_rng(4).normal(3, 2, 400)
-    table = outcome_columns(pl.Series(y), 0).sum(axis=0)[None, :-1]
+    table = outcome_columns(pl.Series(y), 0).sum(axis=0)[None, None, :]
     _, mean, low, high = group_means(table, is_regression=True, class_code=0, level=0.95)
     expected = stats.norm.interval(0.95, loc=y.mean(), scale=stats.sem(y))
     assert (mean[0], low[0], high[0]) == pytest.approx((y.mean(), *expected))
 
 
-def test_day_interval_covers_where_rows_share_their_days_luck_and_the_row_interval_does_not():
+def test_widths_are_those_of_students_t():
+    for freedom in (3, 5, 11, 47, 1000):
+        assert student_width(0.95, np.array(float(freedom))) == pytest.approx(stats.t.ppf(0.975, freedom), rel=0.01)
+
+
+def late_days(rng: np.random.Generator, n_days: int = 60, mean: float = 0.25) -> np.ndarray:
+    """Counts (days, 1, classes) of 50 rows a day whose share of late ones follows neighbouring days (0.4)."""
+    normal = rng.normal(size=n_days)
+    for k in range(1, n_days):
+        normal[k] = 0.4 * normal[k - 1] + np.sqrt(1 - 0.4**2) * normal[k]
+    late = rng.binomial(50, stats.beta.ppf(stats.norm.cdf(normal), 8 * mean, 8 * (1 - mean)))
+    return np.stack([50 - late, late], axis=1)[:, None, :].astype(float)
+
+
+@pytest.mark.parametrize("mean", [0.25, 0.03])
+def test_an_interval_by_day_covers_where_days_share_their_luck_and_one_by_row_does_not(mean: float):
     rng = np.random.default_rng(5)
-    covered_days = covered_rows = 0
-    for _ in range(400):
-        rows = np.full(60, 50.0)
-        hits = rng.binomial(50, rng.beta(2, 6, 60)).astype(float)  # mean 0.25
-        low, high = cluster_interval(hits, rows, 0.95)
-        row_low, row_high = share_interval(hits.sum()[None], rows.sum()[None], 0.95)
-        covered_days += low <= 0.25 <= high
-        covered_rows += row_low[0] <= 0.25 <= row_high[0]
-    assert 0.91 <= covered_days / 400 <= 0.98
-    assert covered_rows / 400 < 0.6
+    runs: list[int | None] = [5, None]
+    covered = dict.fromkeys(runs, 0)
+    for _ in range(500):
+        table = late_days(rng, mean=mean)
+        for run in runs:
+            _, _, low, high = group_means(table, is_regression=False, class_code=1, level=0.95, run=run)
+            covered[run] += bool(low[0] <= mean <= high[0])
+    assert 0.90 <= covered[5] / 500 <= 0.98
+    assert covered[None] / 500 < 0.6
+
+
+def test_where_all_rows_came_out_alike_the_days_count_and_not_the_rows():
+    table = np.zeros((20, 1, 2))
+    table[:, 0, 0] = 100.0
+    _, share, low, high = group_means(table, is_regression=False, class_code=1, level=0.95, run=1)
+    assert (share[0], low[0]) == (0, 0)
+    assert 0.1 < high[0] < 0.25  # 20 days; 2,000 rows would say 0.002
+
+
+def test_a_column_that_changes_with_the_day_is_not_associated_by_the_luck_of_days():
+    rng = np.random.default_rng(3)
+    found = {True: [], False: []}
+    for _ in range(40):
+        days = late_days(rng)[:, 0]
+        table = np.zeros((60, 5, 2))
+        table[np.arange(60), rng.integers(0, 5, 60)] = days  # a weather of its own each day, which tells nothing
+        for clustered, strengths in found.items():
+            strengths.append(association(table, is_regression=False, clustered=clustered))
+    assert np.mean(found[True]) < 0.5 * np.mean(found[False])
+    assert np.median(found[True]) < 0.04 < np.median(found[False])
 
 
 def test_association_of_classes_is_cramers_v_less_what_chance_explains():
@@ -207,28 +282,28 @@ def test_association_of_classes_is_cramers_v_less_what_chance_explains():
     n, (g, c) = table.sum(), table.shape
     phi2 = max(0, stats.chi2_contingency(table, correction=False).statistic / n - (g - 1) * (c - 1) / (n - 1))
     smaller = min(g - (g - 1) ** 2 / (n - 1), c - (c - 1) ** 2 / (n - 1))
-    assert association(table, is_regression=False) == pytest.approx(np.sqrt(phi2 / (smaller - 1)))
+    assert association(table[None], is_regression=False) == pytest.approx(np.sqrt(phi2 / (smaller - 1)))
 
 
 def test_association_is_one_when_the_column_decides_and_about_zero_when_it_does_not():
-    assert association(np.diag([50.0, 70.0, 80.0]), is_regression=False) == pytest.approx(1, abs=0.01)
+    assert association(np.diag([50.0, 70.0, 80.0])[None], is_regression=False) == pytest.approx(1, abs=0.01)
     rng = np.random.default_rng(6)
     chance = rng.multinomial(1, [1 / 3] * 3, (200, 20)).sum(axis=1).astype(float)  # 200 groups of 20 rows
-    assert association(chance, is_regression=False) < 0.1
+    assert association(chance[None], is_regression=False) < 0.1
 
 
 def test_association_of_a_number_agrees_with_the_analysis_of_variance():
     rng = np.random.default_rng(7)
     groups = [rng.normal(mean, 1, size) for mean, size in ((0, 30), (0.5, 50), (2, 20))]
-    table = np.vstack([outcome_columns(pl.Series(group), 0).sum(axis=0)[:-1] for group in groups])
+    table = np.vstack([outcome_columns(pl.Series(group), 0).sum(axis=0) for group in groups])
     f, n, k = stats.f_oneway(*groups).statistic, 100, 3
     eta2 = f * (k - 1) / (f * (k - 1) + n - k)
-    assert association(table, is_regression=True) == pytest.approx(np.sqrt(1 - (1 - eta2) * (n - 1) / (n - k)))
+    assert association(table[None], is_regression=True) == pytest.approx(np.sqrt(1 - (1 - eta2) * (n - 1) / (n - k)))
 
 
 @pytest.mark.parametrize("table", [np.zeros((3, 2)), np.array([[5.0, 0.0], [7.0, 0.0]]), np.array([[5.0, 6.0]])])
 def test_association_is_unknown_with_one_class_or_one_group(table):
-    assert np.isnan(association(table, is_regression=False))
+    assert np.isnan(association(table[None], is_regression=False))
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 1_000.0])
@@ -276,7 +351,7 @@ def test_top_values_break_ties_by_name_and_count_the_rest():
 
 def test_findings_agree_with_the_whole_table():
     trips = make_trips()
-    found = explore(cut(trips, 1_000, 2_200), day="day")
+    found = explore(cut(trips, 1_000, 2_200), cluster="day")
     assert found["rows"] == ROWS
     late = trips["late"].drop_nulls()
     balance = found["target"]["balance"][1]
@@ -294,8 +369,36 @@ def test_findings_agree_with_the_whole_table():
     np.testing.assert_allclose(found["days"]["value"], daily["late"], atol=1e-9)
 
 
+def test_test_rows_say_nothing_about_the_target():
+    """The same page whatever the outcomes of the rows that are no training rows, but for how many have a label."""
+    trips = make_trips()
+    trains = pl.col("day") < date(2020, 2, 1)
+    spoiled = trips.with_columns(late=pl.when(trains).then("late").otherwise(pl.lit(1, pl.Int8)).alias("late"))
+    spoiled = spoiled.with_columns(late=pl.when(trips["late"].is_not_null()).then("late"))
+    asked = {"cluster": "day", "run": 5, "trains": trains}
+    found = explore(cut(trips, 1_000, 2_200), **asked)
+    assert explore(cut(spoiled, 1_000, 2_200), **asked) == found
+    assert explore(cut(spoiled, 1_000, 2_200), cluster="day") != explore(cut(trips, 1_000, 2_200), cluster="day")
+    known = trips.filter(trains)["late"].drop_nulls()
+    assert found["target"]["trained"] == len(known) < found["target"]["labelled"] == trips["late"].drop_nulls().len()
+    assert found["target"]["balance"][1]["value"] == pytest.approx(known.mean(), abs=1e-9)
+    assert found["target"]["partitions"] == ["part-0", "part-1"]
+    assert found["days"]["days"][-1] < "2020-02-01" <= found["columns"][0]["last"]
+
+
+def test_a_number_that_identifies_a_row_is_a_name_unless_it_has_a_unit():
+    assert names_of(["flight", "sched_dep_min", "carrier"]) == {"flight", "carrier"}
+    trips = make_trips(600).with_columns(flight=pl.Series(np.arange(600) % 150 + 1000), is_night="is_night")
+    by_name = {c["name"]: c for c in explore([trips], names={"flight"})["columns"]}
+    assert (by_name["flight"]["kind"], by_name["flight"]["distinct"]) == ("category", 150)
+    assert by_name["flight"]["distribution"]["form"] == "top"
+    assert "quartiles" not in by_name["flight"]
+    assert by_name["delay_min"]["kind"] == "number"
+    assert "flight" not in explore([trips], names={"flight"})["correlations"]["names"]
+
+
 def test_findings_hold_nothing_that_json_cannot():
-    found = explore(cut(make_trips(200), 0, 50), day="day")
+    found = explore(cut(make_trips(200), 0, 50), cluster="day")
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
@@ -331,10 +434,10 @@ def test_every_picture_and_text_suits_every_task():
         (pl.col("colour") * i + pl.lit(j)).alias(f"cell_{i}_{j}") for i in range(3) for j in range(3)
     )
     cases = [
-        explore(cut(trips, 0, 300), day="day"),
+        explore(cut(trips, 0, 300), cluster="day"),
         explore([trips]),
         explore(cut(pixels, 300), task="multiclass", target="colour", classes=("a", "b", "c", "d")),
-        explore(cut(trips, 200), task="regression", target="delay_min", classes=(), day="day"),
+        explore(cut(trips, 200), task="regression", target="delay_min", classes=(), cluster="day"),
     ]
     for found in cases:
         for show in [*EVERY_PICTURE, *EVERY_TEXT]:
@@ -346,7 +449,7 @@ def test_every_picture_and_text_suits_every_task():
 def test_nothing_breaks_on_one_row_one_class_or_no_numbers():
     one = make_trips(1).with_columns(late=pl.Series([0], dtype=pl.Int8))
     words = pl.DataFrame({"word": ["a", "b"] * 20, "late": pl.Series([1] * 40, dtype=pl.Int8)})
-    for found in (explore([one], day="day"), explore([words, words]), explore([words.head(0), words])):
+    for found in (explore([one], cluster="day"), explore([words, words]), explore([words.head(0), words])):
         for show in [*EVERY_PICTURE, *EVERY_TEXT]:
             show(found)._repr_html_()
 
@@ -359,7 +462,7 @@ def test_names_from_the_data_are_shown_as_they_are():
 
 
 def test_a_personal_matplotlib_set_up_changes_no_picture():
-    found = explore(cut(make_trips(500), 250), day="day")
+    found = explore(cut(make_trips(500), 250), cluster="day")
     before = [draw(found) for draw in EVERY_PICTURE]
     with mpl.rc_context({"font.size": 22, "axes.facecolor": "black", "svg.hashsalt": "x", "svg.fonttype": "path"}):
         assert [draw(found) for draw in EVERY_PICTURE] == before

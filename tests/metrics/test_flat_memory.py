@@ -3,6 +3,7 @@
 import weakref
 from collections.abc import Iterator
 from datetime import date, timedelta
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,17 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.exploration.findings import MERGED_AT_ONCE, Topic, describe, fold
+from stages.exploration.findings import MERGED_AT_ONCE, Topic, describe, fold, judge
+from stages.exploration.outcomes import Outcomes, count_outcomes, group_columns
 from stages.exploration.summary import Summary, measure_moments, summarize_rows
 from stages.exploration.table_charts import name_partitions, put_weeks_together
-from stages.features.binning import FEW_EDGES, cut
+from stages.features.binning import FEW_EDGES, Bins, cut
 from stages.metrics.binary import BinaryDecision
 from stages.metrics.codes import Grid
 from stages.metrics.multiclass import MulticlassDecision
 from stages.metrics.regression import RegressionDecision
 from stages.metrics.resampling import KEYS, count_cells, gather_cells, merge_cells, unit_counts
 
-TOPIC = Topic(dataset="trips", question="Late?", task="binary", target="late", classes=("no", "yes"), day="day")
+TOPIC = Topic(dataset="trips", question="Late?", task="binary", target="late", classes=("no", "yes"), cluster="day")
 
 
 def month(k: int, rows: int = 300) -> pl.DataFrame:
@@ -53,15 +55,27 @@ def test_a_few_summaries_are_held_however_many_partitions_there_are() -> None:
             most = max(most, sum(ref() is not None for ref in held))
             yield name, summary
 
-    whole, parts = fold(TOPIC, watched())
+    whole, parts = fold(watched())
     assert (whole.rows, len(parts)) == (300 * 3 * MERGED_AT_ONCE, 3 * MERGED_AT_ONCE)
     assert most <= MERGED_AT_ONCE + 2
 
 
 def test_a_report_is_the_same_however_many_summaries_are_added_up_at_a_time(monkeypatch) -> None:
-    found = describe(TOPIC, summaries(30))
+    def report() -> dict[str, Any]:
+        whole, parts = fold(summaries(30))
+        groups = group_columns(whole, "late")
+        counted = ((part.name, count(month(k), groups, whole)) for k, part in enumerate(parts))
+        return describe(TOPIC, whole, parts, judge(TOPIC, groups, counted))
+
+    found = report()
     monkeypatch.setattr("stages.exploration.findings.MERGED_AT_ONCE", 100)
-    assert describe(TOPIC, summaries(30)) == found
+    assert report() == found
+
+
+def count(rows: pl.DataFrame, groups: dict[str, Bins], whole: Summary) -> Outcomes:
+    return count_outcomes(
+        rows, target="late", n_classes=2, groups=groups, kinds=whole.kinds, clusters=rows["day"]
+    )  # fmt: skip
 
 
 def test_moments_do_not_depend_on_the_rows_multiplied_at_a_time(monkeypatch) -> None:

@@ -30,6 +30,7 @@ METRICS = {
     "failures": {"stops: latitude_deg in_range(-90, 90)": 1, "trips: delay_min in_range(-60, 600)": 2},
 }
 PARAMS = """
+datasets: {toy: {evaluate: {level: 0.95, block: 5}}}
 cluster: {workers: 2, training_threads: 0}
 scale: {sample: 1.0, max_rounds: 1, replicates: 20, resamples: 1, memory_limit_gib: 1.0}
 """
@@ -39,7 +40,7 @@ import polars as pl
 
 DATASET = SimpleNamespace(
     name="toy", question="Will the trip be late?", task="binary", target="late", classes=("on time", "late"),
-    records=SimpleNamespace(day="day"), forbidden=frozenset({"delay_min", "late"}),
+    records=SimpleNamespace(day="day"), cluster="day", identity=("day",), forbidden=frozenset({"delay_min", "late"}),
     unlabelled=lambda trips: pl.Series(["cancelled" if x is None else None for x in trips["late"]], dtype=pl.String),
 )
 """
@@ -64,8 +65,11 @@ def write_clean(root: Path) -> pl.DataFrame:
     (folder / "references").mkdir(parents=True)
     pl.DataFrame({"stop": ["a", "b"], "latitude_deg": [1.0, 2.0]}).write_parquet(folder / "references/stops.parquet")
     parts = {"2020-01": trips.head(400), "2020-02": trips.tail(200), "2020-03": trips.head(0)}
+    (root / "data/features/toy").mkdir(parents=True)
     for name, part in parts.items():
         part.write_parquet(folder / f"{name}.parquet")
+        split = pl.when(pl.col("day") < date(2020, 2, 1)).then(pl.lit("train")).otherwise(pl.lit("test"))
+        part.select("day", split.alias("part")).write_parquet(root / f"data/features/toy/{name}.parquet")
     manifest = {
         "dataset": "toy",
         "records": {
@@ -167,9 +171,11 @@ def assert_stands_alone(page: str) -> None:
 def test_the_tables_agree_with_all_rows(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     trips = write_clean(tmp_path)
-    found = explore(toy())
+    found = explore(toy(), level=0.95, run=5)
     assert (found["rows"], found["partition_rows"]) == (600, [400, 200, 0])
-    assert found["target"]["balance"][1]["rows"] == trips["late"].sum()
+    known = trips.filter(pl.col("day") < date(2020, 2, 1))["late"].drop_nulls()
+    assert found["target"]["balance"][1]["rows"] == known.sum()
+    assert (found["target"]["trained"], found["target"]["labelled"]) == (len(known), 580)
     assert found["target"]["unlabelled"] == {"cancelled": 20}
     assert {c["name"]: c["role"] for c in found["columns"]}["delay_min"] == "afterwards"
     assert found["references"] == [{"table": "stops", "rows": 2, "columns": 2}]
@@ -178,7 +184,7 @@ def test_the_tables_agree_with_all_rows(tmp_path, monkeypatch):
 def test_the_quality_of_every_table_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_clean(tmp_path)
-    quality = explore(toy())["quality"]
+    quality = explore(toy(), level=0.95, run=5)["quality"]
     assert (quality["rows_in"], quality["clean"], quality["quarantined"]) == (602, 600, 2)
     assert [table["table"] for table in quality["tables"]] == ["trips", "stops"]
     worst = {"table": "trips", "column": "delay_min", "check": "in_range(-60, 600)", "failures": 2}
@@ -188,7 +194,16 @@ def test_the_quality_of_every_table_is_told(tmp_path, monkeypatch):
 def test_an_unfinished_clean_folder_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"manifest\.json"):
-        explore(toy())
+        explore(toy(), level=0.95, run=5)
+
+
+def test_features_of_other_rows_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_clean(tmp_path)
+    path = tmp_path / "data/features/toy/2020-02.parquet"
+    pl.read_parquet(path).head(7).write_parquet(path)
+    with pytest.raises(UserError, match="the 200 clean rows of 2020-02"):
+        explore(toy(), level=0.95, run=5)
 
 
 def test_a_clean_table_without_the_target_is_refused_by_name(tmp_path, monkeypatch):
@@ -197,7 +212,7 @@ def test_a_clean_table_without_the_target_is_refused_by_name(tmp_path, monkeypat
     for path in (tmp_path / "data/clean/toy").glob("*.parquet"):
         pl.read_parquet(path).drop("late").write_parquet(path)
     with pytest.raises(UserError, match="the target 'late'"):
-        explore(toy())
+        explore(toy(), level=0.95, run=5)
 
 
 def test_a_cell_that_fails_stops_the_run_and_leaves_no_page(tmp_path, monkeypatch, caplog):
