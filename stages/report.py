@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from stages.features.contingency import entropy
 from stages.features.table import FeatureTable, open_features, read_selection
 from stages.metrics.binary import BinaryTable
 from stages.metrics.bootstrap import Float, draw_weights
@@ -85,13 +86,24 @@ def gather_facts(name: str) -> Facts:
         columns={c.name: {"about": c.about, "unit": c.unit, "kind": c.kind} for c in every_column(name)},
         parts={part: table.rows(part) for part in ("train", "valid", "test")},
         clean=read_json(layout.metrics(name) / "clean.json"), selection=read_json(layout.selection(name)),
-        training=training,
+        training=training, guessed={part: guessed_loss(table, part) for part in ("train", "valid")},
         baseline=read_json(layout.models(name) / "baseline.json")["bins"]["name"],
         results=results, plots={plot: read_plot(layout.plots(name) / f"{plot}.csv") for plot in PLOTS}, units=units,
         segments=segments, costs=costs, effects=effects_of(draw_sample(table, model, header, units), weights, level),
         unseen=count_unseen(table), fitted=say_fitted(training),
         stops_early=FAMILIES[training.get("family", FIRST)].stops_early,
     )  # fmt: skip
+
+
+def guessed_loss(table: FeatureTable, part: str) -> float:
+    """What there is to explain in a part: entropy of its classes in nats, or standard deviation of its numbers."""
+    frames = table.with_columns([]).frames(part)
+    if table.classes:
+        codes = (frame[table.target].cast(pl.Int64).to_numpy() for frame in frames)
+        return float(entropy(np.sum([np.bincount(found, minlength=len(table.classes)) for found in codes], axis=0)))
+    values = (frame[table.target].cast(pl.Float64).to_numpy() for frame in frames)
+    n, total, squares = np.sum([(len(found), found.sum(), (found**2).sum()) for found in values], axis=0)
+    return float(np.sqrt(max(squares / n - (total / n) ** 2, 0.0)))
 
 
 def every_column(name: str) -> tuple[Any, ...]:

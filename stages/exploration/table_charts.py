@@ -40,6 +40,7 @@ Explored = Mapping[str, Any]
 Days = NDArray[np.datetime64]
 Float = NDArray[np.float64]
 MOST_LINES = 40
+LONGEST = 28  # letters of a name beside or below an axis
 MANY_PARTITIONS = 40  # from here on years stand below an axis, and a course is a line without dots
 MOST_DAYS = 1500  # more of them are drawn week by week
 MOST_SPREADS = 24
@@ -97,7 +98,7 @@ def _missing_bars(axes: Axes, shown: Sequence[Explored], rows: int) -> None:
     axes.barh(range(len(shown)), held, color=BLUE, height=0.62)
     for place, (share, text) in enumerate(zip(held, share_texts(held), strict=True)):
         axes.annotate(text, (share, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
-    axes.set_yticks(range(len(shown)), [c["name"] for c in shown], color=INK)
+    axes.set_yticks(range(len(shown)), names_in(shown), color=INK)
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set_xlim(0, max(held) * 1.28)
     shares(axes.xaxis, ticks=3)
@@ -129,7 +130,7 @@ def spread_of_columns(explored: Explored) -> Picture:
         _spread_line(axes, place, column, text if beyond[place] else "")
     axes.set_xscale("symlog", linthresh=5, linscale=1.6)
     axes.set_ylim(len(shown) - 0.5, -0.5)
-    axes.set_yticks(range(len(shown)), [c["name"] for c in shown], color=INK)
+    axes.set_yticks(range(len(shown)), names_in(shown), color=INK)
     low, high = axes.get_xlim()
     ticks = SPREAD_TICKS[np.abs(2 * SPREAD_TICKS - low - high) <= high - low]
     axes.set_xticks(ticks, [tick_text(tick) for tick in ticks])
@@ -171,7 +172,7 @@ def correlations(explored: Explored) -> Picture:
     moving = [k for k in range(len(names)) if np.isfinite(matrix[k, k])]
     if len(moving) < 2:
         return nothing("Fewer than two numeric columns vary: nothing to correlate.")
-    matrix, names = matrix[np.ix_(moving, moving)], [names[k] for k in moving]
+    matrix, names = matrix[np.ix_(moving, moving)], [elided(names[k], LONGEST) for k in moving]
     np.fill_diagonal(matrix, np.nan)
     size = min(8.2, 2.4 + 0.36 * len(names))
     figure = Figure(figsize=(min(size + 1.1, WIDTH), size))
@@ -192,6 +193,11 @@ def correlations(explored: Explored) -> Picture:
                 text = fixed(value, 2).replace("0.", ".")
                 axes.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if abs(value) > 0.7 else INK)
     return picture(figure, f"Correlations of {len(names)} numeric columns")
+
+
+def names_in(columns: Sequence[Explored]) -> list[str]:
+    """The names of columns, as long as there is room for beside an axis."""
+    return [elided(column["name"], LONGEST) for column in columns]
 
 
 def date_axis(axes: Axes) -> None:

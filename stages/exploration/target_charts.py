@@ -14,11 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from stages.exploration.table_charts import (
+    LONGEST,
     MANY_PARTITIONS,
     MOST_DAYS,
     date_axis,
     most_telling,
     name_partitions,
+    names_in,
     put_weeks_together,
 )
 from stages.pages.drawing import (
@@ -62,7 +64,7 @@ def balance(explored: Explored) -> Picture:
     for place, (one, share) in enumerate(zip(classes, share_texts(values), strict=True)):
         text = f"{share} · {count_text(one['rows'])} rows"
         axes.annotate(text, (one["high"], place), xytext=(7, 0), textcoords="offset points", va="center", fontsize=8.5)
-    axes.set_yticks(places, target["classes"], color=INK, fontsize=9)
+    axes.set_yticks(places, [elided(str(name), LONGEST) for name in target["classes"]], color=INK, fontsize=9)
     axes.set_ylim(len(classes) - 0.5, -0.5)
     axes.set_xlim(0, max(c["high"] for c in classes) * 1.25)
     shares(axes.xaxis)
@@ -179,7 +181,7 @@ def association_ranking(explored: Explored) -> Picture:
         axes.annotate(
             fixed(value, 2), (value, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
         )
-    axes.set_yticks(range(len(shown)), [c["name"] for c in shown], color=INK)
+    axes.set_yticks(range(len(shown)), names_in(shown), color=INK)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlim(0, min(1.0, max(values)) * 1.12 + 0.01)
     measure = "Cramér's V" if explored["target"]["classes"] else "correlation ratio"
@@ -268,8 +270,10 @@ def class_means(explored: Explored) -> Picture:
     figure = Figure(figsize=(WIDTH, 1.7 + 0.26 * len(target["classes"])))
     axes = figure.subplots()
     image = axes.imshow(scaled, cmap=SIGNED, vmin=-reach, vmax=reach, aspect="auto", interpolation="none")
-    axes.set_xticks(range(len(shown)), [c["name"] for c in shown], rotation=90, fontsize=7.5, color=INK)
-    axes.set_yticks(range(len(target["classes"])), target["classes"], color=INK)
+    axes.set_xticks(range(len(shown)), names_in(shown), rotation=90, fontsize=7.5, color=INK)
+    axes.set_yticks(
+        range(len(target["classes"])), [elided(str(name), LONGEST) for name in target["classes"]], color=INK
+    )
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     figure.colorbar(image, ax=axes, pad=0.01, aspect=14, label="deviations").outline.set_visible(False)

@@ -65,7 +65,7 @@ def reason(names: Sequence[str], f: int, choice: Choice, rule: Rule) -> str:
 
 def percent(share: float) -> str:
     """A share in percent, three significant digits."""
-    return f"{100 * share:.3g}%"
+    return f"{100 * share:.3g}\u202f%"
 
 
 def shown(value: float) -> float:

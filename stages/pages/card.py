@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stages.pages.numbers import figure, interval_text
+from stages.pages.numbers import figure
 from stages.pages.tables import Column, as_markdown, code, marked, table
-from stages.pages.verdicts import Results, cautions, conclusion, estimate_of, metric_name, verdict
+from stages.pages.verdicts import Results, cautions, conclusion, decimals_in, estimate_of, metric_name, verdict
 
 SEEN = ("kind", "meaning", "unit", "seen in training")
 
@@ -20,8 +20,8 @@ def metrics_table(results: Results) -> str:
     columns = (Column("metric", "name"), Column("better is", "words"), "value", "interval", "baseline", "difference",
                Column("verdict", "verdict"))  # fmt: skip
     rows = [
-        [metric_name(name), r["direction"], figure(r["value"]), interval_text(r["low"], r["high"]),
-         figure(r["baseline"]), estimate_of(r, "difference"), verdict(r)]
+        [metric_name(name), r["direction"], *estimate_of(r).split(" ", 1),
+         figure(r["baseline"], decimals=decimals_in(r)), estimate_of(r, "difference"), verdict(r)]
         for name, r in results.items()
     ]  # fmt: skip
     return as_markdown(table("Test results", columns, rows)) + "\n"

@@ -9,27 +9,44 @@ from collections.abc import Sequence
 MINUS = "\u2212"
 GAP = "\u202f"  # narrow no-break space between a number and its unit
 UNKNOWN = "–"
+TINY = 1e-5  # a figure below it is written with a power of ten
 ARROWS = {"higher": "↑", "lower": "↓"}  # which way a metric is better
 
 
-def figure(value: float | None, sign: bool = False) -> str:
-    """A result to four significant digits: 0.7310, 12.40, 1,234; a dash when unknown."""
+def decimals_of(*values: float | None) -> int | None:
+    """Decimals that give the largest of these figures four significant digits; None where all are 0 or unknown."""
+    sizes = [abs(value) for value in values if value is not None and math.isfinite(value) and value]
+    return max(0, 4 - math.ceil(math.log10(max(*sizes, TINY)))) if sizes else None
+
+
+def figure(value: float | None, sign: bool = False, decimals: int | None = None) -> str:
+    """A result to four significant digits, or to as many decimals as its neighbours: 0.7310, 12.40, 1,234.
+
+    A dash when unknown; a difference that is not 0 is never written as 0, because its sign is the verdict.
+    """
     if value is None or not math.isfinite(value):
         return UNKNOWN
-    plus = "+" if sign and value > 0 else ""
-    if value == 0 or abs(value) >= 1000:
-        return with_minus(f"{plus}{value + 0.0:,.0f}")
-    return with_minus(f"{plus}{value:#.4g}".removesuffix("."))
+    plus = "+" if sign else ""
+    if decimals is None and 0 < abs(value) < TINY:
+        return with_minus(f"{value:{plus}#.4g}")
+    decimals = (decimals_of(value) if decimals is None else decimals) or 0
+    if sign and value and round(value, decimals) == 0:
+        return with_minus(f"{value:{plus}.1g}")
+    return fixed(value, decimals, sign)
 
 
-def interval_text(low: float | None, high: float | None, sign: bool = False) -> str:
-    """[0.7108, 0.7502]"""
-    return f"[{figure(low, sign)}, {figure(high, sign)}]"
+def interval_text(low: float | None, high: float | None, sign: bool = False, decimals: int | None = None) -> str:
+    """[0.7108, 0.7502], both ends to the same decimals."""
+    decimals = decimals_of(low, high) if decimals is None else decimals
+    return f"[{figure(low, sign, decimals)}, {figure(high, sign, decimals)}]"
 
 
-def estimate_text(value: float | None, low: float | None, high: float | None, sign: bool = False) -> str:
-    """0.7310 [0.7108, 0.7502]"""
-    return f"{figure(value, sign)} {interval_text(low, high, sign)}"
+def estimate_text(
+    value: float | None, low: float | None, high: float | None, sign: bool = False, decimals: int | None = None
+) -> str:
+    """0.7310 [0.7108, 0.7502], all three to the same decimals."""
+    decimals = decimals_of(value, low, high) if decimals is None else decimals
+    return f"{figure(value, sign, decimals)} {interval_text(low, high, sign, decimals)}"
 
 
 def fixed(value: float | None, decimals: int = 4, sign: bool = False) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stages.pages.numbers import count_text, estimate_text, level_text
+from stages.pages.numbers import count_text, decimals_of, estimate_text, level_text
 
 Results = Mapping[str, Mapping[str, Any]]
 
@@ -103,11 +103,19 @@ def cautions(results: Results) -> list[str]:
 
 
 def estimate_of(result: Mapping[str, Any], what: str = "") -> str:
-    """A figure with its interval: the model's, the ``baseline`` one, or their ``difference`` with its sign."""
+    """A figure with its interval: the model's, the ``baseline`` one, or their ``difference`` with its sign.
+
+    All three are told to the decimals of the model's, so that they can be compared digit by digit.
+    """
     own = f"{what}_" if what else ""
     return estimate_text(
-        result[what or "value"], result[f"{own}low"], result[f"{own}high"], sign=what == "difference"
+        result[what or "value"], result[f"{own}low"], result[f"{own}high"], what == "difference", decimals_in(result)
     )  # fmt: skip
+
+
+def decimals_in(result: Mapping[str, Any]) -> int | None:
+    """The decimals of every figure of a metric."""
+    return decimals_of(result["value"], result["low"], result["high"])
 
 
 def metric_name(metric: str) -> str:

@@ -45,6 +45,8 @@ class Facts:
     clean: Mapping[str, Any]
     selection: Mapping[str, Any]
     training: Mapping[str, Any]
+    guessed: Mapping[str, float]
+    """By part, train and valid: the loss of answering every row with the part's own shares of classes, or mean."""
     baseline: str
     """The feature of the one-rule baseline."""
     results: Mapping[str, Mapping[str, Any]]

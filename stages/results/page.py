@@ -13,9 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from stages.pages.card import decides, metrics_table
-from stages.pages.numbers import count_text, figure, interval_text
+from stages.pages.numbers import count_text
 from stages.pages.tables import Table, as_html, as_markdown, code, marked
-from stages.pages.verdicts import conclusion, metric_name, verdict
+from stages.pages.verdicts import conclusion, estimate_of, metric_name, verdict
 from stages.results import pictures, tables, words
 from stages.results.facts import Facts
 
@@ -48,7 +48,7 @@ def sections(facts: Facts) -> dict[str, Any]:
             "words": words.selection(facts), "kept": tables.features(facts), "left_out": tables.left_out(facts),
         },
         "metrics": tables.metrics(facts),
-        "curves": pictures.curves(facts),
+        "curves": {"words": words.learning(facts), "pictures": pictures.curves(facts)},
         "calibration": {"words": words.calibration(facts), "picture": pictures.calibration(facts)},
         "residuals": {"words": words.residuals(facts), "picture": pictures.residuals(facts)},
         "confusion": tables.confusion(facts),
@@ -72,15 +72,14 @@ def tiles(facts: Facts) -> list[tuple[str, str, str]]:
     """The figures that a reader takes away: value, what it is, its interval."""
     lead, name = facts.lead, metric_name(facts.lead_name)
     shown = [
-        (figure(lead["value"]), name, interval_text(lead["low"], lead["high"])),
-        (figure(lead["difference"], sign=True), f"{name} beside the baseline",
-         interval_text(lead["difference_low"], lead["difference_high"], sign=True)),
-    ]  # fmt: skip
+        (*estimate_of(lead).split(" ", 1), name),
+        (*estimate_of(lead, "difference").split(" ", 1), f"{name} beside the baseline"),
+    ]
     if "expected_cost" in facts.results:
-        cost = facts.results["expected_cost"]
-        shown.append((figure(cost["value"]), "cost a row", interval_text(cost["low"], cost["high"])))
+        shown.append((*estimate_of(facts.results["expected_cost"]).split(" ", 1), "cost a row"))
     over = "" if facts.unit == "row" else f"{count_text(len(facts.units))} units of “{facts.unit}”"
-    return [*shown, (count_text(facts.parts["test"]), "test rows", over)]
+    told = [(value, what, span) for value, span, what in shown]
+    return [*told, (count_text(facts.parts["test"]), "test rows", over)]
 
 
 def costs(facts: Facts) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ from stages.pages.curves import (
     shade,
     word,
 )
-from stages.pages.numbers import MINUS, elided, figure
+from stages.pages.numbers import MINUS, decimals_of, elided, figure, level_text
 from stages.results.costs import CostCurve
 from stages.results.effects import Dependence
 from stages.results.facts import Facts
@@ -135,9 +135,10 @@ def residuals(facts: Facts) -> Chart | None:
             bar(panel, row["predicted"], row["low"], row["high"], "model whisker"),
             point(panel, row["predicted"], row["residual"], "model"),
         ]
-    about = "Actual less predicted in groups of predictions: means with intervals, and the middle 80 % of single rows"
+    middle = f"the middle {level_text(0.8)} of the rows"
+    about = f"Actual less predicted in groups of predictions: means with intervals, and {middle}"
     keys = [("model", "mean of a group, and its interval"), ("rule", "nothing left")]
-    return Chart("Residuals", draw(panel, marks, about), keys, "The wide bar holds the middle 80 % of the rows.")
+    return Chart("Residuals", draw(panel, marks, about), keys, f"The wide bar holds {middle}.")
 
 
 def costs(curve: CostCurve, threshold: float) -> Chart:
@@ -145,7 +146,6 @@ def costs(curve: CostCurve, threshold: float) -> Chart:
     ys = [*curve.values, *curve.low, *curve.high, curve.never.value, curve.always.value]
     panel = Panel(axis("threshold", 0, 1), axis_around("cost a row", [float(y) for y in ys], zero=True), left=52)
     xs = curve.thresholds.tolist()
-    right = threshold < 0.6
     marks = [
         rule_y(panel, curve.never.value, "rule"),
         rule_y(panel, curve.always.value, "rule"),
@@ -154,14 +154,14 @@ def costs(curve: CostCurve, threshold: float) -> Chart:
         rule_x(panel, threshold, "chosen"),
         bar(panel, threshold, curve.chosen.low, curve.chosen.high, "chosen whisker"),
         point(panel, threshold, curve.chosen.value, "chosen", 5),
-        word(panel, threshold + (0.015 if right else -0.015), panel.y.low, f"chosen {figure(threshold)}",
-             anchor="start" if right else "end", kind="strong halo"),
-        word(panel, 0.99, curve.never.value, f"never act {figure(curve.never.value)}", anchor="end", kind="halo",
-             up=5 if curve.never.value >= curve.always.value else -14),
-        word(panel, 0.99, curve.always.value, f"always act {figure(curve.always.value)}", anchor="end", kind="halo",
-             up=5 if curve.always.value > curve.never.value else -14),
-    ]  # fmt: skip
-    keys = [("model", "cost of acting from a threshold on, with its band"), ("chosen", "the threshold in use")]
+    ]
+    decimals = decimals_of(curve.never.value, curve.always.value)
+    lazy = sorted([(curve.never.value, "never act"), (curve.always.value, "always act")], reverse=True)
+    keys = [
+        ("model", "cost of acting from a threshold on, with its band"),
+        ("chosen", f"the threshold in use, {figure(threshold)}"),
+        ("rule", "from above: " + ", ".join(f"{act} {figure(value, decimals=decimals)}" for value, act in lazy)),
+    ]
     return Chart("Cost by threshold", draw(panel, marks, "Expected cost a row by threshold, with its band"), keys)
 
 
@@ -175,7 +175,9 @@ def dependence(found: Dependence, facts: Facts) -> Chart:
         f"{group.label}: {figure(group.mean)}" for group in found.groups
     )
     draw_groups = _numbers if found.numeric and any(group.at is not None for group in found.groups) else _categories
-    return Chart(title, draw_groups(found, column.get("unit", ""), about), (), note)
+    absent = [] if draw_groups is _categories else [group.mean for group in found.groups if group.at is None]
+    keys = [("missing", f"value missing: {figure(mean)}") for mean in absent]
+    return Chart(title, draw_groups(found, column.get("unit", ""), about), keys, note)
 
 
 def _numbers(found: Dependence, unit: str, about: str) -> str:
@@ -189,12 +191,7 @@ def _numbers(found: Dependence, unit: str, about: str) -> str:
     marks.append(line(panel, xs, [group.mean for _, group in placed], "model"))
     marks += [bar(panel, at, group.low, group.high, "model whisker") for at, group in placed]
     marks += [point(panel, at, group.mean, "model", 3.5) for at, group in placed]
-    for group in found.groups:
-        if group.at is None:
-            marks.append(rule_y(panel, group.mean, "baseline dashed"))
-            marks.append(
-                word(panel, panel.x.high, group.mean, f"missing {figure(group.mean)}", anchor="end", kind="halo")
-            )
+    marks += [rule_y(panel, group.mean, "baseline dashed") for group in found.groups if group.at is None]
     return draw(panel, marks, about)
 
 

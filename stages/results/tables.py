@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stages.pages.curves import Axis, Mark, length, ruler, scale, strip
-from stages.pages.numbers import ARROWS, count_text, estimate_text, figure, share_text
+from stages.pages.numbers import ARROWS, count_text, decimals_of, estimate_text, figure, share_text, share_texts
 from stages.pages.tables import Cell, Column, Table, table
 from stages.pages.verdicts import estimate_of, metric_name, verdict
 from stages.results.facts import Facts
@@ -111,17 +111,18 @@ def features(facts: Facts) -> Table:
     along = scale(marks, zero=True)
     rows = [
         [feature["name"], facts.about(feature["name"]), strip(along, [mark]),
-         f"{share_text(feature['relevance'])}{_share_interval(feature)}", share_text(feature.get("stability"))]
+         _share_estimate(feature), share_text(feature.get("stability"))]
         for feature, mark in zip(kept, marks, strict=True)
     ]  # fmt: skip
     columns = (*FEATURE, Column("relevance", "drawn", ruler(along)), "of the target's entropy", "stability")
     return table("Features that the model may use", columns, rows, FIRST)
 
 
-def _share_interval(feature: Mapping[str, Any]) -> str:
+def _share_estimate(feature: Mapping[str, Any]) -> str:
     if feature.get("relevance_low") is None:
-        return ""
-    return f" [{share_text(feature['relevance_low'])}, {share_text(feature['relevance_high'])}]"
+        return share_text(feature["relevance"])
+    value, low, high = share_texts([feature[key] for key in ("relevance", "relevance_low", "relevance_high")])
+    return f"{value} [{low}, {high}]"
 
 
 def left_out(facts: Facts) -> Table:
@@ -169,7 +170,7 @@ def confusion(facts: Facts) -> dict[str, Any] | None:
 
 def _confusion_cell(row: Mapping[str, Any]) -> dict[str, Any]:
     share = row["share_of_actual"]  # drawn by its root, so that a mistake in a hundred is seen
-    between = "" if row["low"] is None else f"[{share_text(row['low'])}, {share_text(row['high'])}]"
+    between = "" if row["low"] is None else f"[{', '.join(share_texts([row['low'], row['high']]))}]"
     told = "" if share is None else f"{share_text(share)} {between} of the rows that are “{row['actual']}”"
     kind = "right" if row["actual"] == row["predicted"] else "wrong" if row["rows"] else "nothing"
     return {"n": count_text(row["rows"]), "share": round((share or 0.0) ** 0.5, 3), "told": told, "kind": kind}
@@ -187,7 +188,7 @@ def costs(facts: Facts) -> Table:
     rows = [
         [name, estimate_text(cost.value, cost.low, cost.high),
          "–" if cost is curve.chosen
-         else estimate_text(cost.difference, cost.difference_low, cost.difference_high, sign=True)]
+         else estimate_text(cost.difference, cost.difference_low, cost.difference_high, True, decimals_of(cost.value))]
         for name, cost in named.items()
     ]  # fmt: skip
     return table("Cost of acting", (Column("act", "name"), "cost a row", "the model less that"), rows)
@@ -214,8 +215,10 @@ def parts(facts: Facts) -> Table:
     valid = f"{' and '.join(chosen)} chosen on" if chosen else "kept apart"
     used = {"train": "fitted to", "valid": valid, "test": "judged on"}
     total = max(sum(facts.parts.values()), 1)
+    shares = share_texts([n / total for n in facts.parts.values()])
     rows = [
-        [part, used[part], length(n / total), count_text(n), share_text(n / total)] for part, n in facts.parts.items()
+        [part, used[part], length(n / total), count_text(n), share]
+        for (part, n), share in zip(facts.parts.items(), shares, strict=True)
     ]
     columns = (Column("part", "name"), Column("use", "words"), Column("", "drawn"), "labelled rows", "share")
     return table("Labelled rows by part", columns, rows)
@@ -224,9 +227,9 @@ def parts(facts: Facts) -> Table:
 def unlabelled(facts: Facts) -> Table:
     """Why rows have no label."""
     clean = max(facts.clean["records"]["rows_clean"], 1)
-    rows = [
-        [reason, count_text(n), share_text(n / clean)] for reason, n in _most_first(facts.clean.get("unlabelled", {}))
-    ]
+    ranked = _most_first(facts.clean.get("unlabelled", {}))
+    shares = share_texts([n / clean for _, n in ranked])
+    rows = [[reason, count_text(n), share] for (reason, n), share in zip(ranked, shares, strict=True)]
     return table("Rows without a label", (Column("because", "name"), "rows", "of the clean rows"), rows)
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
-from stages.pages.numbers import count_text, estimate_text, figure, level_text, share_text
-from stages.pages.verdicts import BETTER, OPEN, WORSE, cautions, metric_name, sentences, verdict, verdicts
+from stages.pages.numbers import count_text, decimals_of, estimate_text, figure, level_text, share_text
+from stages.pages.verdicts import BETTER, OPEN, WORSE, cautions, decimals_in, metric_name, sentences, verdict, verdicts
 from stages.results.costs import Cost
 from stages.results.effects import Effect
 from stages.results.facts import Facts
@@ -62,7 +62,7 @@ def decision(facts: Facts) -> list[str]:
         f"A row is called “{positive}” from a probability of {figure(facts.threshold)} on, the cheapest threshold on "
         f"the valid part when a miss costs {costs.cost_of_miss:g} and a false alarm {costs.cost_of_false_alarm:g}: "
         f"that costs {estimate_text(cost['value'], cost['low'], cost['high'])} a row, {against} the baseline's "
-        f"{figure(cost['baseline'])}.",
+        f"{figure(cost['baseline'], decimals=decimals_in(cost))}.",
         f"Never acting would cost {_beside(costs.never)}, always acting {_beside(costs.always)}.",
     ]
     if verdict(cost) == BETTER and verdict(facts.results["accuracy"]) == WORSE:
@@ -73,11 +73,12 @@ def decision(facts: Facts) -> list[str]:
 def _beside(cost: Cost) -> str:
     """A cost, and whether the chosen threshold is cheaper."""
     gap, low, high = -cost.difference, -cost.difference_high, -cost.difference_low
+    decimals = decimals_of(cost.value)
     if low > 0:
-        return f"{figure(cost.value)} (dearer by {estimate_text(gap, low, high)})"
+        return f"{figure(cost.value)} (dearer by {estimate_text(gap, low, high, decimals=decimals)})"
     if high < 0:
-        return f"{figure(cost.value)} (cheaper by {estimate_text(-gap, -high, -low)})"
-    return f"{figure(cost.value)} (not shown to differ: {estimate_text(gap, low, high, sign=True)})"
+        return f"{figure(cost.value)} (cheaper by {estimate_text(-gap, -high, -low, decimals=decimals)})"
+    return f"{figure(cost.value)} (not shown to differ: {estimate_text(gap, low, high, True, decimals)})"
 
 
 def data(facts: Facts) -> list[str]:
@@ -148,6 +149,27 @@ def calibration(facts: Facts) -> list[str]:
     return told
 
 
+def learning(facts: Facts) -> list[str]:
+    """Why the loss is lower on rows that the model was not fitted to; nothing where it is not."""
+    valid, train = (facts.training[f"{part}_loss"] for part in ("valid", "train"))
+    if valid >= train:
+        return []
+    easy, hard = (facts.guessed[part] for part in ("valid", "train"))
+    decimals = decimals_of(train, valid)
+    shown = [figure(loss, decimals=decimals) for loss in (valid, train, easy, hard)]
+    told = f"The validation loss ({shown[0]}) lies below the training loss ({shown[1]}), on which it was fitted"
+    if not 0 < easy < hard:
+        return [f"{told}, and its rows are no easier to guess: see whether they are among the training rows."]
+    saved = [1 - loss / guess for loss, guess in ((valid, easy), (train, hard))]
+    usual = "less, as it should be" if saved[0] < saved[1] else "more: see whether it knows these rows"
+    constant = "mean" if facts.kind.scored == "number" else "shares"
+    return [
+        f"{told}: the valid part is easier to guess. Answering every row with its part's own {constant} would "
+        f"lose {shown[2]} there and {shown[3]} in the train part. Of that the model saves {share_text(saved[0])} there "
+        f"and {share_text(saved[1])} in the train part, {usual}."
+    ]
+
+
 def residuals(facts: Facts) -> list[str]:
     """How far single rows lie from their prediction, and whether that depends on it; nothing for classes."""
     groups = facts.plots["residuals"]
@@ -161,9 +183,10 @@ def residuals(facts: Facts) -> list[str]:
         for row in ends
     ]
     if len(groups) == 1:
-        return [f"The middle 80% of the rows lie {told[0]}."]
+        return [f"The middle {level_text(0.8)} of the rows lie {told[0]}."]
     return [
-        f"The middle 80% of single rows lie {told[0]}, where they are closest, and {told[1]}, where they scatter most."
+        f"The middle {level_text(0.8)} of single rows lie {told[0]}, where they are closest, and {told[1]}, where they "
+        "scatter most."
     ]
 
 

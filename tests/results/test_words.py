@@ -55,7 +55,8 @@ def facts(odd: str = "late", **more: Any) -> Facts:
         "target_unit": "",
         "columns": {odd: {"about": f"about {odd}", "unit": odd, "kind": "categorical"}},
         "parts": {"train": 600, "valid": 300, "test": 1234}, "training": {"best_round": 1, "features": 1,
-        "rows": {"train": 600, "valid": 300}}, "baseline": odd, "plots": plots, "unseen": 3,
+        "rows": {"train": 600, "valid": 300}, "train_loss": 0.6, "valid_loss": 0.5},
+        "guessed": {"train": 0.8, "valid": 0.625}, "baseline": odd, "plots": plots, "unseen": 3,
         "fitted": "Trees.", "stops_early": True,
         "clean": {"records": {"rows_published": 2200, "rows_in": 2200, "rows_clean": 2190, "rows_quarantined": 10,
                               "labelled": 2134}, "unlabelled": {odd: 56}, "failures": {odd: 10}},
@@ -156,7 +157,8 @@ def test_every_figure_in_the_words_is_one_of_the_facts() -> None:
     numbers = [value for r in known.results.values() for value in r.values() if isinstance(value, int | float)]
     numbers += [v for c in (known.costs.never, known.costs.always) for v in vars(c).values()]
     numbers += [*known.clean["records"].values(), len(known.units), 3, 1]
-    allowed = {form(abs(n)) for n in numbers for form in (words.figure, "{:.4g}".format, "{:,}".format, "{:g}".format)}
+    forms = (words.figure, *(form.format for form in ("{:.4g}", "{:.4f}", "{:,}", "{:g}")))
+    allowed = {form(abs(n)) for n in numbers for form in forms}
     allowed |= {str(n) for n in range(4)} | {"95"}  # how many metrics are better, worse or open
     for text in texts:
         bare = re.sub(r"\d{4}-\d\d-\d\d", "", text)
@@ -206,3 +208,22 @@ def test_rows_that_are_their_own_units_are_not_called_few() -> None:
     plain = cautions({"accuracy": result(0.1, 0.2, resampled="rows", units=12, block=1)})
     assert not any("too narrow" in line for line in plain)
     assert any("too narrow" in line for line in cautions({"accuracy": result(0.1, 0.2, units=12, block=1)}))
+
+
+@pytest.mark.parametrize(
+    ("valid_loss", "guessed", "said"),
+    [
+        (0.5, 0.625, "lose 0.6250 there and 0.8000 in the train part. Of that the model saves 20.0 % there and 25.0 %"),
+        (0.4, 0.625, "saves 36.0 % there and 25.0 % in the train part, more: see whether it knows these rows."),
+        (0.5, 0.9, "no easier to guess: see whether they are among the training rows."),
+        (0.5, 0.0, "no easier to guess"),
+        (0.6, 0.5, ""),
+    ],
+)
+def test_a_validation_loss_below_the_training_loss_is_explained_by_what_there_is_to_guess(
+    valid_loss: float, guessed: float, said: str
+) -> None:
+    training = {**facts().training, "valid_loss": valid_loss}
+    told = " ".join(words.learning(facts(training=training, guessed={"train": 0.8, "valid": guessed})))
+    assert said in told.replace("\u202f", " ")
+    assert bool(told) == bool(said)

@@ -2,40 +2,17 @@
 
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from stages import evaluate, report, train
+from tests.browser import WIDTHS, brightness, browse, in_browser
 
 ROOT = Path(__file__).parents[2]
 STYLE = ROOT / "stages/results/style.css"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-in_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 LONG = "a carrier with a name of many words and one_word_that_no_browser_may_break_anywhere_at_all_of_its_own_accord"
-WIDTHS = (390, 768, 1600)
-PROBE = """<!doctype html><title>probe</title>FRAMES<pre id="told"></pre><script>
-onload = () => {
-  const told = [...document.querySelectorAll('iframe')].map(frame => {
-    const page = frame.contentDocument, root = page.documentElement;
-    const boxes = [...page.querySelectorAll('p, h1, h2, h3, figure, nav, .scroll, .tiles, li')];
-    return {
-      width: frame.clientWidth, needs: root.scrollWidth,
-      beyond: boxes.filter(box => box.getBoundingClientRect().right > frame.clientWidth + 1)
-        .map(box => box.outerHTML.slice(0, 80)),
-      pictures: [...page.querySelectorAll('svg.plot')].filter(svg => svg.getBoundingClientRect().width > 200).length,
-      line: getComputedStyle(page.querySelector('polyline.model')).stroke,
-      paper: getComputedStyle(page.body).backgroundColor,
-      ink: getComputedStyle(page.body).color,
-    };
-  });
-  document.getElementById('told').textContent = JSON.stringify(told);
-};
-</script>"""
 
 
 @pytest.fixture(scope="module")
@@ -55,25 +32,6 @@ def page(planted: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> 
     return root / "reports/trial/results.html"
 
 
-def browse(page: Path, folder: Path, *flags: str) -> tuple[list[dict[str, Any]], str]:
-    """What the page is like at each of `WIDTHS`, and what the browser logged."""
-    frames = "".join(f'<iframe src="{page.as_uri()}" style="width:{width}px;height:900px;border:0"></iframe>'
-                     for width in WIDTHS)  # fmt: skip
-    probe = folder / "probe.html"
-    probe.write_text(PROBE.replace("FRAMES", frames))
-    done = subprocess.run(
-        [
-            str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files",
-            "--enable-logging=stderr", f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=20000",
-            *flags, "--dump-dom", probe.as_uri(),
-        ],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    found = re.search(r'<pre id="told">(.+?)</pre>', done.stdout)
-    assert found, done.stderr
-    return json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")), done.stderr
-
-
 @in_browser
 def test_the_page_fits_every_width_and_logs_nothing(page: Path, tmp_path: Path) -> None:
     told, log = browse(page, tmp_path)
@@ -81,6 +39,7 @@ def test_the_page_fits_every_width_and_logs_nothing(page: Path, tmp_path: Path) 
     for view in told:
         assert view["needs"] <= view["width"], view
         assert view["beyond"] == []
+        assert view["overprinted"] == []
         assert view["pictures"] >= 5
     assert "CONSOLE" not in log
 
@@ -91,11 +50,6 @@ def test_page_and_pictures_follow_the_readers_colours(page: Path, tmp_path: Path
     assert dark["line"] != light["line"]
     assert brightness(dark["paper"]) < 60 < 200 < brightness(light["paper"])
     assert brightness(light["ink"]) < 80 < 180 < brightness(dark["ink"])
-
-
-def brightness(colour: str) -> float:
-    red, green, blue = map(int, re.findall(r"\d+", colour)[:3])
-    return (red + green + blue) / 3
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
