@@ -18,22 +18,32 @@ from benchmarks.alike_systems import FLAGGED, PROBABILITIES, Float, World, corre
 from stages.metrics.binary import METRICS, ScoreTable, log_loss, roc_auc
 from stages.metrics.bootstrap import Scores, draw_weights, interval, jackknife, replicate
 from stages.metrics.contract import Metric, System
+from stages.metrics.evidence import Share
 from stages.metrics.paired import compare, two_sided_p
 
 REPLICATES, LEVEL, SEED = 299, 0.95, 4
 METHODS = ("the line's", "no inflation", "percentile", "BCa", "bootstrap-t", "swapped runs")
 MEAN = {"mean": Metric("higher")}
+MANY_ROWS = 100.0  # behind the number of a unit
 CHOSEN = {name: METRICS[name] for name in ("roc_auc", "log_loss", "accuracy")}
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Three metrics of counts (units, 2, codes): a ranking, a loss and a decision."""
+    """Three metrics of cells (units, 2, codes): a ranking, a loss and a decision."""
 
-    counts: Float
+    cells: Float
+
+    @property
+    def counts(self) -> Float:
+        return np.asarray(self.cells.sum(axis=2))
+
+    @property
+    def shares(self) -> dict[str, Share]:
+        return {}
 
     def measure(self, weights: Float) -> Scores:
-        negatives, positives = ScoreTable(PROBABILITIES, self.counts).resample(weights)
+        negatives, positives = ScoreTable(PROBABILITIES, self.cells).resample(weights)
         right = negatives[:, ~FLAGGED].sum(axis=1) + positives[:, FLAGGED].sum(axis=1)
         return {
             "roc_auc": roc_auc(negatives, positives),
@@ -43,11 +53,11 @@ class Scored:
 
     @property
     def units(self) -> int:
-        return len(self.counts)
+        return len(self.cells)
 
     def beside(self, other: Scored) -> Scored:
         """Twice the units: to take some days of one and the others of the other."""
-        return Scored(np.concatenate([self.counts, other.counts]))
+        return Scored(np.concatenate([self.cells, other.cells]))
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,14 @@ class Valued:
     """The mean of one number a unit (units,): the plainest metric."""
 
     values: Float
+
+    @property
+    def counts(self) -> Float:
+        return np.full((self.units, 1), MANY_ROWS)
+
+    @property
+    def shares(self) -> dict[str, Share]:
+        return {}
 
     def measure(self, weights: Float) -> Scores:
         return {"mean": weights @ self.values / weights.sum(axis=1)}

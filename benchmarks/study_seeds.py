@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import numpy as np
 from benchmarks.measure import measure
 from stages.metrics.bootstrap import Float, Scores, draw_weights
 from stages.metrics.contract import System, Tabulated
+from stages.metrics.evidence import Share
 from stages.metrics.files import read_evaluation
 from stages.metrics.paired import Difference, compare, compare_trained, correct
 from stages.metrics.stored import system_of, task_named, units_of
@@ -92,6 +94,16 @@ class Remembered:
     def of(cls, system: System) -> System:
         """The system, with such a table."""
         return System(cls(system.table), system.exact)
+
+    @property
+    def counts(self) -> Float:
+        """As the table."""
+        return self.table.counts
+
+    @property
+    def shares(self) -> Mapping[str, Share]:
+        """As the table."""
+        return self.table.shares
 
     def measure(self, weights: Float) -> Scores:
         """As the table."""

@@ -67,7 +67,9 @@ def main(name: str) -> None:
             systems["model"], systems["baseline"], task.metrics, weights,
             level=settings.level, method=settings.method, n=table.rows("test"), block=words["block"],
         )  # fmt: skip
-        own = task.draw(systems["model"].table, systems["baseline"].table, table.classes, weights, settings.level)
+        own = task.draw(
+            systems["model"].table, systems["baseline"].table, table.classes, weights, settings.level, words["block"]
+        )
     results = {metric: result | words for metric, result in results.items()}
 
     write_evaluation(layout.evaluation(name), judged.cells, header_of(table, judged, settings, seed, segments))

@@ -77,7 +77,7 @@ def gather_facts(name: str) -> Facts:
         weights = draw_weights(len(units), header["replicates"], header["seed"], header["block"])
         segments = judge_segments(cells, header, weights, level)
         judged = system_of(cells, header).table
-        costs = cost_curve(judged, weights, level) if isinstance(judged, BinaryTable) else None
+        costs = cost_curve(judged, weights, level, header["block"]) if isinstance(judged, BinaryTable) else None
     model = open_model(name, table.names, read_workers().training_threads)
     training = read_json(layout.models(name) / "training.json")
     return Facts(

@@ -27,9 +27,10 @@ from stages.metrics.codes import (
     row_blocks,
     threshold_of_code,
 )
-from stages.metrics.confusion import class_table, confusion_table
+from stages.metrics.confusion import accuracy_share, class_shares, class_table, confusion_table
 from stages.metrics.contract import Metric, Tabulated, Task, Terms
 from stages.metrics.curves import calibration_curve, precision_recall_curve, roc_curve
+from stages.metrics.evidence import Share
 from stages.metrics.resampling import count_cells, unit_counts
 
 Float = NDArray[np.float64]
@@ -58,6 +59,11 @@ class ScoreTable:
     probabilities: Float
     counts: Float
 
+    @property
+    def rows(self) -> Float:
+        """Rows by unit and label, (units, 2)."""
+        return np.asarray(self.counts.sum(axis=2))
+
     @classmethod
     def from_cells(cls, cells: pl.DataFrame, view: str, units: list[str]) -> ScoreTable:
         """The table of one view, its columns limited to the codes that occur."""
@@ -82,6 +88,21 @@ class BinaryTable:
     flagged: NDArray[np.bool_]
     cost_of_miss: float
     cost_of_false_alarm: float
+
+    @property
+    def counts(self) -> Float:
+        """Rows by unit and class, (units, 2)."""
+        return self.scores.rows
+
+    @property
+    def shares(self) -> dict[str, Share]:
+        """Accuracy; precision, recall and F1 of a yes."""
+        confusion = self.confusion
+        of_yes = {
+            name: Share(share.hits[:, 1], share.rows[:, 1], share.is_f1)
+            for name, share in class_shares(confusion).items()
+        }
+        return {"accuracy": accuracy_share(confusion), **of_yes}
 
     def measure(self, weights: Float) -> dict[str, Float]:
         """Every metric (R,) under weights (R, units)."""
@@ -190,15 +211,15 @@ def name_scores(scores: NDArray[np.float32], signature: Mapping[str, Any]) -> pl
 
 
 def draw_plots(
-    model: BinaryTable, baseline: BinaryTable, classes: Sequence[str], weights: Float, level: float
+    model: BinaryTable, baseline: BinaryTable, classes: Sequence[str], weights: Float, level: float, block: int
 ) -> dict[str, pl.DataFrame]:
     """Curves, calibration, and right and wrong decisions by class."""
     return {
-        "roc": roc_curve([model.scores], [baseline.scores], weights, level),
-        "precision_recall": precision_recall_curve([model.scores], [baseline.scores], weights, level),
-        "calibration": calibration_curve(model.scores, weights, level),
-        "confusion": confusion_table(model.confusion, classes, weights, level),
-        "per_class": class_table(model.confusion, classes, weights, level),
+        "roc": roc_curve([model.scores], [baseline.scores], weights, level, block),
+        "precision_recall": precision_recall_curve([model.scores], [baseline.scores], weights, level, block),
+        "calibration": calibration_curve(model.scores, weights, level, block),
+        "confusion": confusion_table(model.confusion, classes, weights, level, block),
+        "per_class": class_table(model.confusion, classes, weights, level, block),
     }
 
 

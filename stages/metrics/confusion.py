@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from stages.metrics.curves import band
+from stages.metrics.curves import share_band
+from stages.metrics.evidence import Share
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -51,12 +52,29 @@ def average_class_scores(confusion: Float, present: Int) -> dict[str, Float]:
     return result
 
 
-def confusion_table(confusion: Float, classes: Sequence[str], weights: Float, level: float) -> pl.DataFrame:
+def class_shares(confusion: Float) -> dict[str, Share]:
+    """What precision, recall and F1 of every class are shares of, by unit: confusion (units, classes, classes)."""
+    hits = np.diagonal(confusion, axis1=1, axis2=2)
+    rows, predicted = confusion.sum(axis=2), confusion.sum(axis=1)
+    return {
+        "precision": Share(hits, predicted),
+        "recall": Share(hits, rows),
+        "f1": Share(hits, rows + predicted - hits, is_f1=True),
+    }
+
+
+def accuracy_share(confusion: Float) -> Share:
+    """The share of right decisions, by unit."""
+    return Share(np.trace(confusion, axis1=1, axis2=2), confusion.sum(axis=(1, 2)))
+
+
+def confusion_table(confusion: Float, classes: Sequence[str], weights: Float, level: float, block: int) -> pl.DataFrame:
     """Rows by actual and predicted class, and the share of the actual class's rows with its interval."""
-    whole = confusion.sum(axis=0)
-    drawn = resample_confusion(confusion, weights)
-    low, high = band(_row_shares(drawn).reshape(len(weights), -1), level)
-    n = len(classes)
+    whole, n = confusion.sum(axis=0), len(classes)
+    drawn = _row_shares(resample_confusion(confusion, weights)).reshape(len(weights), -1)
+    rows = np.repeat(confusion.sum(axis=2), n, axis=1)
+    share = Share(confusion.reshape(len(confusion), -1), rows)
+    low, high = share_band(share, drawn, level, block)
     return pl.DataFrame(
         {
             "actual": np.repeat(np.asarray(classes, dtype=str), n).tolist(),
@@ -69,12 +87,16 @@ def confusion_table(confusion: Float, classes: Sequence[str], weights: Float, le
     ).fill_nan(None)
 
 
-def class_table(confusion: Float, classes: Sequence[str], weights: Float, level: float) -> pl.DataFrame:
-    """Rows, precision, recall and F1 of every class, each with its interval; empty for a class without rows."""
+def class_table(confusion: Float, classes: Sequence[str], weights: Float, level: float, block: int) -> pl.DataFrame:
+    """Rows, precision, recall and F1 of every class, each with its interval; empty for a class without rows.
+
+    A precision of 0 of a class that is never predicted has no interval.
+    """
     whole, drawn = class_scores(confusion.sum(axis=0)[None]), class_scores(resample_confusion(confusion, weights))
+    shares, absent = class_shares(confusion), np.where(confusion.sum(axis=(0, 2)) > 0, 0.0, np.nan)
     columns: dict[str, object] = {"class": list(classes), "rows": confusion.sum(axis=(0, 2)).astype(np.int64)}
     for name, values in whole.items():
-        low, high = band(drawn[name], level)
+        low, high = (absent + end for end in share_band(shares[name], drawn[name], level, block))
         columns |= {name: values[0], f"{name}_low": low, f"{name}_high": high}
     return pl.DataFrame(columns).fill_nan(None)
 

@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from stages.metrics.bootstrap import Float, Method
+from stages.metrics.evidence import Share
 
 Int = NDArray[np.int64]
 Direction = Literal["higher", "lower"]
@@ -28,7 +29,7 @@ class Metric:
     A *descriptive* metric is so biased that its interval says how it varies and carries no verdict; the interval is
     stretched to hold the value, which a reflected interval need not.  A metric that ranks rows, or sets them against
     their own mean, is the *mean* over folds; the others are sums over rows, and *pooled*.  An error may be *in the unit
-    of the target*.
+    of the target*.  Where *every class* counts alike, what is known depends on the rarest.
     """
 
     direction: Direction
@@ -38,10 +39,19 @@ class Metric:
     descriptive: bool = False
     over_folds: Literal["pooled", "mean"] = "pooled"
     in_target_unit: bool = False
+    every_class: bool = True
 
 
 class Tabulated(Protocol):
     """One system's resampling table: metrics of any weighting of its units."""
+
+    @property
+    def counts(self) -> Float:
+        """Rows by unit and class, (units, classes); (units, 1) where labels are numbers."""
+
+    @property
+    def shares(self) -> Mapping[str, Share]:
+        """The metrics that are shares of rows."""
 
     def measure(self, weights: Float) -> dict[str, Float]:
         """Every metric (R,) under weights (R, units)."""
@@ -100,7 +110,7 @@ def counts_nothing(_labels: NDArray[Any], _scores: NDArray[np.float32]) -> Float
 
 
 def draws_nothing(
-    _model: Any, _baseline: Any, _classes: Sequence[str], _weights: Float, _level: float
+    _model: Any, _baseline: Any, _classes: Sequence[str], _weights: Float, _level: float, _block: int
 ) -> dict[str, pl.DataFrame]:
     """The plots of a task that has none of its own."""
     return {}
@@ -113,7 +123,7 @@ class Task:
     ``count(labels, scores)`` is what rows of the valid part add up to, and ``decide(counts, terms)`` what a system does
     from then on.  ``unpack(decides)`` is the decision that a stored table has on record, ``of_signature(signature,
     terms)`` that of a bundle.  ``name_scores(scores, signature)`` are the columns that `predict` writes.
-    ``draw(model, baseline, classes, weights, level)`` are the plots beside that of the intervals, by name.
+    ``draw(model, baseline, classes, weights, level, block)`` are the plots beside that of the intervals, by name.
     """
 
     name: str
@@ -132,7 +142,7 @@ class Task:
     of_signature: Callable[[Mapping[str, Any], Terms], Decision]
     name_scores: Callable[[NDArray[np.float32], Mapping[str, Any]], pl.DataFrame]
     count: Callable[[NDArray[Any], NDArray[np.float32]], Float] = counts_nothing
-    draw: Callable[[Any, Any, Sequence[str], Float, float], dict[str, pl.DataFrame]] = draws_nothing
+    draw: Callable[[Any, Any, Sequence[str], Float, float, int], dict[str, pl.DataFrame]] = draws_nothing
     at_threshold: tuple[str, ...] = ()
     """Metrics of decisions at a threshold that costs have chosen; () where none is."""
     positive: int | None = None

@@ -2,7 +2,8 @@
 
 Curves are read off at fixed places (a false positive rate, a recall), so that replicates can be compared point by
 point and a plot is a hundred lines however many rows were scored.  Bands are pointwise percentile intervals over the
-same weights as the metrics': runs of days make them as wide.
+same weights as the metrics': runs of days make them as wide.  Where resampling sees too little there is none, or an
+exact one of a share: see `evidence`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from stages.metrics.bootstrap import in_chunks
 from stages.metrics.codes import sum_groups
+from stages.metrics.evidence import MIN_UNITS, Share, why_too_few, without_flat
 
 if TYPE_CHECKING:
     from stages.metrics.binary import ScoreTable
@@ -41,25 +43,27 @@ COLUMNS = {
 """The small tables that a person looks at after an evaluation: the same for every task, so that the pipeline can list
 them; one that has no meaning for a task (a ROC curve of a regression) has its columns and no rows."""
 MIN_GROUP_ROWS = 10
-"""A group of a calibration curve with fewer rows is left out: resampling a row or two looks certain, and is not."""
+"""A group of a calibration curve with fewer rows is left out."""
 ReadOff = Callable[[Float, Float], Float]
 """Counts of negatives and positives by code, each (codes,), in; the curve at its fixed places out."""
 
 
 def roc_curve(
-    model: Sequence[ScoreTable], baseline: Sequence[ScoreTable], weights: Float, level: float
+    model: Sequence[ScoreTable], baseline: Sequence[ScoreTable], weights: Float, level: float, block: int
 ) -> pl.DataFrame:
     """True by false positive rate; several tables (classes against the rest) are averaged."""
-    curves = _curves("true_positive_rate", roc_points, model, baseline, weights, level)
-    return pl.DataFrame({"false_positive_rate": FALSE_POSITIVE_RATES, **curves})
+    curves = _curves("true_positive_rate", roc_points, model, baseline, weights, level, block)
+    if np.isfinite(curves["low"][-2]):
+        curves["low"][-1] = curves["high"][-1] = 1.0  # whoever flags every row finds every positive
+    return pl.DataFrame({"false_positive_rate": FALSE_POSITIVE_RATES, **curves}).fill_nan(None)
 
 
 def precision_recall_curve(
-    model: Sequence[ScoreTable], baseline: Sequence[ScoreTable], weights: Float, level: float
+    model: Sequence[ScoreTable], baseline: Sequence[ScoreTable], weights: Float, level: float, block: int
 ) -> pl.DataFrame:
     """Precision by recall; several tables (classes against the rest) are averaged."""
-    curves = _curves("precision", precision_points, model, baseline, weights, level)
-    return pl.DataFrame({"recall": RECALLS, **curves})
+    curves = _curves("precision", precision_points, model, baseline, weights, level, block)
+    return pl.DataFrame({"recall": RECALLS, **curves}).fill_nan(None)
 
 
 def roc_points(negatives: Float, positives: Float) -> Float:
@@ -90,9 +94,12 @@ def _curves(
     baseline: Sequence[ScoreTable],
     weights: Float,
     level: float,
+    block: int,
 ) -> dict[str, Float]:
     ones = np.ones((1, weights.shape[1]))
-    low, high = band(_replicated_curve(read_off, model, weights), level)
+    low, high = without_flat(*band(_replicated_curve(read_off, model, weights), level))
+    if any(why_too_few(table.rows, block, every_class=True) for table in model):
+        low, high = np.full_like(low, np.nan), np.full_like(high, np.nan)
     return {
         name: _replicated_curve(read_off, model, ones)[0],
         "low": low,
@@ -112,7 +119,7 @@ def _read_chunk(read_off: ReadOff, table: ScoreTable, weights: Float) -> Float:
     return np.array([read_off(negatives, positives) for negatives, positives in counts])
 
 
-def calibration_curve(table: ScoreTable, weights: Float, level: float) -> pl.DataFrame:
+def calibration_curve(table: ScoreTable, weights: Float, level: float, block: int) -> pl.DataFrame:
     """Observed share by mean probability in ten groups of equal width; see `MIN_GROUP_ROWS`."""
 
     def observed(chosen: Float) -> tuple[Float, Float, Float]:
@@ -124,16 +131,16 @@ def calibration_curve(table: ScoreTable, weights: Float, level: float) -> pl.Dat
     rows, predicted, positives = observed(np.ones((1, weights.shape[1])))
     drawn = [observed(chunk) for chunk in in_chunks(weights)]
     drawn_rows, drawn_positives = (np.concatenate([chunk[k] for chunk in drawn]) for k in (0, 2))
-    return calibrated_groups(rows, predicted, positives, drawn_rows, drawn_positives, level)
+    counts = [sum_groups(table.counts[:, label], table.probabilities) for label in (0, 1)]
+    share = Share(counts[1], counts[0] + counts[1])
+    low, high = share_band(share, means(drawn_positives, drawn_rows), level, block)
+    return calibrated_groups(rows, predicted, positives, low, high)
 
 
-def calibrated_groups(
-    rows: Float, predicted: Float, observed: Float, drawn_rows: Float, drawn_observed: Float, level: float
-) -> pl.DataFrame:
-    """Means by group from sums: ``rows``, ``predicted``, ``observed`` (1, groups), and those drawn (R, groups)."""
+def calibrated_groups(rows: Float, predicted: Float, observed: Float, low: Float, high: Float) -> pl.DataFrame:
+    """Means by group from sums ``rows``, ``predicted``, ``observed`` (1, groups), with their intervals (groups,)."""
     filled = np.flatnonzero(rows[0] >= MIN_GROUP_ROWS)
-    shares = np.divide(drawn_observed, drawn_rows, out=np.full_like(drawn_rows, np.nan), where=drawn_rows > 0)
-    low, high = band(shares[:, filled], level)
+    low, high = low[filled], high[filled]
     mean = predicted[0, filled] / rows[0, filled]
     return pl.DataFrame(
         {
@@ -144,7 +151,13 @@ def calibrated_groups(
             "perfect": mean,
             "rows": rows[0, filled].astype(np.int64),
         }
-    )
+    ).fill_nan(None)
+
+
+def means(sums: Float, rows: Float) -> Float:
+    """Sums by rows; NaN where there are none."""
+    found: Float = np.divide(sums, rows, out=np.full_like(sums, np.nan), where=rows > 0)
+    return found
 
 
 def band(replicates: Float, level: float) -> tuple[Float, Float]:
@@ -156,6 +169,21 @@ def band(replicates: Float, level: float) -> tuple[Float, Float]:
         if len(defined):
             ends[:, place] = np.quantile(defined, tails)
     return ends[0], ends[1]
+
+
+def share_band(share: Share, replicates: Float, level: float, block: int) -> tuple[Float, Float]:
+    """The interval of every column of a share: over its replicates (R, columns), or the exact one where they fail."""
+    low, high = band(replicates, level)
+    exact_low, exact_high = share.exact_ends(level)
+    rare = share.is_rare(block)
+    return np.where(rare, exact_low, low), np.where(rare, exact_high, high)
+
+
+def mean_band(rows: Float, replicates: Float, level: float) -> tuple[Float, Float]:
+    """The interval of every column of means of ``rows`` (units, columns); NaN where it would rest on too few units."""
+    low, high = without_flat(*band(replicates, level))
+    few = np.count_nonzero(rows, axis=0) < MIN_UNITS
+    return np.where(few, np.nan, low), np.where(few, np.nan, high)
 
 
 def draw_plots(own: Mapping[str, pl.DataFrame], results: Mapping[str, Mapping[str, Any]]) -> dict[str, pl.DataFrame]:

@@ -26,27 +26,34 @@ from stages.metrics.codes import (
     exact_calibration_error,
     row_blocks,
 )
-from stages.metrics.confusion import average_class_scores, class_table, confusion_table, resample_confusion
+from stages.metrics.confusion import (
+    accuracy_share,
+    average_class_scores,
+    class_table,
+    confusion_table,
+    resample_confusion,
+)
 from stages.metrics.contract import Metric, Tabulated, Task
 from stages.metrics.curves import calibration_curve, precision_recall_curve, roc_curve
+from stages.metrics.evidence import Share
 from stages.metrics.resampling import count_cells, unit_counts
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
 METRICS = {
-    "accuracy": Metric("higher", ceiling=1.0),
-    "log_loss": Metric("lower"),
-    "brier": Metric("lower", ceiling=2.0),
-    "calibration_error": Metric("lower", ceiling=1.0, method="basic", descriptive=True),
+    "accuracy": Metric("higher", ceiling=1.0, every_class=False),
+    "log_loss": Metric("lower", every_class=False),
+    "brier": Metric("lower", ceiling=2.0, every_class=False),
+    "calibration_error": Metric("lower", ceiling=1.0, method="basic", descriptive=True, every_class=False),
     "roc_auc_macro": Metric("higher", ceiling=1.0, over_folds="mean"),
     "average_precision_macro": Metric("higher", ceiling=1.0, over_folds="mean"),
     "precision_macro": Metric("higher", ceiling=1.0),
     "recall_macro": Metric("higher", ceiling=1.0),
     "f1_macro": Metric("higher", ceiling=1.0),
-    "precision_weighted": Metric("higher", ceiling=1.0),
-    "recall_weighted": Metric("higher", ceiling=1.0),
-    "f1_weighted": Metric("higher", ceiling=1.0),
+    "precision_weighted": Metric("higher", ceiling=1.0, every_class=False),
+    "recall_weighted": Metric("higher", ceiling=1.0, every_class=False),
+    "f1_weighted": Metric("higher", ceiling=1.0, every_class=False),
 }
 
 
@@ -58,6 +65,17 @@ class MulticlassTable:
     calibrated: ScoreTable
     confusion: Float
     """Rows by unit, actual and predicted class, shape (units, classes, classes)."""
+
+    @property
+    def counts(self) -> Float:
+        """Rows by unit and class, (units, classes)."""
+        return np.asarray(self.confusion.sum(axis=2))
+
+    @property
+    def shares(self) -> dict[str, Share]:
+        """Accuracy, under both of its names."""
+        right = accuracy_share(self.confusion)
+        return {"accuracy": right, "recall_weighted": right}
 
     @property
     def present(self) -> Int:
@@ -170,15 +188,15 @@ def name_scores(scores: NDArray[np.float32], signature: Mapping[str, Any]) -> pl
 
 
 def draw_plots(
-    model: MulticlassTable, baseline: MulticlassTable, classes: Sequence[str], weights: Float, level: float
+    model: MulticlassTable, baseline: MulticlassTable, classes: Sequence[str], weights: Float, level: float, block: int
 ) -> dict[str, pl.DataFrame]:
     """Curves averaged over classes, calibration of the chosen one, and right and wrong choices by class."""
     return {
-        "roc": roc_curve(model.ranked, baseline.ranked, weights, level),
-        "precision_recall": precision_recall_curve(model.ranked, baseline.ranked, weights, level),
-        "calibration": calibration_curve(model.calibrated, weights, level),
-        "confusion": confusion_table(model.confusion, classes, weights, level),
-        "per_class": class_table(model.confusion, classes, weights, level),
+        "roc": roc_curve(model.ranked, baseline.ranked, weights, level, block),
+        "precision_recall": precision_recall_curve(model.ranked, baseline.ranked, weights, level, block),
+        "calibration": calibration_curve(model.calibrated, weights, level, block),
+        "confusion": confusion_table(model.confusion, classes, weights, level, block),
+        "per_class": class_table(model.confusion, classes, weights, level, block),
     }
 
 

@@ -45,15 +45,15 @@ from scipy.special import stdtr, stdtrit
 
 from stages.metrics.bootstrap import MIN_DEFINED_SHARE, Float, Measure, Scores, replicate
 from stages.metrics.contract import Direction, Metric, System, Tabulated
+from stages.metrics.evidence import ROUNDING, Share, why_too_few
 
 Correction = Literal["holm", "bh", "none"]
-Verdict = Literal["better", "worse", "no evidence", "not known", "descriptive", "undefined"]
+Verdict = Literal["better", "worse", "no evidence", "not known", "descriptive", "too few", "undefined"]
 
 MANY_UNITS = 1024  # enough to tell the correlation of neighbours within 0.03
 MOST_CORRELATION = 0.9
 FADING = 0.4
 """What is left of a correlation one unit further on, at least: as between days of late flights."""
-ROUNDING = 1e-12  # sums of the same counts in another order differ by less, as a share of the metric
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Difference:
 
     ``share_better`` is the share of resamples in which B is better, ties counting half: a description, where
     ``p_value`` is the test.  Numbers that do not exist are None, and ``reason`` says why; it also holds a remark where
-    the resamples leave nothing to test.
+    all resamples agree.  Then there is a p-value and no interval: what never varied may vary in other rows.
     """
 
     metric: str
@@ -103,7 +103,7 @@ def compare(
     ``block`` is that of the weights; ``drawn`` are the replicates of both, where they are known.  ``chance`` is what
     trainings add to the variance of a difference, None where that is not known; without it the question is about the
     two models as they are.  A metric that a system lacks, or that most resamples leave undefined, comes back with the
-    verdict "undefined"; the others do not suffer.
+    verdict "undefined", one of too few rows (`evidence`) as "too few"; the others do not suffer.
     """
     gaps = _Gaps.of(a, b, weights, block, drawn)
     added = chance or {}
@@ -147,6 +147,16 @@ class _Mean:
 
     tables: Sequence[Tabulated]
 
+    @property
+    def counts(self) -> Float:
+        """Rows by unit and class, the same for all of them."""
+        return self.tables[0].counts
+
+    @property
+    def shares(self) -> Mapping[str, Share]:
+        """A mean of shares is none."""
+        return {}
+
     def measure(self, weights: Float) -> Scores:
         """The mean over the trainings of every metric that all of them have."""
         found = [table.measure(weights) for table in self.tables]
@@ -184,6 +194,7 @@ def _verdict(difference: float, direction: Direction, p: float, level: float) ->
 class _Gaps:
     """What two systems score on all rows, and B minus A: in each replicate, and with each unit left out."""
 
+    counts: tuple[Float, Float]
     exact: tuple[Mapping[str, float], Mapping[str, float]]
     coded: tuple[Scores, Scores]
     replicates: Scores
@@ -199,7 +210,7 @@ class _Gaps:
         # independent units have no neighbours whose likeness could have been missed
         left = (_leave_one_out(system.table.measure, n_units) for system in (a, b)) if block > 1 else ({}, {})
         return cls(
-            (a.exact, b.exact), (a.table.measure(ones), b.table.measure(ones)),
+            (a.table.counts, b.table.counts), (a.exact, b.exact), (a.table.measure(ones), b.table.measure(ones)),
             _minus(of_a, of_b), _minus(*left), n_units / block, block,
         )  # fmt: skip
 
@@ -209,18 +220,16 @@ class _Gaps:
         drawn = self.replicates.get(name, np.empty(0))
         defined = drawn[np.isfinite(drawn)]
         defined = np.where(np.abs(defined) <= self._rounding(name), 0.0, defined)
+        difference = None if value_a is None or value_b is None else value_b - value_a
+        few = [why for counts in self.counts if (why := why_too_few(counts, self.block, metric.every_class))]
+        if difference is not None and few:
+            return self._untested(name, metric, value_a, value_b, difference, level, "too few", few[0])
         reason = self._why_undefined(name, value_a, value_b, defined, drawn)
-        if reason or value_a is None or value_b is None:
-            return Difference(
-                name, metric.direction, value_a, value_b, None, None, None, level, None, None, "undefined",
-                len(defined), reason,
-            )  # fmt: skip
-        difference = value_b - value_a
+        if difference is None or reason:
+            return self._untested(name, metric, value_a, value_b, None, level, "undefined", reason, len(defined))
         if chance is None:
-            return Difference(
-                name, metric.direction, value_a, value_b, difference, None, None, level, None, None,
-                "descriptive" if metric.descriptive else "not known", len(defined), NOT_KNOWN,
-            )  # fmt: skip
+            verdict: Verdict = "descriptive" if metric.descriptive else "not known"
+            return self._untested(name, metric, value_a, value_b, difference, level, verdict, NOT_KNOWN, len(defined))
         low, high, p, remark = self._around(name, difference, defined, level, chance)
         won = defined > 0 if metric.direction == "higher" else defined < 0
         return Difference(
@@ -230,6 +239,15 @@ class _Gaps:
             "descriptive" if metric.descriptive else _verdict(difference, metric.direction, p, level),
             len(defined), remark,
         )  # fmt: skip
+
+    @staticmethod
+    def _untested(
+        name: str, metric: Metric, a: float | None, b: float | None, difference: float | None, level: float,
+        verdict: Verdict, reason: str, replicates: int = 0,
+    ) -> Difference:  # fmt: skip
+        return Difference(
+            name, metric.direction, a, b, difference, None, None, level, None, None, verdict, replicates, reason
+        )
 
     def _values(self, name: str) -> tuple[float | None, float | None]:
         """Both exact; from the coded tables, both, where a revision is from before the metric existed."""
@@ -253,15 +271,20 @@ class _Gaps:
 
     def _around(
         self, name: str, difference: float, defined: Float, level: float, chance: Sequence[Variance]
-    ) -> tuple[float, float, float, str]:
-        """Interval, p-value, and a remark where nothing varies."""
+    ) -> tuple[float | None, float | None, float, str]:
+        """Interval, p-value, and a remark where nothing varies.
+
+        Systems that are equal by every metric in every resample score alike: their difference is nought, whatever the
+        rows.  A difference that is the same everywhere is met by chance as often as all runs favour one of two equals.
+        """
         varying = [each for each in chance if each.value > self._rounding(name) ** 2]
-        spread = float(defined.std(ddof=1))
+        spread, runs = float(defined.std(ddof=1)), self.runs
         if not varying and not defined.any():
-            return min(difference, 0.0), max(difference, 0.0), 1.0, "A and B are equal in every resample"
+            equal = all(np.abs(values).max() <= self._rounding(other) for other, values in self.replicates.items())
+            ends = (min(difference, 0.0), max(difference, 0.0)) if equal else (None, None)
+            return *ends, 1.0, "A and B are equal in every resample"
         if not varying and spread <= self._rounding(name):
-            return difference, difference, 0.0, "the difference is the same in every resample"
-        runs = self.runs
+            return None, None, 2.0 ** (1 - runs), "the difference is the same in every resample"
         inflation = unseen_correlation(self.left_out[name], self.block) if self.block > 1 else 1.0
         parts = [Variance(spread**2 * runs / (runs - 1) * inflation, runs - 1), *varying]
         error, df = sqrt(sum(part.value for part in parts)), satterthwaite(parts)

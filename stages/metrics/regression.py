@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from stages.metrics.codes import Grid, row_blocks
 from stages.metrics.contract import Metric, Tabulated, Task
-from stages.metrics.curves import MIN_GROUP_ROWS, band, calibrated_groups
+from stages.metrics.curves import MIN_GROUP_ROWS, calibrated_groups, mean_band, means
+from stages.metrics.evidence import Share
 from stages.metrics.resampling import count_cells, unit_counts
 
 Float = NDArray[np.float64]
@@ -42,6 +43,16 @@ class RegressionTable:
     groups: Float
     residuals: Float
     residual_rows: Float
+
+    @property
+    def counts(self) -> Float:
+        """Rows by unit, (units, 1)."""
+        return self.sums[:, :1]
+
+    @property
+    def shares(self) -> dict[str, Share]:
+        """None: its metrics are sums of numbers."""
+        return {}
 
     def measure(self, weights: Float) -> dict[str, Float]:
         """Every metric (R,) under weights (R, units); R² is NaN where the target does not vary."""
@@ -121,7 +132,8 @@ def calibration_curve(table: RegressionTable, weights: Float, level: float) -> p
     """Mean target by mean prediction in groups half a spread wide; see `MIN_GROUP_ROWS`."""
     whole = table.groups.sum(axis=0)
     drawn = np.einsum("ru,ukg->rkg", weights, table.groups)
-    return calibrated_groups(whole[:1], whole[1:2], whole[2:], drawn[:, 0], drawn[:, 2], level)
+    low, high = mean_band(table.groups[:, 0], means(drawn[:, 2], drawn[:, 0]), level)
+    return calibrated_groups(whole[:1], whole[1:2], whole[2:], low, high)
 
 
 def residual_curve(table: RegressionTable, weights: Float, level: float) -> pl.DataFrame:
@@ -133,9 +145,8 @@ def residual_curve(table: RegressionTable, weights: Float, level: float) -> pl.D
     rows, predicted, target = table.groups.sum(axis=0)
     filled = np.flatnonzero(rows >= MIN_GROUP_ROWS)
     drawn = np.einsum("ru,ukg->rkg", weights, table.groups)  # (R, 3, groups)
-    gaps = drawn[:, 2] - drawn[:, 1]
-    means = np.divide(gaps, drawn[:, 0], out=np.full_like(gaps, np.nan), where=drawn[:, 0] > 0)
-    low, high = band(means[:, filled], level)
+    drawn_means = means(drawn[:, 2] - drawn[:, 1], drawn[:, 0])
+    low, high = mean_band(table.groups[:, 0, filled], drawn_means[:, filled], level)
     below = np.cumsum(table.residual_rows[filled], axis=1) / rows[filled, None]
     tenth, ninetieth = (table.residuals[(below >= share - 1e-12).argmax(axis=1)] for share in (0.1, 0.9))
     return pl.DataFrame(
@@ -148,11 +159,16 @@ def residual_curve(table: RegressionTable, weights: Float, level: float) -> pl.D
             "ninetieth": ninetieth,
             "rows": rows[filled].astype(np.int64),
         }
-    )
+    ).fill_nan(None)
 
 
 def draw_plots(
-    model: RegressionTable, _baseline: RegressionTable, _classes: Sequence[str], weights: Float, level: float
+    model: RegressionTable,
+    _baseline: RegressionTable,
+    _classes: Sequence[str],
+    weights: Float,
+    level: float,
+    _block: int,
 ) -> dict[str, pl.DataFrame]:
     """Actual and what is left of it, by predicted."""
     return {

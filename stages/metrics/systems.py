@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
 
-from stages.metrics.bootstrap import Float, Interval, Method, Scores, interval, jackknife, replicate
-from stages.metrics.contract import Metric, System
+from stages.metrics.bootstrap import Float, Method, Scores, interval, jackknife, replicate
+from stages.metrics.contract import Metric, System, Tabulated
+from stages.metrics.evidence import has_width, why_too_few
 from stages.metrics.paired import Difference, compare
 
 LEAST_P = 1e-6  # nothing is known so well of the tail of a distribution
+TOO_FEW = "too few"
+
+
+@dataclass(frozen=True)
+class Around:
+    """The ends of an interval, or None where the rows are too few; how it was made, from how many replicates."""
+
+    low: float | None
+    high: float | None
+    method: str
+    replicates: int
 
 
 def compare_systems(
@@ -28,8 +41,9 @@ def compare_systems(
 ) -> dict[str, dict[str, Any]]:
     """Every metric of the model with its interval, beside the baseline's, and their difference by the paired test.
 
-    Values are exact.  Replicates are drawn from coded scores, so intervals are moved by exact - coded, a shift far
-    smaller than the interval is wide.  ``block`` is that of the weights: BCa leaves out runs as long as those drawn.
+    Where the rows are too few for an interval (`evidence`), its ends are None, and ``method`` says so.  Values are
+    exact.  Replicates are drawn from coded scores, so intervals are moved by exact - coded, a shift far smaller than
+    the interval is wide.  ``block`` is that of the weights: BCa leaves out runs as long as those drawn.
     """
     left_out_block = block if method == "bca" else None
     own, other = (_Drawn.of(system, weights, left_out_block) for system in (model, baseline))
@@ -39,8 +53,8 @@ def compare_systems(
     results = {}
     for name, metric in metrics.items():
         chosen = metric.method or method
-        around = own.interval(name, metric, chosen, level)
-        around_reference = other.interval(name, metric, chosen, level)
+        around = own.interval(name, metric, chosen, level, block)
+        around_reference = other.interval(name, metric, chosen, level, block)
         results[name] = {
             "value": model.exact[name],
             "low": around.low,
@@ -54,7 +68,7 @@ def compare_systems(
             "difference": gaps[name].difference,
             "difference_low": gaps[name].low,
             "difference_high": gaps[name].high,
-            "method": chosen,
+            "method": around.method,
             "replicates": around.replicates,
             **({"descriptive": True} if metric.descriptive else {}),
             "difference_p": _p_value(gaps[name]),
@@ -76,6 +90,7 @@ def _p_value(gap: Difference) -> float | None:
 class _Drawn:
     """One system's metrics on its scores, on its codes, in every replicate, and for BCa with runs left out."""
 
+    table: Tabulated
     exact: Mapping[str, float]
     coded: Mapping[str, Float]
     replicates: Scores
@@ -85,15 +100,34 @@ class _Drawn:
     def of(cls, system: System, weights: Float, left_out_block: int | None) -> _Drawn:
         measure, n_units = system.table.measure, weights.shape[1]
         left_out = jackknife(measure, n_units, left_out_block) if left_out_block else {}
-        return cls(system.exact, measure(np.ones((1, n_units))), replicate(measure, weights), left_out)
+        return cls(system.table, system.exact, measure(np.ones((1, n_units))), replicate(measure, weights), left_out)
 
-    def interval(self, name: str, metric: Metric, method: Method, level: float) -> Interval:
-        coded = float(self.coded[name][0])
-        found = interval(
-            self.replicates[name], coded, method=method, level=level, left_out=self.left_out.get(name), name=name
-        )
-        shift = self.exact[name] - coded
-        low, high = (min(max(end + shift, metric.floor), metric.ceiling) for end in (found.low, found.high))
-        if metric.descriptive:
-            low, high = min(low, self.exact[name]), max(high, self.exact[name])
-        return Interval(low, high, found.method, found.replicates)
+    def interval(self, name: str, metric: Metric, method: Method, level: float, block: int) -> Around:
+        return interval_around(
+            self.table, name, metric, self.replicates[name], float(self.coded[name][0]), self.exact[name],
+            method=method, level=level, block=block, left_out=self.left_out.get(name),
+        )  # fmt: skip
+
+
+def interval_around(
+    table: Tabulated, name: str, metric: Metric, replicates: Float, coded: float, exact: float, *, method: Method,
+    level: float, block: int, left_out: Float | None = None,
+) -> Around:  # fmt: skip
+    """The interval of a metric of ``table``: over its replicates, exact where it is a share of rare rows, or none.
+
+    ``coded`` is the metric of the table's codes, ``exact`` that of the scores themselves, around which it is to lie.
+    """
+    share, none = table.shares.get(name), Around(None, None, TOO_FEW, len(replicates))
+    if isfinite(exact) and share is not None and share.is_rare(block):
+        low, high = (float(end) for end in share.exact_ends(level))
+        # a precision of 0 where nothing is flagged is a share of no rows
+        return Around(low, high, "clopper-pearson", len(replicates)) if isfinite(low) else none
+    if isfinite(exact) and share is None and why_too_few(table.counts, block, metric.every_class):
+        return none
+    found = interval(replicates, coded, method=method, level=level, left_out=left_out, name=name)
+    if not has_width(found.low, found.high):
+        return none
+    low, high = (min(max(end + exact - coded, metric.floor), metric.ceiling) for end in (found.low, found.high))
+    if metric.descriptive:
+        low, high = min(low, exact), max(high, exact)
+    return Around(low, high, found.method, found.replicates)

@@ -132,6 +132,13 @@ def bar_lying(panel: Panel, y: float, low: float, high: float, kind: str) -> str
     return f'<line class="{kind}" x1="{panel.at_x(low)}" x2="{panel.at_x(high)}" y1="{at}" y2="{at}"/>'
 
 
+def whisker(panel: Panel, at: float, low: float | None, high: float | None, kind: str, lying: bool = False) -> str:
+    """An interval, upright or lying; nothing where there is none."""
+    if low is None or high is None:
+        return ""
+    return (bar_lying if lying else bar)(panel, at, low, high, f"{kind} whisker")
+
+
 def rule_y(panel: Panel, y: float, kind: str = "rule") -> str:
     """A line from left to right."""
     return bar_lying(panel, y, panel.x.low, panel.x.high, kind)

@@ -10,6 +10,7 @@ MINUS = "\u2212"
 GAP = "\u202f"  # narrow no-break space between a number and its unit
 UNKNOWN = "–"
 TINY = 1e-5  # a figure below it is written with a power of ten
+TOO_FEW = "(too few)"  # rows for an interval
 ARROWS = {"higher": "↑", "lower": "↓"}  # which way a metric is better
 
 
@@ -36,7 +37,9 @@ def figure(value: float | None, sign: bool = False, decimals: int | None = None)
 
 
 def interval_text(low: float | None, high: float | None, sign: bool = False, decimals: int | None = None) -> str:
-    """[0.7108, 0.7502], both ends to the same decimals."""
+    """[0.7108, 0.7502], both ends to the same decimals; words where there is no interval."""
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return TOO_FEW
     decimals = decimals_of(low, high) if decimals is None else decimals
     return f"[{figure(low, sign, decimals)}, {figure(high, sign, decimals)}]"
 
@@ -44,7 +47,9 @@ def interval_text(low: float | None, high: float | None, sign: bool = False, dec
 def estimate_text(
     value: float | None, low: float | None, high: float | None, sign: bool = False, decimals: int | None = None
 ) -> str:
-    """0.7310 [0.7108, 0.7502], all three to the same decimals."""
+    """0.7310 [0.7108, 0.7502], all three to the same decimals; a dash where there is no value."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
     decimals = decimals_of(value, low, high) if decimals is None else decimals
     return f"{figure(value, sign, decimals)} {interval_text(low, high, sign, decimals)}"
 

@@ -9,27 +9,32 @@ from stages.pages.numbers import count_text, decimals_of, estimate_text, level_t
 
 Results = Mapping[str, Mapping[str, Any]]
 
-BETTER, WORSE, OPEN, DESCRIPTIVE = "better", "worse", "not shown to differ", "descriptive"
+BETTER, WORSE, OPEN, DESCRIPTIVE, TOO_FEW = "better", "worse", "not shown to differ", "descriptive", "too few rows"
 FEW_UNITS, FEW_RUNS = 20, 30
 ERRORS = {"mae": "MAE", "rmse": "RMSE", "r2": "R²"}
 AGAINST = {
     BETTER: "beats the one-rule baseline",
     WORSE: "does worse than the one-rule baseline",
     OPEN: "has not been shown to beat the one-rule baseline",
+    TOO_FEW: "cannot be judged beside the one-rule baseline on so few rows",
 }
 
 
 def verdict(result: Mapping[str, Any]) -> str:
     """Better or worse than the baseline only where the interval of the difference leaves zero out.
 
-    A descriptive metric (an estimate whose interval does not keep its level) gets no verdict.
+    A descriptive metric (an estimate whose interval does not keep its level) gets no verdict.  A difference that no
+    resample changes has a test and no interval; one of too few rows has neither.
     """
     if result.get("descriptive"):
         return DESCRIPTIVE
-    low, high = result["difference_low"], result["difference_high"]
-    if low <= 0 <= high:
+    low, high, p = result["difference_low"], result["difference_high"], result.get("difference_p")
+    if low is None and p is None:
+        return TOO_FEW
+    if low <= 0 <= high if low is not None else p >= 1 - result["level"]:
         return OPEN
-    return BETTER if (low > 0) == (result["direction"] == "higher") else WORSE
+    gain = result["difference"] if low is None else low
+    return BETTER if (gain > 0) == (result["direction"] == "higher") else WORSE
 
 
 def verdicts(results: Results) -> dict[str, str]:
@@ -46,13 +51,14 @@ def sentences(results: Results, baseline: str) -> list[str]:
     """The sentences of the conclusion, without the question."""
     name, lead = next(iter(results.items()))
     told = verdicts(results)
-    better, worse, open_ = (sum(v == kind for v in told.values()) for kind in (BETTER, WORSE, OPEN))
+    better, worse, open_, few = (sum(v == kind for v in told.values()) for kind in (BETTER, WORSE, OPEN, TOO_FEW))
+    unjudged = f"; of {few} the rows are too few to judge" if few else ""
     lines = [
         f"On {count_text(lead['n'])} test rows the model reaches {metric_name(name)} {estimate_of(lead)}, "
         f"and {AGAINST[told[name]]} ({baseline}): {estimate_of(lead, 'baseline')}, "
         f"difference {estimate_of(lead, 'difference')}.",
         f"Of {len(told)} metrics, {better} are better than the baseline's, {worse} worse, "
-        f"and for {open_} the {level_text(lead['level'])} interval of the difference includes zero.",
+        f"and for {open_} the {level_text(lead['level'])} interval of the difference includes zero{unjudged}.",
     ]
     if worse:
         lines.append("Worse: " + ", ".join(metric_name(m) for m, v in told.items() if v == WORSE) + ".")

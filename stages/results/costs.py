@@ -14,20 +14,24 @@ from stages.metrics.binary import BinaryTable
 from stages.metrics.bootstrap import Float, in_chunks
 from stages.metrics.codes import code_probabilities, threshold_of_code
 from stages.metrics.curves import band
+from stages.metrics.evidence import why_too_few, without_flat
 
 GRID = np.concatenate([[0.0025, 0.005], np.arange(1, 100) / 100, [0.995, 0.9975]])
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost a row, with its interval, and how much dearer or cheaper the chosen threshold is than this."""
+    """Cost a row, with its interval, and how much dearer or cheaper the chosen threshold is than this.
+
+    Ends are None where the rows are too few for an interval, or no resample changes the figure.
+    """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     difference: float
-    difference_low: float
-    difference_high: float
+    difference_low: float | None
+    difference_high: float | None
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class CostCurve:
     cost_of_false_alarm: float
 
 
-def cost_curve(table: BinaryTable, weights: Float, level: float) -> CostCurve:
+def cost_curve(table: BinaryTable, weights: Float, level: float, block: int) -> CostCurve:
     """The curve of one system's table; its flagged codes tell the threshold that is used."""
     codes = code_probabilities(GRID.astype(np.float32))
     held = code_probabilities(table.scores.probabilities)
@@ -57,11 +61,13 @@ def cost_curve(table: BinaryTable, weights: Float, level: float) -> CostCurve:
     points = np.array([used, len(held), 0, best])
     wanted = np.concatenate([cuts, points])
     drawn = np.concatenate([costs_by_cut(table, chunk)[:, wanted] for chunk in in_chunks(weights)])
-    low, high = band(drawn, level)
-    gap_low, gap_high = band(drawn[:, [len(cuts)]] - drawn[:, len(cuts) :], level)
+    low, high = without_flat(*band(drawn, level))
+    gap_low, gap_high = without_flat(*band(drawn[:, [len(cuts)]] - drawn[:, len(cuts) :], level))
+    if why_too_few(table.counts, block, every_class=True):
+        low, high, gap_low, gap_high = (np.full_like(ends, np.nan) for ends in (low, high, gap_low, gap_high))
     chosen, never, always, hindsight = (
-        Cost(float(whole[cut]), float(low[len(cuts) + k]), float(high[len(cuts) + k]),
-             float(whole[used] - whole[cut]), float(gap_low[k]), float(gap_high[k]))
+        Cost(float(whole[cut]), _end(low[len(cuts) + k]), _end(high[len(cuts) + k]),
+             float(whole[used] - whole[cut]), *((0.0, 0.0) if cut == used else (_end(gap_low[k]), _end(gap_high[k]))))
         for k, cut in enumerate(points.tolist())
     )  # fmt: skip
     return CostCurve(
@@ -69,6 +75,10 @@ def cost_curve(table: BinaryTable, weights: Float, level: float) -> CostCurve:
         hindsight_threshold=threshold_of_code(int(held[best])) if best < len(held) else 1.0,
         cost_of_miss=table.cost_of_miss, cost_of_false_alarm=table.cost_of_false_alarm,
     )  # fmt: skip
+
+
+def _end(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def costs_by_cut(table: BinaryTable, weights: Float) -> Float:

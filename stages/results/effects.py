@@ -9,7 +9,8 @@ A feature's *effect* is the mean size of its values: it says what the fitted mod
 How the answer moves with one feature is told by groups of its values: a number with many values is cut at its quantiles
 in the sample, one with few has a group for each, a category has the commonest by name; what is missing stands apart.
 
-Intervals resample the same units as the metrics do, so days of one weather system stay together.
+Intervals resample the same units as the metrics do, so days of one weather system stay together; there are none where
+units are too few.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from stages.metrics.bootstrap import Float, in_chunks
-from stages.metrics.curves import band
+from stages.metrics.curves import band, mean_band
+from stages.metrics.evidence import why_too_few
 from stages.pages.numbers import tick_text
 
 Int = NDArray[np.int64]
@@ -44,8 +46,8 @@ class Effect:
 
     name: str
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     share: float
     ahead: bool
 
@@ -61,8 +63,8 @@ class Group:
     at: float | None
     rows: int
     mean: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     tenth: float
     ninetieth: float
 
@@ -121,9 +123,11 @@ def mean_effects(sample: Sample, weights: Float, level: float) -> list[Effect]:
     low, high = band(drawn, level)
     total, order = float(whole.sum()) or 1.0, np.argsort(-whole, kind="stable")
     gaps, _ = band(drawn[:, order[:-1]] - drawn[:, order[1:]], level)
+    if why_too_few(rows[:, None], block=1, every_class=False):
+        low, high, gaps = (np.full_like(ends, np.nan) for ends in (low, high, gaps))
     ahead = [*(gap > 0 for gap in gaps.tolist()), False]
     return [
-        Effect(sample.names[f], float(whole[f]), float(low[f]), float(high[f]), float(whole[f]) / total, ahead[k])
+        Effect(sample.names[f], float(whole[f]), _end(low[f]), _end(high[f]), float(whole[f]) / total, ahead[k])
         for k, f in enumerate(order.tolist())
     ]
 
@@ -208,9 +212,13 @@ def _intervals(
     member = (codes[:, None] == np.arange(n_groups)).astype(np.float64)
     sums = sum_units(member * values[:, None], sample.units, sample.n_units)
     rows = sum_units(member, sample.units, sample.n_units)
-    return band(np.concatenate([weighted_means(chunk, sums, rows) for chunk in in_chunks(weights)]), level)
+    return mean_band(rows, np.concatenate([weighted_means(chunk, sums, rows) for chunk in in_chunks(weights)]), level)
+
+
+def _end(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _group(label: str, at: float | None, values: Float, low: float, high: float) -> Group:
     tenth, ninetieth = np.quantile(values, SPREAD)
-    return Group(label, at, len(values), float(values.mean()), float(low), float(high), float(tenth), float(ninetieth))
+    return Group(label, at, len(values), float(values.mean()), _end(low), _end(high), float(tenth), float(ninetieth))

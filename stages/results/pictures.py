@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from stages.pages.curves import (
@@ -21,6 +22,7 @@ from stages.pages.curves import (
     rule_x,
     rule_y,
     shade,
+    whisker,
     word,
 )
 from stages.pages.numbers import MINUS, decimals_of, elided, figure, level_text
@@ -68,12 +70,13 @@ def curves(facts: Facts) -> list[Chart]:
 def _against_baseline(
     curve: pl.DataFrame, x: str, y: str, title: str, across: str, up: str, chance: bool = False
 ) -> Chart:
-    drawn = curve.drop_nulls([x, y, "low", "high", "baseline"])
+    drawn = curve.drop_nulls([x, y, "baseline"])
+    banded = drawn.drop_nulls(["low", "high"])
     panel = Panel(axis(across, 0, 1), axis(up, 0, 1))
     xs = drawn[x].to_list()
     marks = [line(panel, [0, 1], [0, 1], "rule")] if chance else []
     marks += [
-        shade(panel, xs, drawn["low"].to_list(), drawn["high"].to_list(), "model"),
+        shade(panel, banded[x].to_list(), banded["low"].to_list(), banded["high"].to_list(), "model"),
         line(panel, xs, drawn["baseline"].to_list(), "baseline"),
         line(panel, xs, drawn[y].to_list(), "model"),
     ]
@@ -100,7 +103,7 @@ def learning_curve(losses: pl.DataFrame, training: Mapping[str, Any]) -> Chart:
 
 def calibration(facts: Facts) -> Chart | None:
     """Observed beside predicted, group by group, each with its interval."""
-    groups = facts.plots["calibration"].drop_nulls(["predicted", "observed", "low", "high"])
+    groups = facts.plots["calibration"].drop_nulls(["predicted", "observed"])
     if not len(groups):
         return None
     predicted, observed = groups["predicted"].to_list(), groups["observed"].to_list()
@@ -111,7 +114,7 @@ def calibration(facts: Facts) -> Chart | None:
     else:
         panel = Panel(axis("mean probability", 0, 1), axis("observed share", 0, 1))
     marks = [line(panel, [panel.x.low, panel.x.high], [panel.y.low, panel.y.high], "rule")]
-    marks += [bar(panel, x, low, high, "model whisker") for x, low, high in zip(predicted, lows, highs, strict=True)]
+    marks += [whisker(panel, x, low, high, "model") for x, low, high in zip(predicted, lows, highs, strict=True)]
     marks += [point(panel, x, y, "model") for x, y in zip(predicted, observed, strict=True)]
     about = "Observed beside predicted in groups of predictions, with intervals; a perfect model lies on the diagonal"
     title = "Calibration" if facts.kind.scored == "probability" else "Actual by predicted"
@@ -120,7 +123,7 @@ def calibration(facts: Facts) -> Chart | None:
 
 def residuals(facts: Facts) -> Chart | None:
     """What is left of the target by prediction, group by group: the mean with its interval, and single rows."""
-    groups = facts.plots["residuals"].drop_nulls()
+    groups = facts.plots["residuals"]
     if not len(groups):
         return None
     ends = [end for name in ("low", "high", "tenth", "ninetieth") for end in groups[name].to_list()]
@@ -132,7 +135,7 @@ def residuals(facts: Facts) -> Chart | None:
     for row in groups.iter_rows(named=True):
         marks += [
             bar(panel, row["predicted"], row["tenth"], row["ninetieth"], "model spread"),
-            bar(panel, row["predicted"], row["low"], row["high"], "model whisker"),
+            whisker(panel, row["predicted"], row["low"], row["high"], "model"),
             point(panel, row["predicted"], row["residual"], "model"),
         ]
     middle = f"the middle {level_text(0.8)} of the rows"
@@ -144,15 +147,17 @@ def residuals(facts: Facts) -> Chart | None:
 def costs(curve: CostCurve, threshold: float) -> Chart:
     """Cost a row by threshold, with the chosen one and the two lazy answers."""
     ys = [*curve.values, *curve.low, *curve.high, curve.never.value, curve.always.value]
+    held = np.isfinite(curve.low)
+    banded = [ends[held].tolist() for ends in (curve.thresholds, curve.low, curve.high)]
     panel = Panel(axis("threshold", 0, 1), axis_around("cost a row", [float(y) for y in ys], zero=True), left=52)
     xs = curve.thresholds.tolist()
     marks = [
         rule_y(panel, curve.never.value, "rule"),
         rule_y(panel, curve.always.value, "rule"),
-        shade(panel, xs, curve.low.tolist(), curve.high.tolist(), "model"),
+        shade(panel, banded[0], banded[1], banded[2], "model"),
         line(panel, xs, curve.values.tolist(), "model"),
         rule_x(panel, threshold, "chosen"),
-        bar(panel, threshold, curve.chosen.low, curve.chosen.high, "chosen whisker"),
+        whisker(panel, threshold, curve.chosen.low, curve.chosen.high, "chosen"),
         point(panel, threshold, curve.chosen.value, "chosen", 5),
     ]
     decimals = decimals_of(curve.never.value, curve.always.value)
@@ -189,7 +194,7 @@ def _numbers(found: Dependence, unit: str, about: str) -> str:
     marks += [bar(panel, at, group.tenth, group.ninetieth, "model spread") for at, group in placed]
     xs = [at for at, _ in placed]
     marks.append(line(panel, xs, [group.mean for _, group in placed], "model"))
-    marks += [bar(panel, at, group.low, group.high, "model whisker") for at, group in placed]
+    marks += [whisker(panel, at, group.low, group.high, "model") for at, group in placed]
     marks += [point(panel, at, group.mean, "model", 3.5) for at, group in placed]
     marks += [rule_y(panel, group.mean, "baseline dashed") for group in found.groups if group.at is None]
     return draw(panel, marks, about)
@@ -209,7 +214,7 @@ def _categories(found: Dependence, _unit: str, about: str) -> str:
         marks += [
             word(panel, panel.x.low, y, elided(group.label, LONGEST), anchor="end", up=-4),
             bar_lying(panel, y, group.tenth, group.ninetieth, "model spread"),
-            bar_lying(panel, y, group.low, group.high, "model whisker"),
+            whisker(panel, y, group.low, group.high, "model", lying=True),
             point(panel, group.mean, y, "model", 3.5),
         ]
     return draw(panel, marks, about)

@@ -1,8 +1,9 @@
 """Where does the model do better or worse?  Metrics of segments and months, with intervals, beside those of all rows.
 
 A segment is a *domain* of the sample: whole units are drawn, and the segment has as many rows as the drawn units hold.
-So one draw of units serves all segments and all rows at once, and their differences are paired.  Nothing is corrected
-for looking at many segments; whoever tells of them has to say so.
+So one draw of units serves all segments and all rows at once, and their differences are paired.  Where the rows are
+too few (`metrics/evidence.py`) there is no interval.  Nothing is corrected for looking at many segments; whoever tells
+of them has to say so.
 """
 
 from __future__ import annotations
@@ -14,20 +15,19 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from stages.metrics.bootstrap import MIN_DEFINED_SHARE, Float, Scores, replicate
+from stages.metrics.bootstrap import Float, Scores, replicate
 from stages.metrics.contract import Metric, System, Tabulated
+from stages.metrics.evidence import Share
 from stages.metrics.paired import compare
 from stages.metrics.stored import months_of, segments_of, system_of, task_named, units_of
+from stages.metrics.systems import interval_around
 
 MONTH = "month"
-MIN_ROWS, MIN_OF_CLASS, MIN_UNITS = 30, 10, 10
-"""A segment with fewer rows (of either class, in so many units) has no interval: resampling a handful of rows looks far
-more certain than it is."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One metric of the model in a segment; None where the rows do not define it.
+    """One metric of the model in a segment; None where the rows do not define it, or are too few for an interval.
 
     ``apart`` says whether it is shown to differ from that of all rows: "better", "worse" or ""; ``verdict`` says the
     same of the baseline in the same segment.  Both by the paired test, at the level of one look.
@@ -60,13 +60,6 @@ class _Pair:
     places: list[int]
     rows: int
     positives: int | None
-    units: int
-
-    @property
-    def is_enough(self) -> bool:
-        """Whether the rows are enough for an interval."""
-        rarest = self.rows if self.positives is None else min(self.positives, self.rows - self.positives)
-        return self.rows >= MIN_ROWS and rarest >= MIN_OF_CLASS and self.units >= MIN_UNITS
 
 
 def judge_segments(
@@ -107,8 +100,7 @@ def _pair(own: pl.DataFrame, task: str, model: Tabulated, baseline: Tabulated, p
     positives = None
     if asked.positive is not None:
         positives = int(counted.filter(pl.col("label") == asked.positive)["n"].sum())
-    units = counted["unit"].n_unique()
-    return _Pair(model, baseline, list(places), int(counted["n"].sum()), positives, units)
+    return _Pair(model, baseline, list(places), int(counted["n"].sum()), positives)
 
 
 @dataclass(frozen=True)
@@ -142,6 +134,16 @@ class _Among:
     table: Tabulated
     places: list[int]
 
+    @property
+    def counts(self) -> Float:
+        """Rows by unit and class."""
+        return self.table.counts
+
+    @property
+    def shares(self) -> Mapping[str, Share]:
+        """The metrics that are shares of rows."""
+        return self.table.shares
+
     def measure(self, weights: Float) -> dict[str, Float]:
         """Every metric (R,) under weights (R, all units)."""
         return self.table.measure(weights[:, self.places])
@@ -152,29 +154,18 @@ def _figures(
 ) -> dict[str, Figure]:
     own = weights[:, pair.places]
     model, baseline = _Drawn.of(pair.model, own), _Drawn.of(pair.baseline, own)
-    if not pair.is_enough or len(pair.places) < 2 * block:
-        return {name: Figure(_finite(model.system.exact[name]), None, None) for name in metrics}
     among = _Drawn(System(_Among(pair.model, pair.places), model.system.exact), model.replicates)
     apart = among.verdicts(everything, metrics, weights, level, block)
     verdicts = model.verdicts(baseline, metrics, own, level, block)
     figures = {}
     for name in metrics:
-        value, interval = _finite(model.system.exact[name]), interval_of(model.replicates[name], level)
-        if value is None or interval is None:
-            figures[name] = Figure(value, None, None)
-        else:
-            figures[name] = Figure(value, *interval, apart=apart[name], verdict=verdicts[name])
+        value = model.system.exact[name]
+        if not np.isfinite(value):
+            figures[name] = Figure(None, None, None)
+            continue
+        around = interval_around(
+            pair.model, name, metrics[name], model.replicates[name], value, value, method="percentile", level=level,
+            block=block,
+        )  # fmt: skip
+        figures[name] = Figure(value, around.low, around.high, apart[name], verdicts[name])
     return figures
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
-
-
-def interval_of(replicates: Float, level: float) -> tuple[float, float] | None:
-    """The percentile interval over replicates in which a figure is defined; None where that is fewer than half."""
-    defined = replicates[np.isfinite(replicates)]
-    if len(defined) < max(2, MIN_DEFINED_SHARE * len(replicates)):
-        return None
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)

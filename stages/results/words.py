@@ -11,7 +11,19 @@ from collections.abc import Iterator, Mapping, Sequence
 import polars as pl
 
 from stages.pages.numbers import count_text, decimals_of, estimate_text, figure, level_text, share_text
-from stages.pages.verdicts import BETTER, OPEN, WORSE, cautions, decimals_in, metric_name, sentences, verdict, verdicts
+from stages.pages.verdicts import (
+    AGAINST,
+    BETTER,
+    OPEN,
+    TOO_FEW,
+    WORSE,
+    cautions,
+    decimals_in,
+    metric_name,
+    sentences,
+    verdict,
+    verdicts,
+)
 from stages.results.costs import Cost
 from stages.results.effects import Effect
 from stages.results.facts import Facts
@@ -26,6 +38,8 @@ def headline(facts: Facts) -> str:
     told, name = verdicts(facts.results), metric_name(facts.lead_name)
     others = len(told) - 1
     worse = sum(v == WORSE for v in told.values())
+    if told[facts.lead_name] == TOO_FEW:
+        return f"The model {AGAINST[TOO_FEW]}"
     if told[facts.lead_name] == OPEN:
         return f"The model has not been shown to beat the one-rule baseline on {name}"
     if told[facts.lead_name] == WORSE:
@@ -57,7 +71,8 @@ def decision(facts: Facts) -> list[str]:
     if facts.costs is None or facts.threshold is None:
         return []
     cost, costs, positive = facts.results["expected_cost"], facts.costs, facts.positive
-    against = {BETTER: "less than", WORSE: "more than", OPEN: "not shown to differ from"}[verdict(cost)]
+    against = {BETTER: "less than", WORSE: "more than", OPEN: "not shown to differ from",
+               TOO_FEW: "on rows too few to compare it with"}[verdict(cost)]  # fmt: skip
     told = [
         f"A row is called “{positive}” from a probability of {figure(facts.threshold)} on, the cheapest threshold on "
         f"the valid part when a miss costs {costs.cost_of_miss:g} and a false alarm {costs.cost_of_false_alarm:g}: "
@@ -72,8 +87,10 @@ def decision(facts: Facts) -> list[str]:
 
 def _beside(cost: Cost) -> str:
     """A cost, and whether the chosen threshold is cheaper."""
-    gap, low, high = -cost.difference, -cost.difference_high, -cost.difference_low
-    decimals = decimals_of(cost.value)
+    gap, decimals = -cost.difference, decimals_of(cost.value)
+    if cost.difference_low is None or cost.difference_high is None:
+        return f"{figure(cost.value)} (a difference of {estimate_text(gap, None, None, True, decimals)})"
+    low, high = -cost.difference_high, -cost.difference_low
     if low > 0:
         return f"{figure(cost.value)} (dearer by {estimate_text(gap, low, high, decimals=decimals)})"
     if high < 0:
@@ -131,8 +148,8 @@ def calibration(facts: Facts) -> list[str]:
     groups = facts.plots["calibration"]
     if not len(groups):
         return ["Too few rows in every group of predictions to say."]
-    judged = groups.filter(pl.col("low") < pl.col("high"))
-    what, alike = "share" if facts.kind.scored == "probability" else "mean", len(groups) - len(judged)
+    judged = groups.filter(pl.col("low").is_not_null())
+    what, few = "share" if facts.kind.scored == "probability" else "mean", len(groups) - len(judged)
     off = judged.filter((pl.col("predicted") < pl.col("low")) | (pl.col("predicted") > pl.col("high")))
     told = [
         f"In {len(judged) - len(off)} of {len(judged)} groups of predictions the {facts.level} interval of the "
@@ -142,10 +159,8 @@ def calibration(facts: Facts) -> list[str]:
         pairs = [f"{figure(row['predicted'])} predicted, {figure(row['observed'])} observed"
                  for row in off.iter_rows(named=True)]  # fmt: skip
         told.append(f"Where it does not: {'; '.join(pairs)}.")
-    if alike:
-        told.append(
-            f"In {alike} more all rows came out alike: their interval has no width, which is no proof of anything."
-        )
+    if few:
+        told.append(f"In {few} more the rows are too few for an interval.")
     return told
 
 
@@ -282,19 +297,6 @@ def limits(facts: Facts) -> list[str]:
         "Effects tell what this fitted model uses.  They are no causes, and features that vary together share them in "
         "a way that another fit may change."
     )
-    if alike := _without_mistakes(facts):
-        told.append(
-            f"Where all rows of a class came out alike ({', '.join(alike)}), resampling sees no other outcome and the "
-            "interval has no width.  That is no certainty: n rows without a mistake leave room for a share of up to "
-            "about 3/n."
-        )
     if facts.clean.get("simulated"):
         told.insert(0, "The rows are simulated.")
     return told
-
-
-def _without_mistakes(facts: Facts) -> list[str]:
-    """Classes with rows of which recall or precision has an interval without width."""
-    found = facts.plots["per_class"].filter(pl.col("rows") > 0)
-    narrow = [pl.col(f"{score}_low") == pl.col(f"{score}_high") for score in ("recall", "precision")]
-    return [f"“{name}”" for name in found.filter(pl.any_horizontal(narrow))["class"].to_list()] if len(found) else []

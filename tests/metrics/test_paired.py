@@ -1,6 +1,7 @@
 """The comparison of two systems: what it promises about directions, ties and cases where there is nothing to test."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -20,6 +21,11 @@ class Means:
     """The mean of a number a unit."""
 
     values: np.ndarray
+    shares: ClassVar = {}
+
+    @property
+    def counts(self) -> np.ndarray:
+        return np.full((len(self.values), 1), 100.0)
 
     def measure(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         return {"mean": weights @ self.values / weights.sum(axis=1)}
@@ -81,10 +87,10 @@ def test_pairing_takes_out_the_luck_that_both_share() -> None:
 
 
 def test_the_share_of_resamples_in_favour_counts_ties_half() -> None:
-    weights = np.array([[2.0, 0, 0], [0, 2.0, 0], [0, 0, 2.0], [0, 0, 2.0]])
-    found = difference_of(np.array([1.0, -1.0, 0.0]), weights, block=1)
+    weights = np.repeat([[2.0, 0, 0], [0, 2.0, 0], [0, 0, 2.0], [0, 0, 2.0]], 4, axis=1)
+    found = difference_of(np.repeat([1.0, -1.0, 0.0], 4), weights, block=1)
     assert found.share_better == 0.5
-    found = difference_of(np.array([1.0, 1.0, 0.0]), weights, block=1)
+    found = difference_of(np.repeat([1.0, 1.0, 0.0], 4), weights, block=1)
     assert found.share_better == 0.75
 
 
@@ -135,19 +141,29 @@ def test_a_constant_score_is_compared_like_any_other() -> None:
     assert all(one.p_value is None or 0 <= one.p_value <= 1 for one in found.values())
 
 
-def test_a_difference_that_no_resample_changes_needs_no_spread() -> None:
+def test_a_difference_that_no_resample_changes_is_as_certain_as_its_runs_are_many() -> None:
     found = difference_of(np.full(61, 0.25))
-    assert (found.verdict, found.p_value, found.share_better) == ("better", 0.0, 1.0)
-    assert found.low == found.high == pytest.approx(0.25)
+    assert (found.verdict, found.share_better) == ("better", 1.0)
+    assert found.p_value == pytest.approx(2 / 2 ** (61 / 5))  # all twelve runs favour one of two equals
+    assert (found.low, found.high) == (None, None)
     assert "same in every resample" in found.reason
 
 
+def test_systems_that_agree_on_one_metric_alone_have_no_interval_of_no_width() -> None:
+    counts = World(61, 50, 0.4, 0.3).counts(np.random.default_rng(1), 1)[0][0]
+    moved = counts.copy()
+    moved[:, :, [2, 3]] = counts[:, :, [3, 2]]  # both below the threshold: decisions stay
+    found = compare(as_system(counts), as_system(moved), METRICS, WEIGHTS, level=0.95, block=5)
+    assert found["log_loss"].low is not None
+    same = found["accuracy"]
+    assert (same.verdict, same.p_value, same.low, same.high) == ("no evidence", 1.0, None, None)
+
+
 @dataclass(frozen=True)
-class Gappy:
+class Gappy(Means):
     """Two metrics, one of them undefined for a share of the resamples."""
 
-    values: np.ndarray
-    undefined: float
+    undefined: float = 0.0
 
     def measure(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         means = weights @ self.values / weights.sum(axis=1)
@@ -207,10 +223,12 @@ def test_one_unit_is_refused_before_anything_is_compared() -> None:
         draw_weights(1, 100, seed=1, block=1)
 
 
-def test_two_units_give_an_interval_that_says_how_little_they_know() -> None:
-    found = difference_of(np.array([1.0, 1.2]), draw_weights(2, 500, seed=1), block=1)
-    assert found.p_value == pytest.approx(0.058, abs=0.01)  # a t of 11 at one degree of freedom
-    assert found.verdict == "no evidence"
+@pytest.mark.parametrize(("units", "block"), [(2, 1), (9, 1), (19, 5)])
+def test_few_units_are_too_few_to_judge_by(units: int, block: int) -> None:
+    found = difference_of(np.arange(units) + 1.0, draw_weights(units, 500, seed=1, block=block), block=block)
+    assert (found.verdict, found.low, found.p_value, found.share_better) == ("too few", None, None, None)
+    assert found.difference == pytest.approx((units + 1) / 2)  # it is told, and not judged
+    assert "units" in found.reason
 
 
 @pytest.mark.parametrize(("r", "own_noise"), [(0.5, 0.0), (0.7, 0.0), (0.4, 1.0), (0.4, 3.0)])

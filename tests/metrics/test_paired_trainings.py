@@ -1,6 +1,7 @@
 """Does a change help?  Trainings move a figure as days do, and the test knows of both."""
 
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -20,6 +21,11 @@ class Mean:
     """A metric that is the mean of one number a day."""
 
     days: np.ndarray
+    shares = MappingProxyType({})
+
+    @property
+    def counts(self) -> np.ndarray:
+        return np.full((DAYS, 1), 100)
 
     def measure(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         return {"score": weights @ self.days / weights.sum(axis=1)}

@@ -85,7 +85,7 @@ def test_the_plots_of_a_task_have_the_columns_that_the_pipeline_lists(task: Task
     decision = task.decide(task.count(labels, scores), Terms(len(CLASSES[task.name])))
     units, names = np.arange(400) % 40, [f"{unit:02d}" for unit in range(40)]
     table = decision.table(merge_cells([decision.tabulate(units, names, labels, scores)]), names)
-    for plot, frame in task.draw(table, table, CLASSES[task.name], np.ones((20, 40)), 0.9).items():
+    for plot, frame in task.draw(table, table, CLASSES[task.name], np.ones((20, 40)), 0.9, 1).items():
         assert tuple(frame.columns) == COLUMNS[plot]
         assert len(frame)
 

@@ -11,7 +11,7 @@ from stages.pages.verdicts import conclusion, verdict
 SMALL = st.floats(-10, 10, allow_nan=False)
 
 
-def result(low: float, high: float, direction: str = "higher", **more) -> dict:
+def result(low: float | None, high: float | None, direction: str = "higher", **more) -> dict:
     return {
         "value": 0.8, "low": 0.7, "high": 0.9, "level": 0.95, "n": 1234, "direction": direction,
         "baseline": 0.6, "baseline_low": 0.5, "baseline_high": 0.7,
@@ -58,6 +58,16 @@ def test_the_printed_interval_lies_on_the_side_that_its_verdict_says(one: float,
     *_, difference, told, _ = metrics_table({"brier": result(low, high, direction)}).splitlines()[-1].split("|")
     ends = [float(end) for end in difference.split("[")[1].strip(" ]").replace(MINUS, "-").split(",")]
     assert verdict(result(*ends, direction)) == told.strip()
+
+
+def test_too_few_rows_are_neither_won_nor_lost_and_a_test_without_an_interval_is_told() -> None:
+    few = result(None, None, difference_p=None) | {"low": None, "high": None}
+    assert verdict(few) == "too few rows"
+    assert "0.8000 (too few), and cannot be judged" in conclusion("late?", {"accuracy": few}, "x alone")
+    assert "(too few)" in metrics_table({"accuracy": few})
+    assert verdict(result(None, None, difference_p=0.001)) == "better"
+    assert verdict(result(None, None, "lower", difference_p=0.001)) == "worse"
+    assert verdict(result(None, None, difference_p=1.0)) == "not shown to differ"
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def cost_of_rows(frame: pl.DataFrame, code: int, miss: float = 3.0, alarm: float
 
 def drawn(seed: int, code: int, miss: float = 3.0) -> tuple[pl.DataFrame, CostCurve]:
     frame = rows(seed)
-    return frame, cost_curve(tabled(frame, code, miss), draw_weights(len(UNITS), 100, 1), 0.95)
+    return frame, cost_curve(tabled(frame, code, miss), draw_weights(len(UNITS), 100, 1), 0.95, 1)
 
 
 @settings(max_examples=20, deadline=None)
@@ -74,7 +74,7 @@ def test_the_difference_from_never_acting_is_paired() -> None:
     frame = rows(8)
     weights = draw_weights(len(UNITS), 300, 2, block=3)
     table = tabled(frame, 900)
-    curve = cost_curve(table, weights, 0.9)
+    curve = cost_curve(table, weights, 0.9, 3)
     act, label = frame["score"].to_numpy() >= np.float32(threshold_of_code(900)), frame["label"].to_numpy() == 1
     gap = 3.0 * (label & ~act) + (~label & act) - 3.0 * label
     gaps = [np.average(gap, weights=w[frame["unit"].to_numpy()]) for w in weights]
@@ -84,6 +84,6 @@ def test_the_difference_from_never_acting_is_paired() -> None:
 
 def test_one_score_for_all_rows_costs_one_of_two_things() -> None:
     frame = rows(1).with_columns(score=pl.lit(0.3, dtype=pl.Float32))
-    curve = cost_curve(tabled(frame, 0), draw_weights(len(UNITS), 50, 1), 0.95)
+    curve = cost_curve(tabled(frame, 0), draw_weights(len(UNITS), 50, 1), 0.95, 1)
     assert set(np.round(curve.values, 9)) == {round(curve.never.value, 9), round(curve.always.value, 9)}
     assert curve.chosen.difference == 0 or curve.chosen.value == curve.always.value

@@ -196,12 +196,11 @@ def test_limits_tell_of_few_units_unseen_categories_and_rows_without_a_label() -
     assert "simulated" in words.data(simulated)[0]
 
 
-def test_an_interval_without_width_is_no_certainty() -> None:
-    groups = pl.DataFrame({"predicted": [0.5, 0.98], "observed": [0.5, 1.0], "low": [0.4, 1.0], "high": [0.6, 1.0]})
+def test_groups_without_an_interval_are_counted_apart() -> None:
+    groups = pl.DataFrame({"predicted": [0.5, 0.98], "observed": [0.5, 1.0], "low": [0.4, None], "high": [0.6, None]})
     told = words.calibration(replace(facts(), plots={**facts().plots, "calibration": groups}))
     assert told[0].startswith("In 1 of 1 groups")
-    assert "no proof" in told[-1]
-    assert "3/n" in " ".join(words.limits(facts()))  # the classes of these facts have no width
+    assert told[-1] == "In 1 more the rows are too few for an interval."
 
 
 def test_rows_that_are_their_own_units_are_not_called_few() -> None:

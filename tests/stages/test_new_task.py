@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
@@ -27,6 +28,12 @@ class CountTable:
 
     predicted: np.ndarray
     rows: np.ndarray
+    shares: ClassVar = {}
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Rows by unit."""
+        return self.rows.sum(axis=(1, 2))[:, None]
 
     def measure(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Poisson deviance under weights (R, units)."""

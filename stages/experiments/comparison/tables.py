@@ -25,6 +25,7 @@ from stages.experiments.comparison.words import (
     decimals,
     ends,
     footnote,
+    interval_words,
     reading,
     train_again,
     wrapped,
@@ -96,7 +97,9 @@ def comparison_text(comparison: Comparison) -> str:
     if comparison.identical:
         return f"{lines[0]}\n{conclusion(comparison)}"
     head = wrapped(*lines, changed(comparison), str(drawn), asked(drawn, comparison.a, comparison.b))
-    told = wrapped(conclusion(comparison), footnote(comparison), *cautions(drawn), *comparison.notes)
+    told = wrapped(
+        conclusion(comparison), footnote(comparison), *reasons(comparison.whole), *cautions(drawn), *comparison.notes
+    )
     pieces = [head, as_text(whole_table(comparison)), told]
     if comparison.segments:
         pieces += [as_text(segment_table(comparison)), wrapped(*segment_footnotes(comparison))]
@@ -112,14 +115,9 @@ def comparison_markdown(comparison: Comparison) -> str:
     pieces = [head, f"**{conclusion(comparison)}**", changed(comparison), as_markdown(whole_table(comparison))]
     if comparison.segments:
         pieces += [as_markdown(segment_table(comparison)), " ".join(segment_footnotes(comparison))]
-    small = [
-        drawn.question,
-        f"{drawn}.",
-        asked(drawn, comparison.a, comparison.b),
-        footnote(comparison),
-        *cautions(drawn),
-        *comparison.notes,
-    ]
+    about = asked(drawn, comparison.a, comparison.b)
+    small = [drawn.question, f"{drawn}.", about, footnote(comparison), *reasons(comparison.whole), *cautions(drawn),
+             *comparison.notes]  # fmt: skip
     return "\n\n".join([*pieces, f"<sub>{' '.join(small)}</sub>"]) + "\n"
 
 
@@ -160,9 +158,18 @@ def segment_footnotes(comparison: Comparison) -> list[str]:
     tested = sum(each.found.p_value is not None for each in comparison.segments)
     several = len({each.found.metric for each in comparison.segments}) > 1
     looks = "segments and metrics" if several else "segments"
-    reasons = sorted({each.found.reason for each in comparison.segments if each.found.verdict == "undefined"})
     told = reading(comparison.correction, tested, looks, comparison.drawn.level)
-    return [told, *(f"Undefined: {reason}." for reason in reasons)]
+    return [told, *reasons(comparison.segments)]
+
+
+def reasons(compared: Sequence[Compared]) -> list[str]:
+    """Why some could not be judged, or have no interval: a sentence each."""
+    told = []
+    for verdict, word in (("too few", "Too few to judge"), ("undefined", "Undefined")):
+        why = sorted({each.found.reason for each in compared if each.found.verdict == verdict})
+        told += [f"{word}: {'; '.join(why)}."] if why else []
+    alike = {each.found.reason for each in compared if each.found.low is None and each.found.p_value is not None}
+    return [*told, *(f"Without an interval: {why}, which other rows may change." for why in sorted(alike))]
 
 
 def figures(found: Difference) -> list[str]:
@@ -268,7 +275,7 @@ def ranking_conclusion(ranking: Ranking) -> str:
         return f"Of {_number(found)} compared{corrected}: {told}."
     best, digits = first.found, decimals(first.found)
     gain = f"{fixed(best.difference, digits, sign=True)} on {best.metric}"
-    lead = f"{first.side.label} leads ({gain}, {level_text(best.level)} interval {ends(best, digits)})"
+    lead = f"{first.side.label} leads ({gain}, {interval_words(best, digits)})"
     lucky = "; the best of several looks better than it is: confirm it on newer rows" if len(found) > 1 else ""
     return f"Of {_number(found)} compared{corrected}: {told}. {lead}{lucky}."
 

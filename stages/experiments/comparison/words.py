@@ -102,7 +102,7 @@ def conclusion(comparison: Comparison) -> str:
     if not judged and any(each.found.verdict == "not known" for each in comparison.whole):
         return f"Whether the change from {a} to {b} helps is not known: {train_again(comparison.drawn.dataset)}"
     if not judged:
-        return f"Nothing can be said of {b} and {a}: none of the metrics is defined on these rows."
+        return f"Nothing can be said of {b} and {a}: {_why_nothing(comparison.whole)}."
     better, worse, unsettled = (_with(judged, verdict) for verdict in ("better", "worse", "no evidence"))
     if better and worse:
         return (
@@ -139,6 +139,11 @@ def train_again(dataset: str) -> str:
     )
 
 
+def _why_nothing(whole: Sequence[Compared]) -> str:
+    few = next((each.found.reason for each in whole if each.found.verdict == "too few"), "")
+    return f"the rows are too few to judge by ({few})" if few else "none of the metrics is defined on these rows"
+
+
 def _with(judged: Sequence[Difference], verdict: str) -> list[Difference]:
     return [found for found in judged if found.verdict == verdict]
 
@@ -158,11 +163,18 @@ def _listed(found: Sequence[Difference], figures: bool = True) -> str:
 
 def _figures(found: Difference) -> str:
     digits = decimals(found)
-    return f"{fixed(found.difference, digits, sign=True)}, {level_text(found.level)} interval {ends(found, digits)}"
+    return f"{fixed(found.difference, digits, sign=True)}, {interval_words(found, digits)}"
+
+
+def interval_words(found: Difference, digits: int) -> str:
+    """95 % interval +0.0080 to +0.0326; or why there is none."""
+    return f"{level_text(found.level)} interval {ends(found, digits)}" if found.low is not None else found.reason
 
 
 def _where(found: Difference) -> str:
     digits = decimals(found)
+    if found.low is None:
+        return f"on {found.metric}, {found.reason}"
     return f"on {found.metric} the difference lies between {ends(found, digits, ' and ')} ({level_text(found.level)})"
 
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from stages.metrics.bootstrap import draw_weights
 from stages.metrics.confusion import resample_confusion
 from stages.metrics.contract import Decision, Metric, System, Tabulated
+from stages.metrics.evidence import Share
 from stages.metrics.resampling import merge_cells
 
 Float = NDArray[np.float64]
@@ -74,6 +75,23 @@ class FoldedTable:
     decided: Float | None
     decision: Decision
     within: Sequence[str]
+
+    @property
+    def counts(self) -> Float:
+        """Rows by unit and class."""
+        return self.pooled.counts
+
+    @property
+    def shares(self) -> dict[str, Share]:
+        """The shares of all folds, each row decided at its own fold's threshold."""
+        own = [table.shares for table in self.folds]
+        return {
+            name: Share(
+                np.concatenate([shares[name].hits for shares in own]),
+                np.concatenate([shares[name].rows for shares in own]), first.is_f1,
+            )
+            for name, first in own[0].items()
+        }  # fmt: skip
 
     def measure(self, weights: Float) -> dict[str, Float]:
         """Every metric (R,) under weights (R, units of all folds)."""

@@ -47,12 +47,14 @@ def rule(difference: Difference, margin: float) -> Ruling:
     ValueError
         When the rows leave the metric undefined.
     """
-    if difference.difference is None or difference.low is None or difference.high is None:
+    if difference.difference is None or difference.p_value is None:
         raise ValueError(
             f"a difference in {difference.metric} between candidate and champion",
             difference.reason or "none could be computed",
             "judge by another metric (datasets.<dataset>.promote.metric) or on more rows",
         )
+    if difference.low is None or difference.high is None:
+        return _rule_without_interval(difference, margin)
     gain, low, high = difference.difference, difference.low, difference.high
     if difference.direction == "lower":
         gain, low, high = -gain, -high, -low
@@ -61,6 +63,14 @@ def rule(difference: Difference, margin: float) -> Ruling:
     values = f"({figure(difference.a)} → {figure(difference.b)}, {difference.direction} is better)"
     words = f"{measured} {values}: {_why(decision, low, high, margin)}"
     return Ruling(decision, words, *(value + 0.0 for value in (gain, low, high)))  # + 0.0: no minus before a zero
+
+
+def _rule_without_interval(difference: Difference, margin: float) -> Ruling:
+    """Where all resamples agree, other rows may not: nothing is shown of a gain that has no interval."""
+    gain = (difference.difference or 0.0) * (1 if difference.direction == "higher" else -1) + 0.0
+    decision: Decision = "keep" if gain == 0 and margin >= 0 else "inconclusive"
+    tail = "no resample shows one" if gain == 0 else "it has no interval, and these rows cannot tell"
+    return Ruling(decision, f"gain in {difference.metric} {value_text(gain)}, {difference.reason}: {tail}", gain)
 
 
 def _why(decision: Decision, low: float, high: float, margin: float) -> str:
