@@ -42,6 +42,7 @@ from stages.workspace.seeds import child_seed
 from stages.workspace.settings import Settings, read_scale, read_seed, read_settings, read_workers
 
 MEMORY_PER_BYTE = 60  # of a clean partition; measured on half a million flights
+FEW_MATCHED = 0.5  # of the rows: below, a joined table is probably not the one that was meant
 MERGED_AT_ONCE = 16  # sketches of partitions held before they are added up
 
 
@@ -59,6 +60,8 @@ class Whole:
 
     partitions: list[dict[str, Any]]
     sketches: dict[str, Sketch]
+    matched: dict[str, dict[str, int]]
+    """By joined table and partition: rows that found something in it."""
 
     def rows(self, part: str) -> int:
         """Labelled rows of one part."""
@@ -89,6 +92,7 @@ def main(name: str) -> None:
     with run_jobs(featurize_partition, jobs, uses=uses, label=f"{name}: featurize", **run) as done:
         whole = add_up(done)
 
+    refuse_unmatched(dataset, whole)
     content = {column: sketch_to_json(sketch) for column, sketch in whole.sketches.items()}
     write_json(layout.features(name) / SKETCHES, content)
     write_manifest(layout.features(name), describe(dataset, whole))
@@ -196,7 +200,18 @@ def featurize_partition(job: Job, root: Path) -> dict[str, Any]:
     return {
         "partition": {"name": job.name, "rows": len(frame), "parts": parts, "unlabelled": len(frame) - len(labelled)},
         "sketches": {name: sketch_to_json(sketch) for name, sketch in sketches.items()},
+        "matched": count_matched(dataset, frame),
     }
+
+
+def count_matched(dataset: Dataset, frame: pl.DataFrame) -> dict[str, int]:
+    """By joined table, the rows in which a feature that is read from it is filled."""
+    joined: dict[str, list[str]] = {}
+    for feature in dataset.features:
+        if feature.joined and feature.name in frame.columns:
+            joined.setdefault(feature.joined, []).append(feature.name)
+    filled = {table: pl.any_horizontal(pl.col(names).is_not_null()).sum() for table, names in joined.items()}
+    return {table: int(count) for table, count in frame.select(**filled).row(0, named=True).items()} if filled else {}
 
 
 @lru_cache(maxsize=2)
@@ -222,12 +237,47 @@ def split_partition(job: Job, dataset: Dataset, frame: pl.DataFrame) -> pl.Serie
 def add_up(done: Iterable[Mapping[str, Any]]) -> Whole:
     """Fold the facts of partitions in canonical order, a few at a time, so that memory does not grow with them."""
     partitions, waiting = [], []
+    matched: dict[str, dict[str, int]] = {}
     for facts in done:
         partitions.append(facts["partition"])
+        for table, count in facts["matched"].items():
+            matched.setdefault(table, {})[facts["partition"]["name"]] = count
         waiting.append({name: sketch_from_json(sketch) for name, sketch in facts["sketches"].items()})
         if len(waiting) >= MERGED_AT_ONCE:
             waiting = [merge_sketches(waiting)]
-    return Whole(partitions, merge_sketches(waiting))
+    return Whole(partitions, merge_sketches(waiting), matched)
+
+
+def refuse_unmatched(dataset: Dataset, whole: Whole) -> None:
+    """Stop where no row found anything in a joined table; warn where few did, or none of a partition."""
+    rows = {partition["name"]: partition["rows"] for partition in whole.partitions if partition["rows"]}
+    total = sum(rows.values())
+    for table, counts in whole.matched.items():
+        bare = [name for name in rows if not counts[name]]
+        matched = sum(counts.values())
+        if total and not matched:
+            raise UserError(
+                f"rows of {dataset.name} that find something in the joined table {table}{reach_of(dataset, table)}",
+                f"none of {total:,} rows ({_from_to(list(rows))}): every feature that is read from it is missing",
+                f"compare their keys with {layout.clean(dataset.name)}/references/{table}.parquet; of other months or "
+                f"with other names, the sources in params/dataset/{dataset.name}.yaml want a {table} that fits",
+            )
+        if bare or matched < FEW_MATCHED * total:
+            where = f"; none in {_from_to(bare)}" if bare else ""
+            share = f"{matched / total:.1%}"
+            log.warning("%s: warning: only %s of the rows find something in %s%s", dataset.name, share, table, where)
+
+
+def reach_of(dataset: Dataset, table: str) -> str:
+    """From when to when a joined table tells of something, where its key holds a time; else nothing."""
+    key = next(each.key for each in dataset.references if each.name == table)
+    times = read_clean(dataset.name, f"references/{table}").select(key).select(pl.selectors.temporal())
+    ends = {time.name: time.sort().cast(pl.String) for time in times}
+    return "".join(f", whose {name} runs from {time[0]} to {time[-1]}" for name, time in ends.items())
+
+
+def _from_to(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{names[0]} … {names[-1]}, {len(names)} partitions"
 
 
 def describe(dataset: Dataset, whole: Whole) -> dict[str, Any]:

@@ -66,6 +66,8 @@ class Feature:
     unit: str = ""
     needs_complete: bool = False
     """Whether it is only right where a partition holds every record: counts do, shares of a random sample do not."""
+    joined: str = ""
+    """The joined table that it is read from: a row in which all features of a table are missing found nothing there."""
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,11 @@ def test_dataset_names_itself_and_asks_one_question(walked, name):
     assert not (dataset.classes and dataset.target_unit)
 
 
+def test_every_joined_table_is_named_by_the_features_that_are_read_from_it(walked):
+    joined = {feature.joined for feature in walked.dataset.features if feature.joined}
+    assert joined == {table.name for table in walked.dataset.references}
+
+
 # ── clean ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 def test_every_planted_fault_is_quarantined_with_column_check_and_value(walked):
     planted = {

@@ -1,6 +1,7 @@
 """`featurize` on the small real samples: parts, sketches, order of work, and settings that make no sense."""
 
 import _thread
+import re
 import shutil
 import threading
 import time
@@ -128,6 +129,28 @@ def test_an_empty_partition_is_written_with_all_columns():
         "parts": {"train": 0, "valid": 0, "test": 0},
         "unlabelled": 0,
     }
+
+
+def test_a_joined_table_in_which_no_row_finds_anything_is_refused_with_the_months_of_both():
+    weather = CLEAN / "references" / "weather.parquet"
+    pl.read_parquet(weather).with_columns(pl.col("hour_utc").dt.offset_by("-1y")).write_parquet(weather)
+    with pytest.raises(UserError) as caught:
+        featurize.main(NAME)
+    assert "in the joined table weather, whose hour_utc runs from 2012-01-2" in caught.value.wanted
+    assert re.search(r"none of [\d,]+ rows \(2013-01, 2013-02\)", caught.value.found)
+    assert "references/weather.parquet" in caught.value.next_step
+    assert not (FEATURES / "manifest.json").exists()
+
+
+def test_a_joined_table_in_which_few_rows_find_anything_is_warned_of_with_the_months_that_find_nothing(caplog):
+    featurize.main(NAME)
+    assert "weather" not in caplog.text
+    weather = CLEAN / "references" / "weather.parquet"
+    pl.read_parquet(weather).filter(pl.col("hour_utc") < pl.datetime(2013, 1, 30)).write_parquet(weather)
+    featurize.main(NAME)
+    rows = features_written()
+    share = f"{rows['visibility_mi'].is_not_null().mean():.1%}"
+    assert f"warning: only {share} of the rows find something in weather; none in 2013-02" in caplog.text
 
 
 def test_a_first_day_knows_nothing_rather_than_that_nothing_was_late():

@@ -167,21 +167,33 @@ def _described() -> tuple[Feature, ...]:
         Feature("sched_dep_min", number, "scheduled departure, local minutes since midnight", "min"),
         Feature("sched_arr_min", number, "scheduled arrival, local minutes since midnight", "min"),
         Feature("distance_mi", number, "great-circle distance", "mi"),
-        Feature("scheduled_duration_min", number, "scheduled time from gate to gate", "min"),
+        Feature("scheduled_duration_min", number, "scheduled time from gate to gate", "min", joined="airports"),
         Feature(
-            "scheduled_speed_mph", number, "distance over scheduled duration: low where the schedule is padded", "mph"
+            "scheduled_speed_mph",
+            number,
+            "distance over scheduled duration: low where the schedule is padded",
+            "mph",
+            joined="airports",
         ),
         *(
-            Feature(name, number, f"last hourly report at the origin: {' '.join(words)}", unit)
+            Feature(name, number, f"last hourly report at the origin: {' '.join(words)}", unit, joined="weather")
             for name in WEATHER_UNITS.values()
             for *words, unit in [name.split("_")]
         ),
-        Feature("precipitation_6h_in", number, "rain of the last six hourly reports at the origin", "in"),
-        Feature("pressure_change_3h_mbar", number, "pressure of that report less that of three hours before", "mbar"),
-        Feature("manufacturer", "categorical", "maker of the aircraft"),
-        Feature("engine", "categorical", "type of engine"),
-        Feature("seats", number, "seats of the aircraft"),
-        Feature("aircraft_age_years", number, "year of the flight less year built", "years"),
+        Feature(
+            "precipitation_6h_in", number, "rain of the last six hourly reports at the origin", "in", joined="weather"
+        ),
+        Feature(
+            "pressure_change_3h_mbar",
+            number,
+            "pressure of that report less that of three hours before",
+            "mbar",
+            joined="weather",
+        ),
+        Feature("manufacturer", "categorical", "maker of the aircraft", joined="planes"),
+        Feature("engine", "categorical", "type of engine", joined="planes"),
+        Feature("seats", number, "seats of the aircraft", joined="planes"),
+        Feature("aircraft_age_years", number, "year of the flight less year built", "years", joined="planes"),
         Feature("origin_scheduled_30min", number, "departures planned from the origin in the last 30 minutes"),
         Feature("origin_scheduled_2h", number, "departures planned from the origin in the last two hours"),
         Feature("carrier_origin_scheduled_1h", number, "the same carrier's planned departures there in the last hour"),
