@@ -1,7 +1,7 @@
 # What people and CI type.  `make` alone lists the targets; each line marked ## is its own documentation.
 .DEFAULT_GOAL := help
 .PHONY: help setup repro results compare ranking tune cross-validate promote rollback test test-slow verify params lint hooks \
-	storage lock benchmark simulate peers tracking clean
+	storage lock new-dataset benchmark simulate peers tracking clean
 
 A ?= main
 B ?= workspace
@@ -54,6 +54,9 @@ verify: setup ## Prove that a fresh clone reproduces dvc.lock to the byte, whate
 
 params: setup ## Compose params/ into params.yaml
 	@$(RUN) python -m tools.params
+
+new-dataset: setup ## Write a dataset from a CSV (NAME=wine TASK=multiclass CSV=wine.csv TARGET=quality), or to try it
+	@$(RUN) python -m tools.new_dataset $(NAME) --task $(TASK) $(if $(CSV),--csv "$(CSV)") $(if $(TARGET),--target "$(TARGET)")
 
 lint: setup ## Run every pre-commit hook over every file
 	@$(RUN) pre-commit run --all-files

@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # pandera takes most of a second to import and only `clean` v
 Kind = Literal["numeric", "categorical"]
 Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = ("train", "valid", "test")
+UNIT_SUFFIXES = frozenset({"min", "mi", "mph", "f", "pct", "deg", "in", "mbar", "years"})
+"""Last words of a feature's name that are its unit, and have to be given as such."""
 
 
 @dataclass(frozen=True)

@@ -203,7 +203,8 @@ def split_rows(raw: pl.DataFrame, tidy: pl.DataFrame, failures: pl.DataFrame) ->
     """The tidy rows without a failure, and the published rows with one (index and reasons first): none is lost."""
     reasons = failures.group_by("row", maintain_order=True).agg(pl.struct("column", "check", "value").alias("failures"))
     rows = reasons["row"]
-    quarantined = reasons.hstack(raw[rows])
+    own = {name: f"{name} (published)" for name in reasons.columns if name in raw.columns}
+    quarantined = reasons.hstack(raw[rows].rename(own))
     passes = np.ones(len(tidy), dtype=bool)
     passes[rows.to_numpy()] = False
     return tidy.filter(pl.Series(passes)) if len(rows) else tidy, quarantined

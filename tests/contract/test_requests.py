@@ -210,7 +210,7 @@ def test_where_all_rows_are_quarantined_nothing_is_left_and_nothing_lost(walked,
     broken = published.with_columns(pl.lit("no number").alias(name) for name in table.columns if name in parsed(table))
     judgement = judge_rows(table, broken, partition)
     assert judgement.passed.is_empty()
-    assert_frame_equal(judgement.quarantined.drop("row", "failures"), broken)
+    assert judgement.quarantined[:, 2:].rows() == broken.rows()
     assert sum(judgement.failures.values()) == judgement.quarantined["failures"].list.len().sum()
     assert compute_features(walked.dataset, judgement.passed, context_of[partition]).is_empty()
 

@@ -101,14 +101,24 @@ def _copy_working_tree(to: Path) -> None:
             shutil.copy2(ROOT / name, to / name)
 
 
-@pytest.fixture(scope="session")
-def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
-    """The line after its first run, committed; for tests that leave it as it is."""
-    folder = tmp_path_factory.mktemp("line")
+@pytest.fixture
+def tree(tmp_path: Path) -> Line:
+    """A copy of the working tree on ``scale=tiny`` in which nothing has been run; no repository yet."""
+    return _tiny_tree(tmp_path)
+
+
+def _tiny_tree(folder: Path) -> Line:
     line = Line(folder / "clone", _environment(folder))
     _copy_working_tree(line.root)
     contents = line.root / "params/config.yaml"
     contents.write_text(contents.read_text(encoding="utf-8").replace("scale: full", "scale: tiny"), encoding="utf-8")
+    return line
+
+
+@pytest.fixture(scope="session")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    """The line after its first run, committed; for tests that leave it as it is."""
+    line = _tiny_tree(tmp_path_factory.mktemp("line"))
     line.run("git", "init", "--quiet", "--initial-branch=main")
     (line.root / ".dvc" / "config.local").write_text("[cache]\n    dir = cache\n", encoding="utf-8")  # nobody else's
     line.run("python", "-m", "tools.params")

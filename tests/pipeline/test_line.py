@@ -1,4 +1,4 @@
-"""One command takes two datasets from published files to bundles; a second one finds nothing to do."""
+"""One command takes every dataset from published files to bundles; a second one finds nothing to do."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ DATASETS = ("nycflights", "digits")
 
 def test_one_command_runs_every_stage_for_every_dataset(line, read_log) -> None:
     ran, _ = read_log
-    assert sorted(line.datasets) == sorted((*DATASETS, "diabetes"))
+    assert set(DATASETS) < set(line.datasets)
     assert sorted(ran(line.first_log)) == sorted(line.stages)
 
 

@@ -7,16 +7,17 @@ nothing like flights: it proves that the contract holds for images and for more 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from operator import add
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
 
-from stages.records.contract import Dataset, Feature, Table, split_values
+from stages.records.contract import Feature
+from stages.records.lines import read_lines
+from stages.records.plain import Column, numbered, open_text, plain_dataset
 
 if TYPE_CHECKING:
     import pandera.polars as pa
@@ -26,7 +27,9 @@ SIDE = 8
 BLOCK_ROWS = 450  # four partitions: enough to show that nothing needs all rows at once
 INK_AT_MOST = 16
 PIXELS = tuple(f"pixel_{row}_{column}" for row in range(SIDE) for column in range(SIDE))
-COLUMNS = (*PIXELS, "digit")
+ABOUT = "inked cells of one 4 × 4 block"
+COLUMNS = tuple(Column(name, "numeric", ABOUT, "cells", 0, INK_AT_MOST, type=pl.Int16) for name in PIXELS)
+DIGIT = Column("digit", "numeric", "what was to be written", "", 0, 9, type=pl.Int16)
 
 
 # ── the published images ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -37,54 +40,19 @@ def blocks(raw: Path) -> list[str]:
 
 def read_block(raw: Path, partition: str) -> pl.DataFrame:
     """One block as published, with the position of each image in the file."""
-    start = int(partition.removeprefix("images-"))
-    return _published(raw).slice(start, BLOCK_ROWS)
+    return _published(raw).slice(int(partition.removeprefix("images-")), BLOCK_ROWS)
 
 
 def _published(raw: Path) -> pl.DataFrame:
-    rows = pl.read_csv(raw / FILE, has_header=False, infer_schema=False, empty_string_is_null=False)
-    names = [*COLUMNS, *(f"column_{n + 1}" for n in range(len(COLUMNS), rows.width))][: rows.width]
-    rows.columns = names
-    return rows.with_row_index("image").with_columns(pl.col("image").cast(pl.String))
+    with open_text(raw / FILE) as lines:
+        return numbered(read_lines(lines, names=(*PIXELS, DIGIT.name)), "image")
 
 
-def parse(raw: pl.DataFrame) -> pl.DataFrame:
-    """Whole numbers; the file writes some of them as 5.000000000000000000e+00."""
-    number = {name: pl.col(name).str.strip_chars().cast(pl.Float64, strict=False) for name in COLUMNS}
-    whole = [
-        pl.when(value == value.round()).then(value).cast(pl.Int16, strict=False).alias(name)
-        for name, value in number.items()
-    ]
-    return raw.select(pl.col("image").cast(pl.Int32), *whole)
-
-
-def schema(_partition: str) -> pa.DataFrameSchema:
-    """Ink within its scale, a digit from 0 to 9, and at least some ink."""
+def some_ink() -> list[pa.Check]:
+    """No image is empty."""
     import pandera.polars as pa  # most of a second to import; only `clean` validates
 
-    some_ink = pa.Check(lambda data: data.lazyframe.select(pl.sum_horizontal(PIXELS) > 0), name="some_ink")
-    return pa.DataFrameSchema(
-        {
-            "image": pa.Column(pl.Int32, pa.Check.ge(0)),
-            **{pixel: pa.Column(pl.Int16, pa.Check.in_range(0, INK_AT_MOST)) for pixel in PIXELS},
-            "digit": pa.Column(pl.Int16, pa.Check.in_range(0, 9)),
-        },
-        checks=[some_ink],
-        unique=["image"],
-        strict=True,
-    )
-
-
-IMAGES = Table(
-    name="images",
-    columns=("image", *COLUMNS),
-    partitions=blocks,
-    read=read_block,
-    parse=parse,
-    schema=schema,
-    key=("image",),
-    parsed_from={name: name for name in COLUMNS},
-)
+    return [pa.Check(lambda data: data.lazyframe.select(pl.sum_horizontal(PIXELS) > 0), name="some_ink")]
 
 
 # ── features ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -115,7 +83,7 @@ def featurize(images: pl.DataFrame, _context: None) -> pl.DataFrame:
 
 
 FEATURES = (
-    *(Feature(name, "numeric", "inked cells of one 4 × 4 block", "cells") for name in PIXELS),
+    *(Feature(name, "numeric", ABOUT, "cells") for name in PIXELS),
     *(Feature(f"row_{i}_ink", "numeric", f"ink in row {i}", "cells") for i in range(SIDE)),
     *(Feature(f"column_{j}_ink", "numeric", f"ink in column {j}", "cells") for j in range(SIDE)),
     Feature("ink", "numeric", "ink in the whole image", "cells"),
@@ -124,40 +92,16 @@ FEATURES = (
 )
 
 
-def split_within_classes(frame: pl.DataFrame, settings: Mapping[str, Any], seed: int) -> pl.Series:
-    """Random shares within each class, so that every part holds every digit."""
-    train, valid = split_values(settings, "train", "valid")
-    numbers = all(isinstance(share, (int, float)) for share in (train, valid))
-    if not (numbers and 0 < train < 1 and 0 < valid < 1 and train + valid < 1):
-        raise ValueError(f"wanted shares that leave something for the test; found train {train!r}, valid {valid!r}")
-    draw = np.random.default_rng(seed)
-    order = frame.select(pl.col("digit"), pl.Series("draw", draw.random(len(frame))))
-    place = order.select((pl.col("draw").rank("ordinal").over("digit") - 0.5) / pl.len().over("digit")).to_series()
-    return pl.DataFrame({"place": place}).select(
-        pl.when(pl.col("place") < train)
-        .then(pl.lit("train"))
-        .when(pl.col("place") < train + valid)
-        .then(pl.lit("valid"))
-        .otherwise(pl.lit("test"))
-        .alias("part")
-    )["part"]
-
-
-DATASET = Dataset(
-    name="digits",
-    question="Which digit does the image show?",
+DATASET = plain_dataset(
+    __name__,
+    "Which digit does the image show?",
     task="multiclass",
-    target="digit",
+    columns=COLUMNS,
+    target=DIGIT,
     classes=tuple("0123456789"),
-    records=IMAGES,
-    references=(),
-    identity=("image",),
+    row="image",
+    checks=some_ink,
+    table={"name": "images", "partitions": blocks, "read": read_block},
     features=FEATURES,
-    forbidden=frozenset({"digit"}),
-    summarize=lambda images: pl.DataFrame({"images": [len(images)]}),
-    context=lambda _summaries, _references: None,
     featurize=featurize,
-    split=split_within_classes,
-    unlabelled=lambda images: pl.Series("why", [None] * len(images), dtype=pl.String),
-    cluster=None,
 )
