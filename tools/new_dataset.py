@@ -9,6 +9,7 @@ Writes  stages/datasets/<name>/__init__.py   the question, columns, units and ra
 
 import argparse
 import csv
+import gzip
 import hashlib
 import io
 import json
@@ -119,11 +120,12 @@ def files_of(draft: Draft, source: Path, content: bytes) -> dict[Path, bytes]:
     texts = {
         Path("stages/datasets", draft.name, "__init__.py"): module_text(draft, source.name),
         Path(f"params/dataset/{draft.name}.yaml"): params_text(draft, source, content),
-        Path("tests/data", draft.name, source.name.removesuffix(".gz")): sample,
         Path("tests/data", draft.name, "expected.yaml"): expected,
         CONTENTS: with_dataset(CONTENTS.read_text(encoding="utf-8"), draft.name),
     }
+    packed = gzip.compress(sample.encode(), mtime=0) if source.suffix == ".gz" else sample.encode()
     rows = {} if source.is_absolute() else {source: content}
+    rows[Path("tests/data", draft.name, source.name)] = packed
     return rows | {path: text.encode() for path, text in texts.items()}
 
 

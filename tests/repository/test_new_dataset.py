@@ -1,6 +1,7 @@
 """What `make new-dataset` makes of a CSV: guesses that a person would make, and plain words where there are none."""
 
 import csv
+import gzip
 import hashlib
 import random
 from pathlib import Path
@@ -80,6 +81,14 @@ def test_presets_follow_the_task_and_the_number_of_rows(own: Path) -> None:
         chosen = {key: value for line in yaml.safe_load(text)["defaults"][:-1] for key, value in line.items()}
         assert chosen["/model@model"] == ("boosting_few" if few else "boosting_small")
         assert chosen["/evaluate@evaluate"] == chosen["/promote@promote"] == "multiclass"
+
+
+def test_a_packed_file_is_read_and_its_sample_is_packed_under_the_same_name(own: Path) -> None:
+    Path("own.csv.gz").write_bytes(gzip.compress(own.read_bytes()))
+    found = guess("own", "binary", read_rows(Path("own.csv.gz")), "class")
+    written = files_of(found, Path("sources/own.csv.gz"), b"")
+    assert gzip.decompress(written[Path("tests/data/own/own.csv.gz")]).decode().startswith("ID,Patient Name")
+    assert b'file="own.csv.gz"' in written[Path("stages/datasets/own/__init__.py")]
 
 
 def test_rows_are_pinned_and_those_too_large_for_git_stay_where_they_are(own: Path) -> None:
