@@ -13,10 +13,14 @@ RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/requirements.lock ## Build .venv from requirements.lock (only when it has changed)
+setup: .venv/requirements.lock .venv/plots.html ## Build .venv from requirements.lock (only when it has changed)
 
 .venv/requirements.lock: requirements.lock tools/setup.sh
 	@tools/setup.sh
+
+# The page of `dvc plots` with its drawing scripts in it: one file that can be mailed.
+.venv/plots.html: .dvc/plots/page.html tools/vega.py .venv/requirements.lock
+	@$(RUN) python -m tools.vega
 
 repro: setup ## Run the whole line with DVC, then show the results
 	@$(RUN) dvc repro

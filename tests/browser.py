@@ -13,7 +13,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 in_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 WIDTHS = (390, 768, 1600)
 PROBE = """<!doctype html><title>probe</title>FRAMES<pre id="told"></pre><script>
-onload = () => {
+onload = () => setTimeout(() => {  // virtual time: what a page draws after it has loaded is there by now
   const told = [...document.querySelectorAll('iframe')].map(frame => {
     const page = frame.contentDocument, root = page.documentElement;
     const marks = [...page.querySelectorAll('svg')].flatMap(svg => {
@@ -30,15 +30,19 @@ onload = () => {
       beyond: boxes.filter(box => box.getBoundingClientRect().right > frame.clientWidth + 1)
         .map(box => box.outerHTML.slice(0, 80)),
       overprinted: marks,
+      cut: [...page.querySelectorAll('section > div')].filter(box => box.scrollWidth > box.clientWidth + 1)
+        .map(box => box.id),
+      charts: page.querySelectorAll('section > div svg.marks').length,
+      headings: [...page.querySelectorAll('h1')].map(heading => heading.textContent), said: page.body.textContent,
       pictures: [...page.querySelectorAll('svg:not(.strip)')]
         .filter(svg => svg.getBoundingClientRect().width > 200).length,
-      line: getComputedStyle(page.querySelector('svg polyline, svg path[style*=stroke]')).stroke,
+      line: getComputedStyle(page.querySelector('svg polyline, svg path[style*=stroke]') ?? page.body).stroke,
       paper: getComputedStyle(page.body).backgroundColor,
       ink: getComputedStyle(page.body).color,
     };
   });
   document.getElementById('told').textContent = JSON.stringify(told);
-};
+}, 2000);
 </script>"""
 
 

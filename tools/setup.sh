@@ -36,6 +36,5 @@ PYTHONUNBUFFERED=1 "${pip[@]}" --no-build-isolation --use-pep517 -r "$lock" | aw
     /^(Collecting|Processing|Requirement already satisfied|Ignoring)/ { if (++n % 25 == 0) { print "setup: " n " of " total " packages"; fflush() } }
     /^Installing collected packages/ { print "setup: installing"; fflush() }'
 
-.venv/bin/python -m tools.vega
 cp "$lock" ".venv/$lock"
 echo "setup: done"

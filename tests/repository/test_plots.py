@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 import vl_convert
 import yaml
+from dvc.config import Config
 from dvc_render import VegaRenderer
 
 from stages.metrics.curves import COLUMNS
+from tests.browser import browse, in_browser
 from tools import vega
-from tools.vega import SCRIPT, VEGA_LITE
+from tools.vega import VEGA_LITE
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = ROOT / ".dvc" / "plots"
@@ -166,25 +168,73 @@ def test_every_declared_plot_is_drawn(run, revisions: Path, command, expected: s
         assert "NaN" not in svg and "undefined" not in svg, path
 
 
-def test_the_page_needs_no_network_and_survives_a_table_without_rows(run, revisions: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page that `make setup` writes, with the drawing scripts in it."""
+    root = tmp_path_factory.mktemp("whole")
+    (root / ".venv").mkdir()
+    shutil.copytree(TEMPLATES, root / ".dvc/plots")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        vega.main()
+    assert Config(str(root / ".dvc"))["plots"]["html_template"] == f"../{vega.WHOLE}"
+    return root / vega.WHOLE
+
+
+def draw_page(run: Any, repository: Path, whole: Path, out: Path, *command: str) -> Path:
+    """The page of a `dvc plots` command, alone in a folder, as if it had been mailed."""
+    run("dvc", "plots", *command, "--html-template", whole, "-o", out / "dvc_plots", cwd=repository)
+    mailed = out / "mailed" / "page.html"
+    mailed.parent.mkdir()
+    shutil.move(out / "dvc_plots/index.html", mailed)
+    return mailed
+
+
+def test_the_page_is_one_file_and_survives_a_table_without_rows(
+    run, revisions: Path, whole: Path, tmp_path: Path
+) -> None:
     """A regression has no ROC curve: its table has a header only."""
     repository = tmp_path / "regression"
     shutil.copytree(revisions, repository)
     table = repository / "plots" / DATASETS[0] / "roc.csv"
     table.write_text(table.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
-    run("dvc", "plots", "show", cwd=repository)
-    page = repository / "dvc_plots" / "index.html"
-    text = page.read_text(encoding="utf-8")
-    assert re.findall(r'<script src="([^"$]+)"', text) == [f"../{SCRIPT}"]
-    assert text.count("vegaEmbed('#plots_") == len(PLOTS) * len(DATASETS)
+    text = draw_page(run, repository, whole, tmp_path, "show").read_text(encoding="utf-8")
+    page = text.replace(whole_script(whole), "")
+    assert "window.vegaEmbed = vegaEmbed" in text or "window.vegaEmbed=" in text
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=", page.replace('script src="https://cdn', ""))
+    assert page.count("vegaEmbed('#plots_") == len(PLOTS) * len(DATASETS)
 
 
-def test_the_script_beside_the_environment_offers_what_dvc_calls(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    vega.main()
-    script = (tmp_path / SCRIPT).read_text(encoding="utf-8")
-    assert "window.vegaEmbed" in script
-    assert not re.search(r"^\s*import\b", script, flags=re.MULTILINE)  # a plain script, which a page can load from disk
+def whole_script(whole: Path) -> str:
+    return whole.read_text(encoding="utf-8").partition('<script id="vega">')[2].partition("</script>")[0]
+
+
+@in_browser
+def test_the_mailed_page_draws_every_chart_and_cuts_none_on_a_phone(
+    run, revisions: Path, whole: Path, tmp_path: Path
+) -> None:
+    page = draw_page(run, revisions, whole, tmp_path, "show")
+    told, _ = browse(page, tmp_path, "--host-resolver-rules=MAP * ~NOTFOUND")
+    drawn = [path.replace("${key}", dataset) for path in PLOTS for dataset in DATASETS]
+    filled = [path for path in drawn if len((revisions / path).read_text(encoding="utf-8").splitlines()) > 1]
+    for view in told:
+        assert view["needs"] <= view["width"]
+        assert view["cut"] == []
+        assert view["charts"] == len(filled)
+        assert "0.95" not in view["said"] and "95\u202f% band" in view["said"]
+
+
+@in_browser
+def test_a_diff_leaves_out_the_datasets_that_are_the_same(run, revisions: Path, whole: Path, tmp_path: Path) -> None:
+    repository = tmp_path / "one"
+    shutil.copytree(revisions, repository)
+    run("git", "checkout", "--quiet", "HEAD~1", "--", "plots", cwd=repository)
+    for path in (repository / "plots" / DATASETS[-1]).iterdir():  # the last one stays as HEAD has it
+        run("git", "checkout", "--quiet", "HEAD", "--", path, cwd=repository)
+    told, _ = browse(draw_page(run, repository, whole, tmp_path, "diff", "HEAD"), tmp_path)
+    assert f"left out: {DATASETS[-1]}." in told[0]["said"]
+    assert DATASETS[-1] not in told[0]["headings"]
+    assert sorted(told[0]["headings"]) == DATASETS[:-1]
 
 
 def test_the_page_falls_back_on_the_scripts_that_dvc_names() -> None:
