@@ -26,8 +26,9 @@ repro: setup ## Run the whole line with DVC, then show the results
 	@$(RUN) dvc repro
 	@$(RUN) python -m tools.results
 
-results: setup ## Show the results, and write them into README.md
+results: setup ## Show the results, and write them, the line and a picture of it all into README.md
 	@$(RUN) python -m tools.results --readme
+	@$(RUN) python -m tools.pictures
 
 compare: setup ## Compare two revisions (A=main B=my-exp), with an interval and a test for every metric
 	@$(RUN) python -m stages.compare $(A) $(B) $(ARGS)

@@ -33,7 +33,8 @@ onload = () => setTimeout(() => {  // virtual time: what a page draws after it h
       cut: [...page.querySelectorAll('section > div')].filter(box => box.scrollWidth > box.clientWidth + 1)
         .map(box => box.id),
       charts: page.querySelectorAll('section > div svg.marks').length,
-      headings: [...page.querySelectorAll('h1')].map(heading => heading.textContent), said: page.body.textContent,
+      headings: [...page.querySelectorAll('h1')].map(heading => heading.textContent),
+      said: [...page.querySelectorAll('p, svg text')].map(one => one.textContent).join('\\n'),
       pictures: [...page.querySelectorAll('svg:not(.strip)')]
         .filter(svg => svg.getBoundingClientRect().width > 200).length,
       line: getComputedStyle(page.querySelector('svg polyline, svg path[style*=stroke]') ?? page.body).stroke,

@@ -82,12 +82,17 @@ def readme_block(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def with_block(readme: str, block: str) -> str:
-    """``readme`` with the text between the markers replaced."""
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
+    """``readme`` with the results between their markers replaced."""
+    return between(readme, BEGIN, block, END)
+
+
+def between(readme: str, begin: str, block: str, end: str) -> str:
+    """``readme`` with what stands from one marker to the other replaced by ``block``."""
+    before, found_begin, rest = readme.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end:
         raise UserError(
-            f"the markers {BEGIN} and {END} in {README}", "no such pair", "put them where the table belongs"
+            f"the markers {begin} and {end} in {README}", "no such pair", "put them where the block belongs"
         )
     return before + block + after
 
