@@ -4,6 +4,7 @@ Reads   metrics/<dataset>/clean.json, test.json     where the rows went, every m
         plots/<dataset>/*.csv                        curves, calibration, confusion, classes, learning curve
         data/selection/<dataset>.json                which features, and why
         data/evaluation/<dataset>.parquet            the resampling table: segments, months, cost of every threshold
+        data/trainings/<dataset>.parquet             how far another seed would have moved each figure
         models/<dataset>, data/features/<dataset>    the model on a sample of the test rows: effects of the features
 Writes  reports/<dataset>/results.html               one file that needs no network and no script
         reports/<dataset>/card.md                    the same in short, as Markdown
@@ -91,8 +92,16 @@ def gather_facts(name: str) -> Facts:
         results=results, plots={plot: read_plot(layout.plots(name) / f"{plot}.csv") for plot in PLOTS}, units=units,
         segments=segments, costs=costs, effects=effects_of(draw_sample(table, model, header, units), weights, level),
         unseen=count_unseen(table), fitted=say_fitted(training),
-        stops_early=FAMILIES[training.get("family", FIRST)].stops_early,
+        stops_early=FAMILIES[training.get("family", FIRST)].stops_early, trainings=read_trainings(name, header),
     )  # fmt: skip
+
+
+def read_trainings(name: str, header: dict[str, Any]) -> list[dict[str, float]]:
+    """The metrics of the model and of its further trainings; none where `retrain` has not run."""
+    if not layout.trainings(name).exists():
+        return []
+    _, again = read_evaluation(layout.trainings(name))
+    return [system["exact"] for system in (header["systems"]["model"], *again["systems"].values())]
 
 
 def guessed_loss(table: FeatureTable, part: str) -> float:

@@ -74,7 +74,7 @@ def decides(signature: Mapping[str, Any]) -> str:
         return ""
     return (
         f"A row is called “{marked(signature['classes'][1])}” from a probability of {figure(signature['threshold'])} "
-        f"on: the cheapest threshold on the valid part when a miss costs {signature['cost_of_miss']:g} and a false "
+        f"on: there, by the valid part, both mistakes cost the same, a miss {signature['cost_of_miss']:g} and a false "
         f"alarm {signature['cost_of_false_alarm']:g}.\n\n"
     )
 

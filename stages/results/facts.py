@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from statistics import stdev
 from typing import Any
 
 import polars as pl
 
 from stages.metrics.contract import Task
+from stages.metrics.paired import LEAST_TRAININGS
 from stages.metrics.stored import task_named
 from stages.pages.numbers import level_text
 from stages.results.costs import CostCurve
@@ -61,6 +63,8 @@ class Facts:
     """What kind of model, fitted to which rows: a sentence."""
     stops_early: bool
     """Whether the valid part decided on the number of rounds."""
+    trainings: Sequence[Mapping[str, float]] = ()
+    """Every metric of each training, the model's own first; none where there are no others."""
 
     @property
     def kind(self) -> Task:
@@ -114,6 +118,11 @@ class Facts:
         """From which probability on the answer is yes; None where nothing is decided."""
         found = (result["threshold"] for result in self.results.values() if "threshold" in result)
         return next(found, None)
+
+    def spread(self, metric: str) -> float | None:
+        """The standard deviation of a metric over trainings from other seeds; None where they are too few."""
+        values = [found[metric] for found in self.trainings if metric in found]
+        return stdev(values) if len(values) >= LEAST_TRAININGS else None
 
     def about(self, feature: str) -> str:
         """What a feature is, in words."""

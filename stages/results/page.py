@@ -47,7 +47,7 @@ def sections(facts: Facts) -> dict[str, Any]:
         "selection": {
             "words": words.selection(facts), "kept": tables.features(facts), "left_out": tables.left_out(facts),
         },
-        "metrics": tables.metrics(facts),
+        "metrics": {"table": tables.metrics(facts), "words": words.trainings(facts)},
         "curves": {"words": words.learning(facts), "pictures": pictures.curves(facts)},
         "calibration": {"words": words.calibration(facts), "picture": pictures.calibration(facts)},
         "residuals": {"words": words.residuals(facts), "picture": pictures.residuals(facts)},
@@ -108,6 +108,7 @@ def write_results_card(facts: Facts) -> str:
         *_tables(tables.features(facts), tables.left_out(facts)),
         "## Test results",
         metrics_table(facts.results).rstrip(),
+        *_sentences(words.trainings(facts)),
         *_section("## Calibration", words.calibration(facts)),
         *_section("## Residuals", words.residuals(facts)),
         *_section("## Cost of acting", words.decision(facts)),

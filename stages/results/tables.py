@@ -28,13 +28,19 @@ def metrics(facts: Facts) -> Table:
         rows.append([
             Cell(f"{metric_name(name)} {ARROWS[r['direction']]}", kind="name short"),
             strip(scale([own, other]), [own, other]), estimate_of(r), estimate_of(r, "baseline"),
-            estimate_of(r, "difference"), Cell(told, kind=f"verdict {told.split()[0]}"),
+            estimate_of(r, "difference"), Cell(told, kind=f"verdict {told.split()[0]}"), *_spread(facts, name),
         ])  # fmt: skip
-    columns = (
+    columns: tuple[Column | str, ...] = (
         Column("metric", "name"), Column("model and baseline", "drawn"), "model", "baseline", "difference",
-        Column("verdict", "verdict"),
+        Column("verdict", "verdict"), *(["another seed"] if facts.spread(facts.lead_name) is not None else []),
     )  # fmt: skip
     return table("Every metric, with intervals, beside the one-rule baseline", columns, rows)
+
+
+def _spread(facts: Facts, metric: str) -> list[str]:
+    """By how much another seed moves a metric; nothing where that is not known."""
+    found, value = facts.spread(metric), facts.results[metric]["value"]
+    return [] if facts.spread(facts.lead_name) is None else [f"± {figure(found, decimals=decimals_of(value))}"]
 
 
 def segments(facts: Facts) -> list[Table]:

@@ -66,6 +66,23 @@ def units(facts: Facts) -> list[str]:
     return [f"{facts.target} is predicted in {facts.target_unit}{shared}."]
 
 
+def trainings(facts: Facts) -> list[str]:
+    """By how much another seed would have moved the figures, beside what other rows would have."""
+    spread = facts.spread(facts.lead_name)
+    if spread is None:
+        return []
+    n, decimals = len(facts.trainings), decimals_of(facts.lead["value"])
+    told = [
+        f"Trained {n} times from different seeds on the same rows, {metric_name(facts.lead_name)} has a standard "
+        f"deviation of {figure(spread, decimals=decimals)}.  The intervals do not hold that; the test of a change does."
+    ]
+    metric = max((m for m in facts.results if m in facts.kind.at_threshold), key=facts.spread, default="")  # type: ignore[arg-type]
+    if metric:
+        moved = figure(facts.spread(metric), decimals=decimals)
+        told.append(f"Of the figures at the threshold, {metric_name(metric)} moves most: {moved}.")
+    return told
+
+
 def decision(facts: Facts) -> list[str]:
     """What acting on the model costs, beside the baseline, never acting and always acting."""
     if facts.costs is None or facts.threshold is None:
@@ -74,9 +91,9 @@ def decision(facts: Facts) -> list[str]:
     against = {BETTER: "less than", WORSE: "more than", OPEN: "not shown to differ from",
                TOO_FEW: "on rows too few to compare it with"}[verdict(cost)]  # fmt: skip
     told = [
-        f"A row is called “{positive}” from a probability of {figure(facts.threshold)} on, the cheapest threshold on "
-        f"the valid part when a miss costs {costs.cost_of_miss:g} and a false alarm {costs.cost_of_false_alarm:g}: "
-        f"that costs {estimate_text(cost['value'], cost['low'], cost['high'])} a row, {against} the baseline's "
+        f"A row is called “{positive}” from a probability of {figure(facts.threshold)} on: there, by the valid part, "
+        f"both mistakes cost the same, a miss {costs.cost_of_miss:g} and a false alarm {costs.cost_of_false_alarm:g}.  "
+        f"That costs {estimate_text(cost['value'], cost['low'], cost['high'])} a row, {against} the baseline's "
         f"{figure(cost['baseline'], decimals=decimals_in(cost))}.",
         f"Never acting would cost {_beside(costs.never)}, always acting {_beside(costs.always)}.",
     ]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stages.metrics.curves import COLUMNS
 from stages.pages.tables import code, marked
 from stages.pages.verdicts import cautions, verdict, verdicts
-from stages.results import words
+from stages.results import tables, words
 from stages.results.costs import GRID, Cost, CostCurve
 from stages.results.effects import Dependence, Effect, Group
 from stages.results.facts import Effects, Facts
@@ -226,3 +226,14 @@ def test_a_validation_loss_below_the_training_loss_is_explained_by_what_there_is
     told = " ".join(words.learning(facts(training=training, guessed={"train": 0.8, "valid": guessed})))
     assert said in told.replace("\u202f", " ")
     assert bool(told) == bool(said)
+
+
+def test_a_page_tells_by_how_much_another_seed_moves_its_figures() -> None:
+    values = {"roc_auc": (0.8123, 0.8133, 0.8113), "accuracy": (0.81, 0.83, 0.79), "expected_cost": (0.8, 0.8, 0.8)}
+    trainings = [{name: each[place] for name, each in values.items()} for place in range(3)]
+    told = " ".join(words.trainings(facts(trainings=trainings)))
+    assert "Trained 3 times" in told and "deviation of 0.0010" in told and "accuracy moves most: 0.0200" in told
+    shown = tables.metrics(facts(trainings=trainings))
+    assert [row[-1] for row in shown.rows] == ["± 0.0010", "± 0.0200", "± 0.0000"]
+    assert words.trainings(facts(trainings=trainings[:2])) == []
+    assert len(tables.metrics(facts()).columns) == len(shown.columns) - 1
