@@ -3,8 +3,8 @@
 Verbs of the line, in its order (`dvc.yaml` runs them for every dataset):
   download          published files, in whole and checked
   clean             tidy rows, and those in quarantine with their reasons
-  explore           a page on the clean data
   featurize         model inputs, a target, a part for each row
+  explore           a page on the clean data
   select_features   which inputs the model may see
   train             the model, and the baseline that it must beat
   evaluate          metrics with intervals, the resampling table, curves

@@ -234,6 +234,6 @@ def test_a_page_tells_by_how_much_another_seed_moves_its_figures() -> None:
     told = " ".join(words.trainings(facts(trainings=trainings)))
     assert "Trained 3 times" in told and "deviation of 0.0010" in told and "accuracy moves most: 0.0200" in told
     shown = tables.metrics(facts(trainings=trainings))
-    assert [row[-1] for row in shown.rows] == ["± 0.0010", "± 0.0200", "± 0.0000"]
+    assert [row[-1].text for row in shown.rows] == ["± 0.0010", "± 0.0200", "± 0.0000"]
     assert words.trainings(facts(trainings=trainings[:2])) == []
     assert len(tables.metrics(facts()).columns) == len(shown.columns) - 1
