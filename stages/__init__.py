@@ -37,8 +37,13 @@ The ground:
   runtime           threads, workers, cache, log: nothing here changes a result
 """
 
+import os
 import sys
 from importlib.util import find_spec
+
+# OpenMP's threads spin while they wait, which is fastest alone and many times slower beside anybody else; it reads its
+# environment once, when its library is loaded, and every process that computes imports this first
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # `dvc` may be installed for everybody and this project's packages for itself: then the `python` that it finds has none
 if lacking := [name for name in ("polars", "pydantic", "tqdm", "yaml") if find_spec(name) is None]:
