@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-import xgboost as xgb
 from pydantic import Field
 
 from stages.models.contract import Family, FamilySettings, Fit
+from stages.models.lean_xgboost import xgb
 from stages.models.trees import ALONE, OBJECTIVES, bin_rows, boost, fit_booster, load_trees
 
 if TYPE_CHECKING:

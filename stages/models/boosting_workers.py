@@ -20,7 +20,6 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
 
-import xgboost as xgb
 from distributed import Client, Future, KilledWorker, get_worker, wait
 from distributed.comm.addressing import get_address_host
 from xgboost.dask import CommunicatorContext
@@ -29,6 +28,7 @@ from xgboost.tracker import RabitTracker
 from stages.features.sketch import Sketch
 from stages.features.table import FeatureTable
 from stages.models.contract import Fit
+from stages.models.lean_xgboost import xgb
 from stages.models.rows import Share, describe_rows, fit_share, goes_to_disk
 from stages.models.trees import Trees
 from stages.runtime.check import Handshake, work_checked

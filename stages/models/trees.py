@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import xgboost as xgb
 from numpy.typing import NDArray
 
 from stages.models.contract import DamagedModel, Fit, Float32
+from stages.models.lean_xgboost import xgb
 
 OBJECTIVES = {
     "binary": ("binary:logistic", "logloss"),

@@ -20,7 +20,6 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
-import xgboost as xgb
 from numpy.typing import NDArray
 
 from stages.experiments.folds.table import time_folds
@@ -31,6 +30,7 @@ from stages.metrics.stored import task_named
 from stages.models.boosting import BoostingSettings
 from stages.models.contract import FamilySettings, Fit
 from stages.models.families import FAMILIES
+from stages.models.lean_xgboost import xgb
 from stages.models.rows import (
     Share,
     Ticker,
