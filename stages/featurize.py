@@ -13,6 +13,7 @@ those alone that reach it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -43,6 +44,7 @@ from stages.workspace.settings import Settings, read_scale, read_seed, read_sett
 
 MEMORY_PER_BYTE = 60  # of a clean partition; measured on half a million flights
 FEW_MATCHED = 0.5  # of the rows: below, a joined table is probably not the one that was meant
+MONTH = re.compile(r"\d{4}-\d{2}")  # a partition with the days of one
 MERGED_AT_ONCE = 16  # sketches of partitions held before they are added up
 
 
@@ -74,6 +76,8 @@ def main(name: str) -> None:
     manifest = read_manifest(layout.clean(name))
     partitions = [part["name"] for part in manifest["records"]["partitions"]]
     dataset = choose_features(load_dataset(name), complete=settings.complete and "sample" not in manifest)
+    split, seed = dict(settings.split), read_seed()
+    refuse_empty_parts(dataset, partitions, split, seed)
     start_folder(layout.features(name))
 
     run: dict[str, Any] = {
@@ -86,7 +90,7 @@ def main(name: str) -> None:
     with run_jobs(summarize_partition, summarize, uses=asked, label=f"{name}: summarize", **run) as summaries:
         summarized = list(summaries)
     warn_of_extracts(dataset, dict(zip(partitions, (facts["sign_of_extract"] for facts in summarized), strict=True)))
-    arguments = {"split": dict(settings.split), "seed": read_seed(), "features": [f.name for f in dataset.features]}
+    arguments = {"split": split, "seed": seed, "features": [f.name for f in dataset.features]}
     jobs = [features_job(dataset, partition, partitions, arguments) for partition in partitions]
     uses = [dataset.context, dataset.featurize, dataset.split]
     with run_jobs(featurize_partition, jobs, uses=uses, label=f"{name}: featurize", **run) as done:
@@ -188,7 +192,8 @@ def featurize_partition(job: Job, root: Path) -> dict[str, Any]:
     except prepare.WrongColumns as error:
         again = "run `dvc checkout` to put it back, or `dvc repro --force` to make it again"
         raise UserError(f"the clean rows in {job.inputs[0]} with every tidy column", str(error), again) from error
-    frame = frame.with_columns(split_partition(job, dataset, frame).cast(pl.String).alias("part"))
+    seed = child_seed(job.arguments["seed"], "split", dataset.name, job.name)
+    frame = frame.with_columns(split_rows(dataset, frame, job.arguments["split"], seed).cast(pl.String).alias("part"))
     leading = [*dataset.identity, *([dataset.cluster] if dataset.cluster else []), "part", dataset.target]
     frame = frame.select(list(dict.fromkeys([*leading, *names])))
     write_parquet(root / job.outputs[0], frame)
@@ -223,11 +228,25 @@ def build_context(name: str, complete: bool, files: tuple[tuple[Path, int], ...]
     return prepare.build_context(load_dataset(name), summaries, references, complete=complete)
 
 
-def split_partition(job: Job, dataset: Dataset, frame: pl.DataFrame) -> pl.Series:
+def refuse_empty_parts(dataset: Dataset, partitions: Sequence[str], split: Mapping[str, Any], seed: int) -> None:
+    """Stop before any work where no day falls into some part; only partitions that are months are asked."""
+    if dataset.records.day is None or not partitions or not all(MONTH.fullmatch(name) for name in partitions):
+        return
+    firsts = pl.Series(dataset.records.day, [f"{name}-01" for name in partitions]).str.to_date()
+    days = pl.date_ranges(firsts, firsts.dt.month_end(), eager=True).alias(dataset.records.day).explode().to_frame()
+    found = set(split_rows(dataset, days, split, seed))
+    if empty := [part for part in PARTS if part not in found]:
+        raise UserError(
+            f"days for each part of {dataset.name} in its months, {partitions[0]} to {partitions[-1]}",
+            f"none for {' and '.join(empty)} with {', '.join(f'{key} {value}' for key, value in split.items())}",
+            f"move datasets.{dataset.name}.featurize.split into these months, or choose others under download",
+        )
+
+
+def split_rows(dataset: Dataset, frame: pl.DataFrame, split: Mapping[str, Any], seed: int) -> pl.Series:
     """The part of every row; settings that make no sense are a `UserError`."""
-    seed = child_seed(job.arguments["seed"], "split", dataset.name, job.name)
     try:
-        return dataset.split(frame, job.arguments["split"], seed)
+        return dataset.split(frame, split, seed)
     except ValueError as error:
         path = f"datasets.{dataset.name}.featurize.split"
         correct = f"correct it in params/dataset/{dataset.name}.yaml and run `make params`"

@@ -236,12 +236,29 @@ def test_clean_rows_of_another_form_are_refused_with_the_column():
     assert "dvc checkout" in caught.value.next_step
 
 
+@pytest.mark.parametrize(
+    ("split", "empty"),
+    [
+        ({"train_until": "2012-12-31", "valid_until": "2013-02-02"}, "train"),
+        ({"train_until": "2013-08-31", "valid_until": "2013-10-31"}, "valid and test"),
+    ],
+)
+def test_a_split_outside_the_months_is_refused_before_any_work(split, empty, monkeypatch):
+    monkeypatch.setattr(featurize, "start_folder", lambda _: pytest.fail("begun"))
+    set_params(split=split)
+    with pytest.raises(UserError) as caught:
+        featurize.main(NAME)
+    assert "2013-01 to 2013-02" in caught.value.wanted
+    assert caught.value.found.startswith(f"none for {empty} with train_until {split['train_until']}")
+    assert "datasets.nycflights.featurize.split" in caught.value.next_step
+
+
 # ── what later stages refuse ─────────────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize(
     ("split", "part"),
     [
-        ({"train_until": "2012-12-31", "valid_until": "2013-02-02"}, "train"),
-        ({"train_until": "2013-02-04", "valid_until": "2013-02-28"}, "valid"),
+        ({"train_until": "2013-01-15", "valid_until": "2013-02-02"}, "train"),
+        ({"train_until": "2013-02-04", "valid_until": "2013-02-20"}, "valid"),
     ],
 )
 def test_a_part_without_rows_is_refused_before_training(split, part):

@@ -26,7 +26,7 @@ def params() -> dict[str, Any]:
     composed: dict[str, Any] = yaml.safe_load(compose_params(ROOT, ["+dataset@datasets.ontime=ontime"]))
     ontime = composed["datasets"]["ontime"]
     ontime["clean"] |= {"max_quarantined_share": 1.0, "max_missing_days": 1000}
-    ontime["featurize"]["split"] = {"train_until": "1987-10-31", "valid_until": "1987-11-30", "test_until": None}
+    ontime["featurize"]["split"] = {"train_until": "1987-10-31", "valid_until": "1987-11-15", "test_until": None}
     return composed
 
 
