@@ -358,6 +358,27 @@ def test_a_missing_column_of_a_reference_is_named():
     assert "chairs" in error.found
 
 
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (lambda text: text.replace(b",", b";"), "parted by semicolons"),
+        (lambda text: text.replace(b",", b"\t"), "parted by tabs"),
+        (lambda text: b"sep=,\n" + text, "`sed 1d"),
+        (lambda text: text.upper(), "YEAR for year"),
+        (lambda text: text.decode().encode("utf-16"), "`iconv -f UTF-16"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_by_its_cause_and_the_command(change, cause):
+    with zipfile.ZipFile(FLIGHTS) as archive:
+        flights = archive.read(MEMBER)
+    pack(change(flights))
+    assert_unreadable(refusal(), cause)
+    pack(flights)
+    weather = RAW / "weather.csv"
+    weather.write_bytes(change(weather.read_bytes()))
+    assert cause in refusal().found
+
+
 def test_an_extra_column_is_ignored_with_a_note(caplog):
     clean.main("nycflights")
     before = tree(CLEAN)
