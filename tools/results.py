@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from stages.pages.numbers import ARROWS, count_text, figure, level_text
+from stages.pages.numbers import ARROWS, count_text, figure, interval_text, level_text
 from stages.pages.tables import Column, as_markdown, as_text, table
-from stages.pages.verdicts import decimals_in, estimate_of
+from stages.pages.verdicts import decimals_in
 from stages.workspace import layout
 from stages.workspace.errors import UserError, run_stage
 from stages.workspace.files import read_json
@@ -47,7 +47,8 @@ def rows(results: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
             yield (
                 dataset,
                 f"{name} {ARROWS.get(metric['direction'], '')}".strip(),
-                *estimate_of(metric).split(" ", 1),
+                figure(metric["value"], decimals=decimals_in(metric)),
+                interval_text(metric["low"], metric["high"], decimals=decimals_in(metric)),
                 figure(metric["baseline"], decimals=decimals_in(metric)),
                 count_text(metric["n"]),
             )

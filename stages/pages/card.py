@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stages.pages.numbers import figure
+from stages.pages.numbers import figure, interval_text
 from stages.pages.tables import Column, as_markdown, code, marked, table
 from stages.pages.verdicts import Results, cautions, conclusion, decimals_in, estimate_of, metric_name, verdict
 
@@ -20,9 +20,10 @@ def metrics_table(results: Results) -> str:
     columns = (Column("metric", "name"), Column("better is", "words"), "value", "interval", "baseline", "difference",
                Column("verdict", "verdict"))  # fmt: skip
     rows = [
-        [metric_name(name), r["direction"], *estimate_of(r).split(" ", 1),
-         figure(r["baseline"], decimals=decimals_in(r)), estimate_of(r, "difference"), verdict(r)]
-        for name, r in results.items()
+        [metric_name(name), r["direction"], figure(r["value"], decimals=d),
+         interval_text(r["low"], r["high"], decimals=d), figure(r["baseline"], decimals=d),
+         estimate_of(r, "difference"), verdict(r)]
+        for name, r, d in ((name, r, decimals_in(r)) for name, r in results.items())
     ]  # fmt: skip
     return as_markdown(table("Test results", columns, rows)) + "\n"
 

@@ -13,9 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from stages.pages.card import decides, metrics_table
-from stages.pages.numbers import count_text
+from stages.pages.numbers import count_text, figure, interval_text
 from stages.pages.tables import Table, as_html, as_markdown, code, marked
-from stages.pages.verdicts import conclusion, estimate_of, metric_name, verdict
+from stages.pages.verdicts import conclusion, decimals_in, metric_name, verdict
 from stages.results import pictures, tables, words
 from stages.results.facts import Facts
 
@@ -71,15 +71,19 @@ def origins(facts: Facts) -> tuple[Table, ...]:
 def tiles(facts: Facts) -> list[tuple[str, str, str]]:
     """The figures that a reader takes away: value, what it is, its interval."""
     lead, name = facts.lead, metric_name(facts.lead_name)
+    decimals = decimals_in(lead)
     shown = [
-        (*estimate_of(lead).split(" ", 1), name),
-        (*estimate_of(lead, "difference").split(" ", 1), f"{name} beside the baseline"),
-    ]
+        (figure(lead["value"], decimals=decimals), name, interval_text(lead["low"], lead["high"], decimals=decimals)),
+        (figure(lead["difference"], True, decimals), f"{name} beside the baseline",
+         interval_text(lead["difference_low"], lead["difference_high"], True, decimals)),
+    ]  # fmt: skip
     if "expected_cost" in facts.results:
-        shown.append((*estimate_of(facts.results["expected_cost"]).split(" ", 1), "cost a row"))
+        cost = facts.results["expected_cost"]
+        decimals = decimals_in(cost)
+        shown.append((figure(cost["value"], decimals=decimals), "cost a row",
+                      interval_text(cost["low"], cost["high"], decimals=decimals)))  # fmt: skip
     over = "" if facts.unit == "row" else f"{count_text(len(facts.units))} units of “{facts.unit}”"
-    told = [(value, what, span) for value, span, what in shown]
-    return [*told, (count_text(facts.parts["test"]), "test rows", over)]
+    return [*shown, (count_text(facts.parts["test"]), "test rows", over)]
 
 
 def costs(facts: Facts) -> dict[str, Any] | None:

@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from stages.pages.verdicts import estimate_of
-from stages.workspace.files import read_json
 from stages.workspace.layout import results_report
 from tools import pictures
 from tools.pictures import DATASET, IMAGES, line_block, picture
+from tools.results import read_results
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -35,8 +35,9 @@ def test_an_arrow_that_follows_from_others_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_picture_tells_the_figures_of_the_committed_metrics(scheme: str) -> None:
-    lead = next(iter(read_json(ROOT / "metrics" / DATASET / "test.json").values()))
+def test_the_picture_tells_the_figures_of_the_committed_metrics(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    lead = next(iter(read_results()[DATASET].values()))
     for told in estimate_of(lead).split(" ", 1) + estimate_of(lead, "difference").split(" ", 1):
         assert f">{told}<" in drawn(scheme), "run `make results` and commit"
     assert f"docs/images/results-{scheme}.svg" in README
