@@ -1,7 +1,7 @@
 # What people and CI type.  `make` alone lists the targets; each line marked ## is its own documentation.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro results compare ranking tune cross-validate promote rollback test test-slow verify params lint hooks \
-	storage lock new-dataset benchmark simulate peers tracking clean
+.PHONY: help setup repro results compare ranking experiments tune cross-validate promote rollback test test-slow verify \
+	params lint hooks storage lock new-dataset benchmark simulate peers tracking clean
 
 A ?= main
 B ?= workspace
@@ -35,6 +35,9 @@ compare: setup ## Compare two revisions (A=main B=my-exp), with an interval and 
 
 ranking: setup ## Rank every experiment against the baseline, corrected for looking at many (ARGS="--baseline main")
 	@$(RUN) python -m stages.compare --all $(ARGS)
+
+experiments: setup ## One line per experiment: when, what was changed, what came of it (ARGS="--baseline main")
+	@$(RUN) python -m tools.experiments $(ARGS)
 
 tune: setup ## Search for better settings of the model (DATASET=nycflights); stop it and go on whenever you like
 	@$(RUN) python -m stages.tune $(DATASET) $(ARGS)

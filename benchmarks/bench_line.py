@@ -76,7 +76,7 @@ def run_line(clone: Path, env: dict[str, str]) -> list[Cost]:
 
 def quality(clone: Path, rounds: Rounds) -> dict[str, dict[str, float]]:
     """The metrics that the line, its peer and the simple script found on the same test rows."""
-    found = json.loads((clone / "metrics" / DATASET / "test.json").read_text(encoding="utf-8"))
+    found = json.loads((clone / "metrics" / DATASET / "results.json").read_text(encoding="utf-8"))
     return {
         "the line": {name: found[name]["value"] for name in COMPARED},
         "the same work as one script": json.loads(rounds.peer[-1].output),

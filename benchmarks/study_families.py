@@ -42,9 +42,7 @@ def study(dataset: str) -> list[list[str]]:
     with tempfile.TemporaryDirectory(prefix="plumbline-families-") as folder:
         costs = {family: train(dataset, family, Path(folder) / family) for family in FAMILIES}
         tables = {family: read_evaluation(Path(folder) / family / layout.evaluation(dataset)) for family in FAMILIES}
-        results = {
-            family: read_json(Path(folder) / family / layout.metrics(dataset) / "test.json") for family in FAMILIES
-        }
+        results = {family: read_json(Path(folder) / family / layout.results(dataset)) for family in FAMILIES}
     cells, header = tables["boosting"]
     metrics = task_named(header["task"]).metrics
     lead = next(iter(metrics))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from stages.experiments.comparison import tables as forms
 from stages.experiments.comparison.comparison import (
@@ -20,6 +21,7 @@ from stages.experiments.comparison.comparison import (
     compare_segments,
     compare_whole,
     equal_everywhere,
+    interval_of,
     metrics_of,
 )
 from stages.experiments.comparison.files import (
@@ -53,6 +55,7 @@ A revision is a commit, a branch, a tag, a DVC experiment, or `workspace`.
   python -m stages.compare main --dataset nycflights --metric roc_auc --segment carrier
   python -m stages.compare --all --baseline main --metric expected_cost
 """
+Told = TypeVar("Told")
 SAME_TABLE = "the same resampling table as the baseline"
 NO_TABLE = "no resampling table of the dataset"
 OUTDATED = "its table is from before its model was trained"
@@ -140,7 +143,7 @@ def compare_revisions(options: argparse.Namespace) -> tuple[list[Result], list[s
     return each_dataset(datasets, lambda dataset: compare_dataset(a, b, dataset, left_out, options))
 
 
-def each_dataset(datasets: Sequence[str], compute: Callable[[str], Result]) -> tuple[list[Result], list[str]]:
+def each_dataset(datasets: Sequence[str], compute: Callable[[str], Told]) -> tuple[list[Told], list[str]]:
     """The results, and why others have none; the refusal of an only dataset is the command's own."""
     results, failures = [], []
     for dataset in datasets:
@@ -232,26 +235,8 @@ def rank_dataset(
     baseline: Revision, experiments: Sequence[Revision], waiting: dict[str, str], dataset: str,
     options: argparse.Namespace, unread: list[str],
 ) -> Result:  # fmt: skip
-    """One dataset: whatever can be ranked, and why the rest cannot; tables that could not be read go to ``unread``."""
-    raw = read_table(baseline, dataset)
-    reference = open_table(raw, baseline, dataset)
-    name, metric = next(iter(metrics_of(reference.header, options.metric).items()))
-    resampling = Resampling.of(reference, reference, options.replicates, options.level, options.question)
-    tables, left_out = experiment_tables(experiments, dataset, raw, unread)
-    differences, refused = compare_experiments(reference, tables, name, metric, resampling, options.correction)
-    by_table = {table.label: table for table in tables}
-    by_label = {experiment.label: experiment for experiment in experiments}
-    ranked = [
-        Ranked(side_of(by_label[label], by_table[label]), changes_between(baseline, by_label[label], dataset)[0], found)
-        for label, found in differences.items()
-    ]
-    ranking = Ranking(
-        side_of(baseline, reference),
-        Drawn.of(reference, resampling),
-        options.correction,
-        ranked,
-        left_out | refused | waiting,
-    )
+    """One dataset, in every form."""
+    ranking = rank(baseline, experiments, waiting, dataset, options, unread)
     return Result(
         dataset,
         f"{baseline.label}..all",
@@ -261,6 +246,33 @@ def rank_dataset(
         forms.ranking_frame(ranking),
         forms.ranked_differences(ranking),
     )
+
+
+def rank(
+    baseline: Revision, experiments: Sequence[Revision], waiting: dict[str, str], dataset: str,
+    options: argparse.Namespace, unread: list[str],
+) -> Ranking:  # fmt: skip
+    """Whatever can be ranked, and why the rest cannot; tables that could not be read go to ``unread``."""
+    raw = read_table(baseline, dataset)
+    reference = open_table(raw, baseline, dataset)
+    name, metric = next(iter(metrics_of(reference.header, options.metric).items()))
+    resampling = Resampling.of(reference, reference, options.replicates, options.level, options.question)
+    tables, left_out = experiment_tables(experiments, dataset, raw, unread)
+    differences, refused = compare_experiments(reference, tables, name, metric, resampling, options.correction)
+    by_label = {experiment.label: experiment for experiment in experiments}
+    by_table = {table.label: table for table in tables}
+    own = {each.label: interval_of(each, name, metric, resampling) for each in tables}
+    ranked = [
+        Ranked(
+            side_of(by_label[label], by_table[label]), changes_between(baseline, by_label[label], dataset)[0], found,
+            own[label],
+        )
+        for label, found in differences.items()
+    ]  # fmt: skip
+    return Ranking(
+        side_of(baseline, reference), Drawn.of(reference, resampling), options.correction, ranked,
+        left_out | refused | waiting,
+    )  # fmt: skip
 
 
 def experiment_tables(

@@ -3,7 +3,8 @@
 Reads   data/features/<dataset>          test rows; valid rows too where a threshold is chosen
         data/selection/<dataset>.json    the features, in the model's order
         models/<dataset>                 model.ubj, baseline.json
-Writes  metrics/<dataset>/test.json      every metric: value, low, high, level, n, direction, baseline, difference
+Writes  metrics/<dataset>/results.json   every metric: value, low, high, level, n, direction, baseline, difference
+        metrics/<dataset>/test.json      of each the value, low and high, by dataset: what DVC lists and compares
         data/evaluation/<dataset>.parquet    the resampling table: all that a later comparison needs
         plots/<dataset>/                 roc, precision_recall, calibration, residuals, confusion, intervals, per_class
 Params  datasets.<dataset>.evaluate, seed, cluster
@@ -75,7 +76,9 @@ def main(name: str) -> None:
     write_evaluation(layout.evaluation(name), judged.cells, header_of(table, judged, settings, seed, segments))
     for plot, frame in draw_plots(own, results).items():
         write_csv(layout.plots(name) / f"{plot}.csv", round_columns(frame))
-    write_json(layout.metrics(name) / "test.json", with_thresholds(round_figures(results), task, judged.decisions))
+    told = with_thresholds(round_figures(results), task, judged.decisions)
+    write_json(layout.results(name), told)
+    write_json(layout.metrics(name) / "test.json", {name: estimates(told)})
     report(name, results, table, words)
 
 
@@ -85,6 +88,11 @@ def with_thresholds(results: Mapping[str, Any], task: Task, decisions: Mapping[s
     # a threshold is a float32 and must stay that one: rounded, it would decide some rows another way
     used = {name: float(str(np.float32(found))) for name, found in exact.items() if found is not None}
     return {name: result | used if name in task.at_threshold else result for name, result in results.items()}
+
+
+def estimates(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What stands in a column of DVC's tables: of more, nobody could read them."""
+    return {metric: {key: result[key] for key in ("value", "low", "high")} for metric, result in results.items()}
 
 
 def round_columns(frame: pl.DataFrame) -> pl.DataFrame:
@@ -99,10 +107,10 @@ def report(name: str, results: Mapping[str, Any], table: FeatureTable, words: Ma
     runs = f" in runs of {words['block']}" if words["block"] > 1 else ""
     if words["units"] < FEW_UNITS:
         log.info("%s: intervals rest on %s only, and are rough", name, units)
+    between = "too few for an interval" if first["low"] is None else f"{first['low']:.4f}, {first['high']:.4f}"
     log.info(
-        "%s: %s %.4f [%.4f, %.4f], baseline %.4f, %s test rows, %s resampled%s",
-        name, metric, first["value"], first["low"], first["high"], first["baseline"], f"{table.rows('test'):,}",
-        units, runs,
+        "%s: %s %.4f [%s], baseline %.4f, %s test rows, %s resampled%s",
+        name, metric, first["value"], between, first["baseline"], f"{table.rows('test'):,}", units, runs,
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Make the bundle that ships: model, signature, reference, example and model card, loaded again before it counts.
 
-Reads   models/<dataset>, data/features/<dataset>, data/selection/<dataset>.json, metrics/<dataset>/test.json
+Reads   models/<dataset>, data/features/<dataset>, data/selection/<dataset>.json, metrics/<dataset>/results.json
 Writes  bundles/<dataset>/   model.ubj (or what its family writes), signature.json, reference.json,
                              example.csv, README.md, manifest.json
 Params  datasets.<dataset>.evaluate (the costs behind the threshold)
@@ -40,7 +40,7 @@ def main(name: str) -> None:
     features = open_features(name, columns=read_selection(name))
     sketches, model = read_sketches(name), open_model(name, features.names)
     training = read_json(layout.models(name) / "training.json")
-    results = read_json(layout.metrics(name) / "test.json")
+    results = read_json(layout.results(name))
     selection = read_json(layout.selection(name))["features"]
     baseline = read_json(layout.models(name) / "baseline.json")["bins"]["name"]
     family = training.get("family", FIRST)

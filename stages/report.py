@@ -1,6 +1,6 @@
 """Tell what came out: one page and one model card that a colleague can read without running anything.
 
-Reads   metrics/<dataset>/clean.json, test.json     where the rows went, every metric with its interval
+Reads   metrics/<dataset>/clean.json, results.json  where the rows went, every metric with its interval
         plots/<dataset>/*.csv                        curves, calibration, confusion, classes, learning curve
         data/selection/<dataset>.json                which features, and why
         data/evaluation/<dataset>.parquet            the resampling table: segments, months, cost of every threshold
@@ -70,7 +70,7 @@ def main(name: str) -> None:
 def gather_facts(name: str) -> Facts:
     """Everything that the report tells."""
     table = open_features(name, columns=read_selection(name))
-    results = read_json(layout.metrics(name) / "test.json")
+    results = read_json(layout.results(name))
     cells, header = read_evaluation(layout.evaluation(name))
     refuse_other_run(name, results, header)
     units, level = units_of(cells), header["level"]
@@ -126,7 +126,7 @@ def refuse_other_run(name: str, results: dict[str, Any], header: dict[str, Any])
     table = {"n": header["rows"], "units": header["units"], "level": header["level"]}
     found = {key: lead.get(key) for key in table} if lead else {}
     if found != table:
-        path = layout.metrics(name) / "test.json"
+        path = layout.results(name)
         raise UserError(
             f"{path} and {layout.evaluation(name)} of one run of evaluate", f"{found} and {table}",
             f"run `dvc repro evaluate@{name}`, or `dvc checkout`",

@@ -1,6 +1,6 @@
 """Show what the line has found: one row per dataset and metric, never a bare number.
 
-Reads   metrics/<dataset>/test.json and clean.json; params.yaml for the order of the datasets
+Reads   metrics/<dataset>/results.json and clean.json; params.yaml for the order of the datasets
 Writes  with --readme, the block between the two markers in README.md; with --check it only says whether that is stale
 
 The first metrics of each file are shown, in the order in which `evaluate` wrote them.
@@ -27,10 +27,10 @@ HEADER = (Column("dataset", "name"), Column("metric", "words"), "value", Column(
 
 def read_results() -> dict[str, dict[str, Any]]:
     """The evaluated datasets in the order of ``params.yaml``, each with its metrics by name."""
-    files = {name: layout.metrics(name) / "test.json" for name in read_params().get("datasets", {})}
+    files = {name: layout.results(name) for name in read_params().get("datasets", {})}
     found = {name: read_json(file) for name, file in files.items() if file.exists()}
     if not found:
-        raise UserError("metrics/<dataset>/test.json of at least one dataset", "none", "run `make repro`")
+        raise UserError("metrics/<dataset>/results.json of at least one dataset", "none", "run `make repro`")
     return found
 
 
@@ -65,7 +65,7 @@ def terminal_text(results: Mapping[str, Mapping[str, Any]]) -> str:
     shown = as_text(table("Results", HEADER, rows(results)))
     names = next(iter(results)) if len(results) == 1 else f"{{{','.join(results)}}}"
     where = {
-        f"metrics/{names}/test.json": "every metric",
+        f"metrics/{names}/results.json": "every metric",
         f"reports/{names}/results.html": "question, answer, evidence and limits",
         f"reports/{names}/explore.html": "the data in pictures",
         "dvc plots show": "curves, calibration and relevance as one page",

@@ -119,7 +119,7 @@ def compare_trained(
     ``by_chance`` says of either side whether another training would give another model at all.
     """
     chance = {name: variances_of_trainings(a, b, name, by_chance) for name in metrics}
-    return compare(_mean(a), _mean(b), metrics, weights, level=level, block=block, chance=chance)
+    return compare(mean_of(a), mean_of(b), metrics, weights, level=level, block=block, chance=chance)
 
 
 def variances_of_trainings(
@@ -163,7 +163,8 @@ class _Mean:
         return {name: np.mean([each[name] for each in found], axis=0) for name in found[0]}
 
 
-def _mean(side: Sequence[System]) -> System:
+def mean_of(side: Sequence[System]) -> System:
+    """Several trainings as one system, whose metrics are the means of theirs."""
     if len(side) == 1:
         return side[0]
     exact = {name: float(np.mean([system.exact[name] for system in side])) for name in side[0].exact}

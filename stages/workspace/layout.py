@@ -71,6 +71,11 @@ def metrics(dataset: str) -> Path:
     return Path("metrics") / dataset
 
 
+def results(dataset: str) -> Path:
+    """Every metric with all that is known of it; ``test.json`` beside it has what DVC lists."""
+    return metrics(dataset) / "results.json"
+
+
 def plots(dataset: str) -> Path:
     """Small CSV and JSON in git, drawn by ``dvc plots``."""
     return Path("plots") / dataset

@@ -23,7 +23,7 @@ RESULT = {"value": 0.75, "low": 0.7, "high": 0.8, "level": 0.95, "n": 10, "direc
           "baseline_low": 0.4, "difference": 0.25, "difference_low": None}  # fmt: skip
 FILES = {
     "metrics/pears/clean.json": json.dumps({"records": {"rows_in": 10}, "failures": {"price in_range(0, 9)": 2}}),
-    "metrics/pears/test.json": json.dumps({"roc_auc": RESULT}),
+    "metrics/pears/results.json": json.dumps({"roc_auc": RESULT}),
     "plots/pears/learning_curve.csv": "round,part,loss\n0,train,0.5\n1,train,0.25\n0,valid,0.6\n1,valid,0.4\n",
     "plots/pears/roc.csv": "x,y\n0,1\n",
     "bundles/pears/README.md": "# Model card: pears\n\n## Use\n",
@@ -36,12 +36,12 @@ PARAMS = {
 MADE_BY = {
     "clean": ["data/clean/pears", "metrics/pears/clean.json"],
     "train": ["models/pears", "plots/pears/learning_curve.csv"],
-    "evaluate": ["metrics/pears/test.json", "plots/pears/roc.csv"],
+    "evaluate": ["metrics/pears/results.json", "plots/pears/roc.csv"],
     "featurize": ["data/features/pears"],
     "package": ["bundles/pears"],
 }
 READ_BY = {"featurize": ["data/clean/pears"], "train": ["data/features/pears"], "evaluate": ["models/pears"],
-           "package": ["models/pears", "metrics/pears/test.json"]}  # fmt: skip
+           "package": ["models/pears", "metrics/pears/results.json"]}  # fmt: skip
 
 
 def md5_of(path: str) -> str:
@@ -136,19 +136,26 @@ def test_results_of_an_earlier_model_are_refused(run_of_pears: Path) -> None:
 
 
 def test_a_card_of_earlier_results_is_left_out_until_it_is_packaged_again(run_of_pears: Path) -> None:
-    Path("metrics/pears/test.json").write_text(json.dumps({"roc_auc": RESULT, "f1": RESULT}))
+    Path("metrics/pears/results.json").write_text(json.dumps({"roc_auc": RESULT, "f1": RESULT}))
     lock = yaml.safe_load(Path("dvc.lock").read_text())
     lock["stages"]["evaluate@pears"]["outs"][0]["md5"] = hashlib.md5(
-        Path("metrics/pears/test.json").read_bytes()
+        Path("metrics/pears/results.json").read_bytes()
     ).hexdigest()
     Path("dvc.lock").write_text(yaml.safe_dump(lock))
     assert "model_card.md" not in pears().files
     assert "model_card.md" in read_run(resolve("workspace"), "pears", just_packaged=True).files
 
 
+def test_a_run_from_before_results_had_a_file_of_their_own_is_read(run_of_pears: Path) -> None:
+    before = pears().metrics
+    Path("metrics/pears/results.json").rename("metrics/pears/test.json")
+    Path("dvc.lock").write_text(Path("dvc.lock").read_text().replace("results.json", "test.json"))
+    assert pears().metrics == before
+
+
 def test_metrics_that_somebody_edited_are_refused(run_of_pears: Path) -> None:
-    Path("metrics/pears/test.json").write_text(json.dumps({"roc_auc": {**RESULT, "value": 0.99}}))
-    with pytest.raises(UserError, match=r"test\.json as dvc.lock records it"):
+    Path("metrics/pears/results.json").write_text(json.dumps({"roc_auc": {**RESULT, "value": 0.99}}))
+    with pytest.raises(UserError, match=r"results\.json as dvc.lock records it"):
         pears()
 
 

@@ -45,7 +45,7 @@ def test_a_change_next_to_nothing_is_called_nothing_more(compared) -> None:
 def test_values_are_those_of_the_metrics_of_each_revision(line, compared) -> None:
     found = compared("asleep")
     changed = json.loads(line.read("dvc", "exp", "diff", "main", "asleep", "--json"))["metrics"]
-    stored = changed["metrics/nycflights/test.json"]["roc_auc.value"]
+    stored = changed["metrics/nycflights/test.json"]["nycflights.roc_auc.value"]
     assert found["roc_auc"]["a"] == pytest.approx(stored["old"], rel=1e-5)
     assert found["roc_auc"]["b"] == pytest.approx(stored["new"], rel=1e-5)
 

@@ -39,7 +39,7 @@ def test_two_revisions_are_compared_by_parameters_metrics_and_plots(line, deeper
     assert compared["params"]["params.yaml"] == {DEPTH: {"old": 5, "new": 4, "diff": -1}}
     assert set(compared["metrics"]) == {"metrics/nycflights/test.json"}
     metrics = json.loads(line.read("dvc", "metrics", "diff", "main", "deeper", "--json"))
-    change = metrics["metrics/nycflights/test.json"]["log_loss.value"]
+    change = metrics["metrics/nycflights/test.json"]["nycflights.log_loss.value"]
     assert change["new"] - change["old"] == pytest.approx(change["diff"])
     line.run("dvc", "plots", "diff", "main", "deeper", "--out", str(tmp_path))
     page = (tmp_path / "index.html").read_text(encoding="utf-8")

@@ -45,7 +45,7 @@ def test_an_edit_of_what_never_changes_a_result_makes_nothing_run(settled) -> No
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_every_metric_comes_with_interval_size_direction_and_baseline(line, dataset: str) -> None:
-    results = json.loads((line.root / f"metrics/{dataset}/test.json").read_text())
+    results = json.loads((line.root / f"metrics/{dataset}/results.json").read_text())
     assert len(results) >= 10
     for name, result in results.items():
         assert {"value", "low", "high", "level", "n", "direction", "baseline", "difference_low"} <= set(result), name

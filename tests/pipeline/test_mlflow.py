@@ -106,7 +106,7 @@ def test_asking_for_it_reruns_nothing_and_packaging_mirrors_the_run(settled, ser
     (run,) = read_back("packaged")
     assert f"digits: mirrored to {server}/#/experiments/" in said and run.id in said
 
-    results = json.loads((settled.root / "metrics/digits/test.json").read_text())
+    results = json.loads((settled.root / "metrics/digits/results.json").read_text())
     locked = yaml.safe_load((settled.root / "dvc.lock").read_text())["stages"]
     model = locked["train@digits"]["params"]["params.yaml"]["datasets.digits.model"]
     assert run.params["model.max_depth"] == str(model["max_depth"]) and run.params["seed"]

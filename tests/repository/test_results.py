@@ -31,7 +31,7 @@ def evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }
     for dataset in ("pears", "apples"):
         Path("metrics", dataset).mkdir(parents=True)
-        Path("metrics", dataset, "test.json").write_text(json.dumps(metrics), encoding="utf-8")
+        Path("metrics", dataset, "results.json").write_text(json.dumps(metrics), encoding="utf-8")
     Path("README.md").write_text(f"# Title\n\n{results.BEGIN}\nold\n{results.END}\n\nMore words.\n", encoding="utf-8")
     return tmp_path
 
@@ -53,7 +53,7 @@ def test_datasets_stand_in_the_order_of_the_parameters_with_their_first_metrics(
 def test_the_reader_is_told_where_to_look_next(evaluated: Path, capsys) -> None:
     results.main()
     said = capsys.readouterr().out
-    for place in ("metrics/{pears,apples}/test.json", "reports/{pears,apples}/explore.html", "dvc plots show"):
+    for place in ("metrics/{pears,apples}/results.json", "reports/{pears,apples}/explore.html", "dvc plots show"):
         assert place in said
 
 
@@ -65,7 +65,7 @@ def test_readme_is_stale_until_it_is_written_and_nothing_else_in_it_changes(eval
     readme = Path("README.md").read_text(encoding="utf-8")
     assert readme.startswith("# Title\n\n") and readme.endswith(f"{results.END}\n\nMore words.\n")
     assert "| pears" in readme and "old" not in readme
-    Path("metrics/pears/test.json").write_text(json.dumps({"roc_auc": metric(0.74)}), encoding="utf-8")
+    Path("metrics/pears/results.json").write_text(json.dumps({"roc_auc": metric(0.74)}), encoding="utf-8")
     with pytest.raises(UserError, match="an older table"):
         results.main("--check")
 

@@ -55,7 +55,7 @@ def test_a_fold_of_the_rows_that_train_and_evaluate_have_gives_their_figures(pla
     fold = run()["folds"][1]
     train.main("trial")
     evaluate.main("trial")
-    found = json.loads(Path("metrics/trial/test.json").read_text())
+    found = json.loads(Path("metrics/trial/results.json").read_text())
     training = json.loads(Path("models/trial/training.json").read_text())
     assert {part: fold[part]["rows"] for part in ("train", "valid")} == training["rows"]
     assert fold["rounds"] == training["best_round"] + 1

@@ -140,7 +140,7 @@ def prepare(task: str = "binary", cluster: str | None = "day", partitions: int =
 
 
 def results() -> dict:
-    return json.loads(Path(f"metrics/{DATASET}/test.json").read_text())
+    return json.loads(Path(f"metrics/{DATASET}/results.json").read_text())
 
 
 def scored_rows() -> tuple[np.ndarray, np.ndarray]:
@@ -153,6 +153,31 @@ def outputs() -> dict[str, bytes]:
     folders = ("metrics", "plots", "data/evaluation")
     files = sorted(path for folder in folders for path in Path(folder).rglob("*") if path.is_file())
     return {str(path): path.read_bytes() for path in files}
+
+
+def test_what_dvc_lists_is_value_low_and_high_of_every_metric() -> None:
+    prepare()
+    main(DATASET)
+    listed = json.loads(Path(f"metrics/{DATASET}/test.json").read_text())
+    assert list(listed) == [DATASET]
+    assert listed[DATASET] == {
+        name: {key: result[key] for key in ("value", "low", "high")} for name, result in results().items()
+    }
+    assert list(listed[DATASET]) == list(results())  # the leading metric first, as DVC shows it
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_a_test_part_of_few_rows_has_values_and_no_certainty(task: str) -> None:
+    prepare(task, cluster=None, n=88)
+    main(DATASET)
+    shares = {"accuracy", "precision", "recall", "f1", "recall_weighted"}
+    for name, result in results().items():
+        assert result["n"] < 30 and result["value"] is not None
+        assert result["difference_p"] is None and result["difference_low"] is None
+        assert (result["low"] is None) == (name not in shares), name
+        assert result["method"] == ("clopper-pearson" if name in shares else "too few")
+        if name in shares:
+            assert result["low"] < result["high"]
 
 
 def test_every_metric_is_a_result_and_never_a_bare_number() -> None:

@@ -161,7 +161,7 @@ def test_the_difference_to_the_baseline_is_the_one_that_a_comparison_of_revision
     weights = draw_weights(header["units"], header["replicates"], header["seed"], header["block"])
     systems = [system_of(cells, header, system) for system in ("baseline", "model")]
     gaps = compare(*systems, task_named("binary").metrics, weights, level=header["level"], block=header["block"])
-    results = read_json(Path(f"metrics/{DATASET}/test.json"))
+    results = read_json(Path(f"metrics/{DATASET}/results.json"))
     for name, gap in gaps.items():
         assert results[name]["difference"] == pytest.approx(gap.difference, rel=1e-5), name
         assert results[name]["difference_low"] == pytest.approx(gap.low, rel=1e-5), name

@@ -84,7 +84,7 @@ def rows_of(part: str) -> pl.DataFrame:
 @pytest.mark.parametrize("task", TASKS)
 def test_a_family_learns_and_ships(trained, monkeypatch: pytest.MonkeyPatch, family: str, task: str) -> None:
     monkeypatch.chdir(trained(family, task))
-    results = json.loads(Path(f"metrics/{NAME}/test.json").read_text())
+    results = json.loads(Path(f"metrics/{NAME}/results.json").read_text())
     lead = next(iter(results.values()))
     better = lead["difference"] if lead["direction"] == "higher" else -lead["difference"]
     assert better > 0

@@ -109,7 +109,7 @@ def test_a_task_that_is_a_value_and_a_line_is_trained_judged_packaged_told_and_p
     name = planted.dataset
     for verb in (train, evaluate, package):
         verb.main(name)
-    found = read_json(Path(f"metrics/{name}/test.json"))["poisson_deviance"]
+    found = read_json(Path(f"metrics/{name}/results.json"))["poisson_deviance"]
     assert found["low"] < found["value"] < found["high"]
     assert found["value"] < found["baseline"]
     assert found["direction"] == "lower"

@@ -210,7 +210,7 @@ def test_the_card_has_every_metric_input_and_left_out_feature(workspace, task: s
     workspace(task)
     card = (BUNDLE / "README.md").read_text()
     rows = [line.split(" | ") for line in card.splitlines() if line.startswith("| ")]
-    results = json.loads(Path("metrics/trial/test.json").read_text())
+    results = json.loads(Path("metrics/trial/results.json").read_text())
     metrics = [row for row in rows if row[1] in ("higher", "lower")]
     assert [row[0].strip("| ") for row in metrics] == [
         {"mae": "MAE", "rmse": "RMSE", "r2": "R²"}.get(name, name.replace("_", " ").replace("roc auc", "ROC-AUC"))

@@ -206,7 +206,7 @@ def test_the_cost_of_the_threshold_in_use_is_the_metric(workspace) -> None:
 def test_what_the_page_and_the_card_say_is_what_the_outputs_say(workspace) -> None:
     workspace()
     page, card = PAGE.read_text(encoding="utf-8"), CARD.read_text(encoding="utf-8")
-    lead = json.loads(Path("metrics/trial/test.json").read_text())["roc_auc"]
+    lead = json.loads(Path("metrics/trial/results.json").read_text())["roc_auc"]
     for text in (page, card):
         assert f"{lead['value']:.4g}" in text
         assert "cancelled" in text
@@ -230,8 +230,8 @@ def test_a_category_that_training_never_saw_is_counted(workspace) -> None:
 @pytest.mark.parametrize(
     "missing",
     [
-        "metrics/trial/test.json", "metrics/trial/clean.json", "data/evaluation/trial.parquet", "plots/trial/roc.csv",
-        "models/trial/model.ubj", "data/selection/trial.json", "models/trial/baseline.json",
+        "metrics/trial/results.json", "metrics/trial/clean.json", "data/evaluation/trial.parquet",
+        "plots/trial/roc.csv", "models/trial/model.ubj", "data/selection/trial.json", "models/trial/baseline.json",
     ],
 )  # fmt: skip
 def test_a_missing_input_is_named(workspace, missing: str) -> None:
@@ -246,7 +246,7 @@ def test_a_missing_input_is_named(workspace, missing: str) -> None:
 
 def test_metrics_of_another_run_are_refused(workspace) -> None:
     workspace()
-    path = Path("metrics/trial/test.json")
+    path = Path("metrics/trial/results.json")
     results = json.loads(path.read_text())
     results["roc_auc"]["n"] += 1
     path.write_text(json.dumps(results))

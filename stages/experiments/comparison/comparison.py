@@ -13,12 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
 
-from stages.metrics.bootstrap import Float, draw_weights
+from stages.metrics.bootstrap import Float, draw_weights, replicate
 from stages.metrics.contract import Metric, System
-from stages.metrics.paired import Correction, Difference, compare, compare_trained, correct, refuse_other_rows
+from stages.metrics.paired import Correction, Difference, compare, compare_trained, correct, mean_of, refuse_other_rows
 from stages.metrics.stored import WHOLE, months_of, segments_of, system_of, task_named, units_of
+from stages.metrics.systems import Around, interval_around
 
 MODEL = "model"
 MONTH = "month"
@@ -124,6 +126,19 @@ def compare_whole(
     refuse_other_rows(a.header, b.header, (a.label, b.label))
     found = _differences(a, b, metrics, resampling, WHOLE)
     return _corrected([Compared(WHOLE, a.header["rows"], difference) for difference in found], correction)
+
+
+def interval_of(evaluation: Evaluation, name: str, metric: Metric, resampling: Resampling) -> Around:
+    """The interval of one metric of one table by itself."""
+    trainings = evaluation.every_training(WHOLE, resampling.units)
+    system = mean_of(trainings) if resampling.question == "change" else trainings[0]
+    drawn = replicate(system.table.measure, resampling.weights)
+    coded = system.table.measure(np.ones((1, len(resampling.units))))
+    value = float(coded[name][0])
+    return interval_around(
+        system.table, name, metric, drawn[name], value, system.exact.get(name, value),
+        method=metric.method or "percentile", level=resampling.level, block=resampling.block,
+    )  # fmt: skip
 
 
 def equal_everywhere(a: Evaluation, metrics: Mapping[str, Metric], resampling: Resampling) -> list[Compared]:

@@ -32,17 +32,19 @@ from stages.experiments.comparison.words import (
 )
 from stages.metrics.contract import Metric, round_figures
 from stages.metrics.paired import Correction, Difference, correct
+from stages.metrics.systems import Around
 from stages.pages.numbers import ARROWS, count_text, fixed, level_text, p_text, share_text
 from stages.pages.tables import Column, Table, as_markdown, as_text, table
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """One experiment beside the baseline."""
+    """One experiment beside the baseline; ``own`` is the interval of its metric by itself."""
 
     side: Side
     changes: list[Change]
     found: Difference
+    own: Around
 
 
 @dataclass(frozen=True)

@@ -66,14 +66,14 @@ def read_run(revision: Revision, dataset: str, just_packaged: bool = False) -> R
     outdated = {name.partition("@")[0] for name in outdated_stages(revision, dataset)}
     _refuse_outdated(outdated, dataset)
     outs = {out["path"]: out["md5"] for entry in entries.values() for out in entry.get("outs", [])}
-    metrics_file, curve_file = layout.metrics(dataset) / "test.json", layout.plots(dataset) / "learning_curve.csv"
-    results = json.loads(_read_as_locked(revision, metrics_file, outs))
+    results_file, curve_file = _results_file(dataset, outs), layout.plots(dataset) / "learning_curve.csv"
+    results = json.loads(_read_as_locked(revision, results_file, outs))
     records = json.loads(_read_as_locked(revision, layout.metrics(dataset) / "clean.json", outs))
     curve = pl.read_csv(io.BytesIO(_read_as_locked(revision, curve_file, outs)))
     params = _params(entries, dataset)
     commit = revision.commit or commit_of("HEAD")
     model = outs[layout.models(dataset).as_posix()]
-    identity = [dataset, params, model, outs[metrics_file.as_posix()]]
+    identity = [dataset, params, model, outs[results_file.as_posix()]]
     current = {name: entry for name, entry in entries.items() if name not in outdated}
     files, missing = _files(revision, _pages(dataset, current, just_packaged))
     return RecordedRun(
@@ -90,6 +90,12 @@ def read_run(revision: Revision, dataset: str, just_packaged: bool = False) -> R
         files=files,
         missing=missing,
     )
+
+
+def _results_file(dataset: str, outs: Mapping[str, str]) -> Path:
+    """Where a revision keeps its results: they were in ``test.json`` before DVC's tables had a file of their own."""
+    ours = layout.results(dataset)
+    return ours if ours.as_posix() in outs else layout.metrics(dataset) / "test.json"
 
 
 def _is_lock_of(commit: str) -> bool:

@@ -34,7 +34,7 @@ def contender() -> Contender:
 def test_a_bundle_that_scores_the_rows_gets_the_metrics_that_evaluate_wrote(settings: EvaluateSettings) -> None:
     rows = choose_rows(open_features("trial"), settings, None)
     system = score_rows([contender()], rows, settings, read_workers(), 1 << 30)["candidate"]
-    written = json.loads(Path("metrics/trial/test.json").read_text())
+    written = json.loads(Path("metrics/trial/results.json").read_text())
     assert {name: float(f"{value:.6g}") for name, value in system.exact.items()} == {
         name: result["value"] for name, result in written.items()
     }

@@ -85,7 +85,7 @@ def test_what_a_rescored_candidate_is_credited_with_is_what_evaluate_wrote(repos
     without_tables(tools, "main")
     told("main")
     found = decisions()[0]["evidence"]["metrics"]
-    written = json.loads(Path("metrics/trial/test.json").read_text())  # of twin, the last one evaluated
+    written = json.loads(Path("metrics/trial/results.json").read_text())  # of twin, the last one evaluated
     assert found.keys() == written.keys()
     without_tables(tools, "twin")
     told("twin")
