@@ -93,10 +93,10 @@ def _read_csv(file: IO[bytes], path: Path, kinds: Kinds) -> Iterator[Piece]:
         text, blank = block, 0
         if not header:
             text = block.lstrip(b"\r\n")
-            blank = block.count(b"\n") - text.count(b"\n")
+            blank = block[: len(block) - len(text)].count(b"\n")
             header = text[: _first_end(text)]
             columns, text = _names(header, path), text[len(header) :]
-        line += block.count(b"\n") - text.count(b"\n")
+            line += blank + header.count(b"\n")
         rows, skipped = _parse_rows(header, text, columns, line, path, kinds)
         yield Piece(rows, blank + skipped)
         line += text.count(b"\n")
@@ -140,12 +140,12 @@ def _names(header: bytes, path: Path) -> list[str]:
 
 def _outside_quotes(text: bytes) -> tuple[int, int]:
     """Commas and line ends that are not between quotes."""
-    if b'"' not in text:
-        return text.count(b","), text.count(b"\n")
-    letters = np.frombuffer(text, np.uint8)
-    outside = np.cumsum(letters == ord('"'), dtype=np.uint8) % 2 == 0
-    commas, ends = ((letters == ord(letter)) & outside for letter in ",\n")
-    return int(commas.sum()), int(ends.sum())
+    letters = np.frombuffer(text, np.uint8)  # counts what is frequent twice as fast as bytes do
+    commas, ends = letters == ord(","), letters == ord("\n")
+    if b'"' in text:
+        outside = np.cumsum(letters == ord('"'), dtype=np.uint8) % 2 == 0
+        commas, ends = commas & outside, ends & outside
+    return int(np.count_nonzero(commas)), int(np.count_nonzero(ends))
 
 
 def _whole_rows(text: bytes, width: int, line: int, path: Path) -> tuple[bytes, int, int]:

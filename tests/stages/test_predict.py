@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from benchmarks import bench_predict
 from stages.features.table import open_features, read_selection
 from stages.models import row_files
 from stages.models.bundle import open_bundle
@@ -63,7 +64,7 @@ def ten_rows() -> pl.DataFrame:
 
 
 @pytest.fixture
-def test_rows() -> pl.DataFrame:
+def judged_rows() -> pl.DataFrame:
     rows = pl.concat(open_features("trial", columns=read_selection("trial")).frames("test"))
     return rows.with_columns(pl.col("carrier").cast(pl.String)).filter(
         ~pl.all_horizontal(pl.exclude("target").is_null())
@@ -213,11 +214,11 @@ def test_an_unknown_category_is_scored_as_missing_with_a_warning_or_refused_when
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.parquet"])
 def test_inputs_that_training_had_and_the_rows_lack_are_warned_of_or_refused_when_strict(
-    score, test_rows: pl.DataFrame, caplog, name: str
+    score, judged_rows: pl.DataFrame, caplog, name: str
 ) -> None:
-    score(test_rows, "--strict", name=name)  # the product takes its own test rows
+    score(judged_rows, "--strict", name=name)  # the product takes its own test rows
     assert "missing more often" not in caplog.text
-    blanked = test_rows.with_columns(pl.lit(None, test_rows.schema["hour"]).alias("hour"))
+    blanked = judged_rows.with_columns(pl.lit(None, judged_rows.schema["hour"]).alias("hour"))
     score(blanked, name=name)
     told = "missing more often in 750 rows: hour in 100\u202f%, in training in 4.6\u202f%"
     assert f"warning: {told}" in caplog.text
@@ -301,6 +302,17 @@ def test_pieces_of_any_size_give_the_same_table_in_the_same_order(
             assert "out of range in 1 rows: hour = 1000 in row 7 (" in caplog.text
         assert pl.read_parquet(tmp_path / "scores.parquet")["flight"].cast(pl.Int64).to_list() == [*range(11, 21)]
     assert tables[:3] == tables[3:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_plain_script_that_checks_nothing_finds_the_same_scores(kind: str) -> None:
+    costs = bench_predict.contest(
+        1000, kind, 1, bundle=Path(BUNDLE).resolve(), features=Path("data/features/trial").resolve()
+    )
+    figures = {figure.name: figure.value for figure in bench_predict.figures(1000, kind, costs)}
+    assert len(figures) == 5
+    assert all(value > 0 for value in figures.values())
 
 
 def test_a_refusal_late_in_a_file_leaves_no_output_and_prints_nothing(
