@@ -41,12 +41,16 @@ def run_stage(main: Callable[..., Any], arguments: list[str] | None = None) -> N
         main(*arguments)
     except UserError as error:
         name = main.__module__ if main.__module__ != "__main__" else sys.argv[0]
-        here = f"{Path.cwd()}{os.sep}"  # paths are absolute where threads read and write; people type them as seen here
-        sys.exit(f"error: {name}\n{str(error).replace(here, '')}")
+        sys.exit(f"error: {name}\n{_seen_from_here(error)}")
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
-        sys.exit(f"error: the disk is full\n{disk_full(error)}")
+        sys.exit(f"error: the disk is full\n{_seen_from_here(disk_full(error))}")
+
+
+def _seen_from_here(error: UserError) -> str:
+    """Paths are absolute where threads read and write; people type those of this folder without it."""
+    return str(error).replace(f"{Path.cwd()}{os.sep}", "")
 
 
 def importable(main: Callable[..., Any]) -> Callable[..., Any]:
