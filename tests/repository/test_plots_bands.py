@@ -86,7 +86,7 @@ def improved(path: Path) -> str:
     if path.stem in {"roc", "precision_recall", "calibration"}:
         for n, line in enumerate(lines):
             x, value, low, high, *rest = line.split(",")
-            lines[n] = ",".join([x, *(str(min(1.0, float(y) + 0.02)) for y in (value, low, high)), *rest])
+            lines[n] = ",".join([x, *(y and str(min(1.0, float(y) + 0.02)) for y in (value, low, high)), *rest])
     return "\n".join([header, *lines]) + "\n"
 
 
@@ -204,3 +204,54 @@ def test_the_baseline_has_the_colour_of_a_revision_only_where_it_differs(shift: 
     dashed = [line["stroke"] for line in drawn(scene(chart), "line") if line.get("strokeDash") == [5, 3]]
     assert set(dashed) == strokes
     assert len(dashed) == 3 * len(strokes)
+
+
+def filled(points: list[dict[str, Any]], name: str, x: str, y: str) -> list[Item]:
+    """What a template draws of rows as they stand in a table."""
+    renderer = VegaRenderer(
+        [{"rev": "workspace"} | point for point in points], name, template=name, template_dir=TEMPLATES, x=x, y=y
+    )
+    return scene(renderer.get_filled_template())
+
+
+def test_a_metric_without_an_interval_has_a_dot_and_words_and_no_line() -> None:
+    known = {"metric": "accuracy", "direction": "higher", "value": "0.9", "low": "0.8", "high": "0.95",
+             "baseline": "0.5", "baseline_low": "0.4", "baseline_high": "0.6",
+             "difference": "0.4", "difference_low": "0.3", "difference_high": "0.5"}  # fmt: skip
+    few = known | {"metric": "brier", **{end: "" for end in known if end.endswith(("low", "high"))}}
+    items = filled([known, few], "intervals", "value", "metric")
+    assert len([rule for rule in drawn(items, "rule") if rule["stroke"] in COLOURS]) == 1
+    texts = [item.drawn["text"] for item in items if item.kind == "text" and item.drawn.get("text")]
+    assert "0.900 (too few)" in texts and "0.900 [0.800, 0.950]" in texts
+    assert "+0.400 (too few)" in texts
+
+
+def test_a_group_without_an_interval_is_a_dot() -> None:
+    group = {"predicted": "0.5", "observed": "0.6", "low": "0.4", "high": "0.7", "perfect": "0.5", "rows": "50"}
+    items = filled([group, group | {"predicted": "0.9", "low": "", "high": ""}], "calibration", "predicted", "observed")
+    assert len([rule for rule in drawn(items, "rule") if rule["stroke"] in COLOURS]) == 2  # itself, and around zero
+    residual = {
+        "predicted": "1",
+        "residual": "2",
+        "low": "1",
+        "high": "3",
+        "tenth": "-5",
+        "ninetieth": "5",
+        "rows": "50",
+    }
+    both = filled(
+        [residual, residual | {"predicted": "2", "low": "", "high": ""}], "residuals", "predicted", "residual"
+    )
+    one = filled([residual, residual | {"predicted": "2"}], "residuals", "predicted", "residual")
+    assert len(drawn(both, "rule")) == len(drawn(one, "rule")) - 1
+
+
+def test_a_curve_has_no_band_where_it_has_none() -> None:
+    curve = [
+        {"false_positive_rate": str(x), "true_positive_rate": "1", "low": low, "high": low and "1", "baseline": "0.5"}
+        for x, low in ((0.0, "0.8"), (0.25, "0.9"), (0.5, ""), (0.75, ""))
+    ]
+    areas = drawn(filled(curve, "roc", "false_positive_rate", "true_positive_rate"), "area")
+    shown = [point for point in areas if point.get("defined", True)]
+    assert len(shown) == 2
+    assert all(point["y"] != point["y2"] and point["y"] <= 0.2 * 360 + 1 for point in shown)
