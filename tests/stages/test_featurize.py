@@ -197,6 +197,18 @@ def test_shares_that_leave_nothing_for_the_test_are_refused(split, told):
     assert told in str(caught.value)
 
 
+def test_an_extract_is_told_where_features_count_and_only_there(caplog):
+    ontime, signs = load_dataset("ontime"), {"2008-01": "every flight is one of AA", "2008-02": ""}
+    with caplog.at_level("WARNING", logger="plumbline"):
+        featurize.warn_of_extracts(featurize.choose_features(ontime, complete=False), signs)
+        featurize.warn_of_extracts(ontime, {"2008-02": ""})
+        assert not caplog.messages
+        featurize.warn_of_extracts(ontime, signs)
+    (told,) = caplog.messages
+    assert "1 of 2 partitions (2008-01: every flight is one of AA)" in told
+    assert "`datasets.ontime.featurize.complete: false`" in told and "dest_scheduled_1h" in told
+
+
 def test_split_of_another_type_is_refused_by_the_settings():
     set_params(split=["2013-01-31"])
     with pytest.raises(UserError, match=r"datasets\.nycflights\.featurize\.split"):
