@@ -13,7 +13,7 @@ from benchmarks.measure import Cost, measure, quiet_rounds
 from benchmarks.report import Figure, conditions, number, table, text_table
 from benchmarks.workspace import cloned, empty_outputs, environment, stage_command
 
-STAGES = ("download", "clean", "explore", "featurize", "select_features", "train", "evaluate", "package")
+STAGES = ("download", "clean", "featurize", "explore", "select_features", "train", "evaluate", "package")
 DATASETS = ("nycflights", "digits")
 STAGE_AT_MOST_MIB = 1024.0
 REPRO_AT_MOST_S, IDLE_AT_MOST = 150.0, 2.5
@@ -137,6 +137,6 @@ def main(
         table(figures),
         f"Peak memory is that of the stage's whole process tree, worst run; the bar is "
         f"{number(STAGE_AT_MOST_MIB)} MiB. Start-up is part of the wall time. `explore` hangs off "
-        "`clean` beside the line and starts a Jupyter kernel.",
+        "`featurize` beside the line and starts a Jupyter kernel.",
         text_table(HEADER, stage_rows(costs, imports), left=(0, 1)),
     ])  # fmt: skip

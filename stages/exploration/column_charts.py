@@ -95,8 +95,12 @@ def _title(axes: Axes, column: Explored, outside: Sequence[str]) -> None:
 
 @styled
 def category_distributions(explored: Explored) -> Picture:
-    """The most frequent values of text columns."""
-    drawable = [c for c in explored["columns"] if (c.get("distribution") or {}).get("form") == "top" and c["distinct"]]
+    """The most frequent values of columns of names, but for those that name every row differently."""
+    drawable = [
+        c
+        for c in explored["columns"]
+        if (c.get("distribution") or {}).get("form") == "top" and c["distinct"] and max(c["distribution"]["rows"]) > 1
+    ]
     if not drawable:
         return nothing()
     shown = most_telling(drawable, MOST_PANELS)

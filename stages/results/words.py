@@ -189,7 +189,7 @@ def learning(facts: Facts) -> list[str]:
     easy, hard = (facts.guessed[part] for part in ("valid", "train"))
     decimals = decimals_of(train, valid)
     shown = [figure(loss, decimals=decimals) for loss in (valid, train, easy, hard)]
-    told = f"The validation loss ({shown[0]}) lies below the training loss ({shown[1]}), on which it was fitted"
+    told = f"The validation loss ({shown[0]}) lies below that of the rows that were learned from ({shown[1]})"
     if not 0 < easy < hard:
         return [f"{told}, and its rows are no easier to guess: see whether they are among the training rows."]
     saved = [1 - loss / guess for loss, guess in ((valid, easy), (train, hard))]

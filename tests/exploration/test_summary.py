@@ -397,6 +397,13 @@ def test_a_number_that_identifies_a_row_is_a_name_unless_it_has_a_unit():
     assert "flight" not in explore([trips], names={"flight"})["correlations"]["names"]
 
 
+def test_names_that_no_two_rows_share_are_not_drawn():
+    numbered = make_trips(300).select("late", row=pl.Series(np.arange(300)))
+    assert not distribution_charts.category_distributions(explore([numbered], names={"row"})).svg
+    twice = numbered.with_columns(row=pl.col("row") // 2)
+    assert distribution_charts.category_distributions(explore([twice], names={"row"})).svg
+
+
 def test_findings_hold_nothing_that_json_cannot():
     found = explore(cut(make_trips(200), 0, 50), cluster="day")
     assert json.loads(json.dumps(found, allow_nan=False)) == found
