@@ -1,9 +1,8 @@
 """How does every picture here look?  One style, one palette, and a `Picture` that is the same to the byte each time.
 
 Figures are drawn without pyplot and its global state, and saved as SVG whose text stays text.  Matplotlib's own
-defaults are restored first, so a personal matplotlibrc changes nothing.  Every colour of the palette is written as a
-variable with the light colour to fall back on: a page's style sheet can give it another one in the dark, and a picture
-that stands alone needs none.
+defaults are restored first, so a personal matplotlibrc changes nothing.  On a page every colour of the palette
+is a variable, to which the style sheet gives another value in the dark.
 """
 
 from __future__ import annotations
@@ -84,9 +83,12 @@ class Picture:
         if not self.svg:
             return f'<p class="none">{escape(self.about)}</p>' if self.about else ""
         note = f"<figcaption>{escape(self.note)}</figcaption>" if self.note else ""
-        name = escape(self.about)
-        scroll = f'<div class="scroll" role="region" aria-label="{name}" tabindex="0">{self.svg}</div>'
-        return f'<figure role="img" aria-label="{name}">{scroll}{note}</figure>'
+        name, svg = escape(self.about), self.svg
+        for colour, variable in VARIABLES.items():
+            svg = svg.replace(colour, f"var(--{variable})")
+        svg = svg.replace("<svg", f'<svg role="img" aria-label="{name}"', 1)
+        scroll = f'<div class="scroll" role="region" aria-label="{name}" tabindex="0">{svg}</div>'
+        return f"<figure>{scroll}{note}</figure>"
 
 
 def nothing(about: str = "") -> Picture:
@@ -116,8 +118,6 @@ def picture(figure: Figure, about: str, note: str = "") -> Picture:
     share = f"{100 * figure.get_figwidth() / WIDTH:.4g}"
     least = round(LEAST * figure.get_figwidth())
     head = re.sub(r' (width|height)="[^"]*"', "", head) + f' style="width:{share}%;min-width:{least}px"'
-    for colour, name in VARIABLES.items():
-        rest = rest.replace(colour, f"var(--{name}, {colour})")
     return Picture(head + rest, about, note)
 
 

@@ -473,3 +473,9 @@ def test_a_personal_matplotlib_set_up_changes_no_picture():
     before = [draw(found) for draw in EVERY_PICTURE]
     with mpl.rc_context({"font.size": 22, "axes.facecolor": "black", "svg.hashsalt": "x", "svg.fonttype": "path"}):
         assert [draw(found) for draw in EVERY_PICTURE] == before
+
+
+def test_a_picture_has_colours_of_its_own_alone_and_the_readers_on_a_page():
+    drawn = charts.rows_by_partition(explore(cut(make_trips(200), 100)))
+    assert "#2a6f9e" in drawn.svg and "var(--" not in drawn.svg
+    assert "#2a6f9e" not in drawn._repr_html_() and "var(--blue)" in drawn._repr_html_()
