@@ -53,14 +53,22 @@ def test_page_and_pictures_follow_the_readers_colours(page: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_texts_stand_out_from_the_paper(scheme: str) -> None:
-    style = STYLE.read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("path", "texts", "faint"),
+    [
+        (STYLE, ("ink", "quiet", "model", "good", "bad", "chosen"), "baseline"),
+        (ROOT / "notebooks/page/style.css", ("ink", "quiet", "blue", "orange"), None),
+    ],
+)
+def test_texts_stand_out_from_the_paper(path: Path, texts: tuple[str, ...], faint: str | None, scheme: str) -> None:
+    style = path.read_text(encoding="utf-8")
     light, dark, _print = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
     colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", light if scheme == "light" else dark))
     for paper in ("paper", "wash"):
-        for text in ("ink", "quiet", "model", "good", "bad", "chosen"):
+        for text in texts:
             assert contrast(colours[text], colours[paper]) >= 4.5, (text, paper)  # WCAG 2.2, 1.4.3
-        assert contrast(colours["baseline"], colours[paper]) >= 2.8  # drawn only, and beside its figures
+        if faint:
+            assert contrast(colours[faint], colours[paper]) >= 2.8  # drawn only, and beside its figures
 
 
 def contrast(one: str, other: str) -> float:
