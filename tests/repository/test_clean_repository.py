@@ -78,3 +78,8 @@ def test_what_is_cleaned_away_leaves_the_page_on_data(tmp_path: Path) -> None:
     kept.write_text("# Data\n", encoding="utf-8")
     subprocess.run(["make", "clean"], cwd=tmp_path, check=True, capture_output=True)
     assert list((tmp_path / "data").iterdir()) == [kept]
+
+
+def test_no_test_stands_in_the_checkout_nor_where_data_lies() -> None:
+    assert ROOT not in (Path.cwd(), *Path.cwd().parents)
+    assert not list(Path.cwd().iterdir())
