@@ -40,7 +40,7 @@ from stages.pages.tables import as_text
 from stages.runtime.commands import run_command
 from stages.runtime.log import log, start_log
 from stages.workspace.errors import UserError, plain_words
-from stages.workspace.files import write_csv, write_json
+from stages.workspace.files import require_writable, write_csv, write_json
 from stages.workspace.seeds import child_seed
 from stages.workspace.settings import read_seed, read_settings
 
@@ -64,6 +64,7 @@ def main(*arguments: str) -> None:
     folds = time_folds(table, options.parts, options.folds, options.gap)
     with plain_words():
         check_units(folds, judging)
+        require_writable(FOLDER)
         judged = judge_folds(folds, model, judging)
         record = describe(judged, options, judging) | {"model": model.model_dump()}
 

@@ -37,7 +37,7 @@ from stages.models.families import open_model
 from stages.runtime.log import log, start_log
 from stages.workspace import layout
 from stages.workspace.errors import plain_words, run_stage
-from stages.workspace.files import read_json, write_csv, write_json
+from stages.workspace.files import read_json, require_writable, write_csv, write_json
 from stages.workspace.seeds import child_seed
 from stages.workspace.settings import read_scale, read_seed, read_settings, read_workers
 
@@ -49,6 +49,7 @@ def main(name: str) -> None:
     settings = read_settings(EvaluateSettings, dataset=name, section="evaluate")
     refuse_few_replicates(name, settings)
     seed, table = child_seed(read_seed(), "evaluate", name), open_features(name, columns=read_selection(name))
+    require_writable(layout.evaluation(name).parent, layout.plots(name), layout.metrics(name))
     segments = choose_segments(table, read_sketches(name) if settings.segments else {}, settings.segments)
     workers = choose_workers(table, read_workers(), read_scale().memory_limit_bytes)
     with plain_words():

@@ -31,7 +31,7 @@ from stages.runtime.log import log, start_log
 from stages.runtime.partitions import each_partition, fit_in_memory
 from stages.workspace import layout
 from stages.workspace.errors import UserError, run_stage
-from stages.workspace.files import read_json, read_manifest, whole_file, write_json
+from stages.workspace.files import read_json, read_manifest, require_writable, whole_file, write_json
 from stages.workspace.settings import WorkerSettings, read_params, read_scale, read_workers
 
 NOTEBOOK = Path("notebooks/explore.ipynb")
@@ -42,6 +42,7 @@ BYTES_PER_VALUE = 25  # of a partition in work; measured: about 12 for each colu
 def main(name: str) -> None:
     """Summarise every partition of the dataset ``name``, then run the notebook over the summaries."""
     start = time.monotonic()
+    require_writable(layout.report(name).parent)
     judged = read_params()["datasets"][name]["evaluate"]
     explored = explore(load_dataset(name), level=judged["level"], run=judged.get("block", 1))
     tables = layout.report(name).with_suffix(".json")

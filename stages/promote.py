@@ -42,6 +42,8 @@ from stages.runtime.commands import run_command
 from stages.runtime.log import log, start_log
 from stages.workspace import layout
 from stages.workspace.errors import UserError, plain_words
+from stages.workspace.files import require_writable
+from stages.workspace.lock import alone
 from stages.workspace.settings import read_params, read_settings, read_workers
 
 HELP = """\
@@ -64,6 +66,8 @@ def main(*arguments: str) -> None:
         print(tell_champion(dataset))
     elif options.rollback or options.candidate:
         with decision_log.one_at_a_time(dataset):
+            if not options.dry_run:
+                require_writable(layout.decisions(dataset).parent)
             decide(dataset, options)
     else:
         raise UserError(
@@ -128,7 +132,8 @@ def decide(dataset: str, options: argparse.Namespace) -> None:
 def record(dataset: str, entry: Entry) -> None:
     """The log, then the registry; what is intended is noted before, so that the next run can finish it."""
     decision_log.intend(dataset, entry)
-    decision_log.append(dataset, entry)
+    with alone("make promote"):  # a run would put the log aside, and bring back the one that it knew
+        decision_log.append(dataset, entry)
     registry.mark(dataset, tags_of(entry), f"Decision {entry['number']}, {entry['decision']}: {entry['reason']}")
     decision_log.done(dataset)
 

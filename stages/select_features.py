@@ -25,7 +25,7 @@ from stages.runtime.log import log, start_log
 from stages.runtime.partitions import each_partition, fit_in_memory
 from stages.workspace import layout
 from stages.workspace.errors import UserError, run_stage
-from stages.workspace.files import write_csv, write_json
+from stages.workspace.files import require_writable, write_csv, write_json
 from stages.workspace.seeds import child_seed
 from stages.workspace.settings import Settings, WorkerSettings, read_scale, read_seed, read_settings, read_workers
 
@@ -51,6 +51,7 @@ def main(name: str) -> None:
     settings = read_settings(SelectSettings, dataset=name, section="select_features")
     seed, table = read_seed(), open_features(name)
     refuse_nothing(table)
+    require_writable(layout.selection(name).parent, layout.plots(name))
     workers = choose_workers(table, read_workers(), read_scale().memory_limit_bytes)
     coding = plan_coding(table, read_sketches(name), bins=settings.bins, workers=workers)
     tally = tally_partitions(table, coding, pair_rows=settings.pair_rows, seed=seed, workers=workers)

@@ -36,7 +36,7 @@ from stages.runtime.log import Progress, log, progress, start_log
 from stages.runtime.tracking import live_curves
 from stages.workspace import layout
 from stages.workspace.errors import UserError, run_stage
-from stages.workspace.files import write_csv, write_json
+from stages.workspace.files import require_writable, write_csv, write_json
 from stages.workspace.seeds import child_seed
 from stages.workspace.settings import read_scale, read_seed, read_settings, read_workers
 
@@ -49,6 +49,7 @@ def main(name: str) -> None:
     features = open_features(name, columns=read_selection(name))
     refuse_impossible(family, settings, features)
     check_parts(features)
+    require_writable(layout.models(name), layout.plots(name))
     sketches = read_sketches(name)
 
     started = time.monotonic()

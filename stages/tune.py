@@ -23,7 +23,7 @@ import optuna
 from optuna.storages import RDBStorage
 
 from stages.experiments.tuning.outcome import figure, pick_best, run_winner, say_settings, tell_outcome, write_tables
-from stages.experiments.tuning.overrides import check_composed
+from stages.experiments.tuning.overrides import MODELS, check_composed
 from stages.experiments.tuning.search import Search, read_search
 from stages.experiments.tuning.space import Value
 from stages.experiments.tuning.storage import move_damaged, open_storage, storage_url
@@ -47,6 +47,7 @@ from stages.features.table import read_sketches
 from stages.runtime.commands import run_command
 from stages.runtime.log import Progress, log, progress, start_log
 from stages.workspace.errors import UserError
+from stages.workspace.files import require_writable
 from stages.workspace.settings import read_scale, read_workers
 
 HOPELESS = 3
@@ -63,6 +64,7 @@ def main(*arguments: str) -> None:
         options.dataset, options.name, trials=options.trials, minutes=options.minutes, metric=options.metric
     )
     check_composed(search.dataset)
+    require_writable(search.folder, MODELS)
     url = storage_url(search.settings.storage, search.folder)
     if options.fresh:
         move_damaged(url)

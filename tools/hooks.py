@@ -64,7 +64,8 @@ def push() -> int:
     endpoint = endpoint_of(config["remote"].get(name, {}))
     if endpoint and not answers(endpoint):
         return _skipped(f"no answer from {endpoint} (`make storage` starts a local one)")
-    done = subprocess.run([*DVC, "push"], capture_output=True, text=True)
+    # an experiment holds DVC's lock for moments, and its stages wait for this push
+    done = subprocess.run([*DVC, "--wait-for-lock", "push"], capture_output=True, text=True)
     if done.returncode and "Unable to locate credentials" in done.stdout + done.stderr:
         return _skipped(f"no keys for the remote {name!r} (docs/remote-storage.md says where they go)")
     print(done.stdout.strip(), done.stderr.strip(), sep="\n")

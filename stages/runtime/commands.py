@@ -6,16 +6,14 @@ exit status that shells give them.  What a command records is recorded before it
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from stages.workspace.errors import UserError, run_stage
+from stages.workspace.errors import run_stage
 
-UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 CLOSED, STOPPED = 128 + signal.SIGPIPE, 128 + signal.SIGINT
 
 
@@ -28,15 +26,6 @@ def run_command(main: Callable[..., Any], arguments: list[str] | None = None) ->
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes once more on its way out
         sys.exit(CLOSED)
-    except OSError as error:
-        if error.errno not in UNWRITABLE or error.filename is None:
-            raise
-        sys.exit(f"error: {sys.argv[0]}\n{_unwritable(error)}")
     except KeyboardInterrupt:
         sys.stderr.write("stopped\n")
         sys.exit(STOPPED)
-
-
-def _unwritable(error: OSError) -> UserError:
-    reason = os.strerror(error.errno or 0)
-    return UserError(f"to read and write {error.filename}", reason, "mend its permissions, or name another folder")

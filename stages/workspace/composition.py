@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from stages.workspace.errors import UserError
+
 PARAMS = "params.yaml"
 
 
@@ -30,3 +32,15 @@ def compose_params(root: Path, overrides: Sequence[str] = ()) -> str:
             overrides=list(overrides),
         )
         return composed.read_text(encoding="utf-8")
+
+
+def composition(root: Path, overrides: Sequence[str] = ()) -> str:
+    """The same text; a ``params/`` that does not compose is a `UserError` in the words of Hydra."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return compose_params(root, overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        found = " ".join(str(error).split())
+        raise UserError("params/ to compose", found, "correct it, and run the same command again") from None

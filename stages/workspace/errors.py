@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from stages.workspace.terminal import write_plainly
+from stages.workspace.waiting import let_dvc_end
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 
 
 class UserError(Exception):
@@ -27,7 +29,10 @@ class UserError(Exception):
 
 
 def run_stage(main: Callable[..., Any], arguments: list[str] | None = None) -> None:
-    """Call ``main(*arguments)``; wrong arguments, a `UserError` or a full disk end in plain words and exit status 1."""
+    """Call ``main(*arguments)``; wrong arguments, a `UserError` or an `OSError` end in plain words and exit status 1.
+
+    A pipe that its reader has closed is `run_command`'s to end.
+    """
     write_plainly()
     arguments = sys.argv[1:] if arguments is None else arguments
     main = importable(main)
@@ -38,7 +43,8 @@ def run_stage(main: Callable[..., Any], arguments: list[str] | None = None) -> N
         wanted = " ".join(f"<{name}>" for name in signature.parameters)
         sys.exit(f"error: {error}; usage: python {sys.argv[0]} {wanted}")
     try:
-        main(*arguments)
+        with system_words():
+            main(*arguments)
     except UserError as error:
         name = main.__module__ if main.__module__ != "__main__" else sys.argv[0]
         sys.exit(f"error: {name}\n{_seen_from_here(error)}")
@@ -46,6 +52,8 @@ def run_stage(main: Callable[..., Any], arguments: list[str] | None = None) -> N
         if error.errno not in DISK_FULL:
             raise
         sys.exit(f"error: the disk is full\n{_seen_from_here(disk_full(error))}")
+    finally:
+        let_dvc_end()
 
 
 def _seen_from_here(error: UserError) -> str:
@@ -71,6 +79,23 @@ def plain_words() -> Iterator[None]:
         if len(error.args) != 3:
             raise
         raise UserError(*error.args) from None
+
+
+@contextmanager
+def system_words() -> Iterator[None]:
+    """Turn what the operating system refuses into the error that a user reads; a full disk and a closed pipe stay."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in DISK_FULL or isinstance(error, BrokenPipeError):
+            raise
+        if error.filename is None:
+            step = "put that right, then run the same command again"
+            raise UserError("an answer from the system", str(error), step) from error
+        steps = {errno.ENOENT: "check the path; `dvc checkout` brings outputs back", errno.EMFILE: "raise `ulimit -n`"}
+        mend = "mend its permissions, or name another folder" if error.errno in UNWRITABLE else "put that right"
+        found, step = os.strerror(error.errno or 0), steps.get(error.errno or 0, mend)
+        raise UserError(f"to read and write {error.filename}", found, step) from error
 
 
 def disk_full(error: OSError) -> UserError:

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,11 +35,23 @@ def whole_file(path: Path) -> Iterator[Path]:
         aside.replace(path)
     except Exception as error:
         number = _error_number(error)
-        if number not in DISK_FULL:
+        is_told_by_polars = isinstance(error, OSError) and error.errno is None and number
+        if not (number in DISK_FULL or is_told_by_polars or getattr(error, "filename", None) == str(aside)):
             raise
         raise OSError(number, os.strerror(number), str(path)) from error
     finally:
         aside.unlink(missing_ok=True)
+
+
+def require_writable(*folders: Path) -> None:
+    """Raise now, before any work, the `OSError` that writing into one of the folders, or making it, would end with."""
+    for folder in folders:
+        place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        try:
+            with tempfile.TemporaryFile(dir=place):
+                pass
+        except OSError as error:
+            raise OSError(error.errno, os.strerror(error.errno or 0), str(folder)) from None
 
 
 def _error_number(error: Exception) -> int:

@@ -1,5 +1,6 @@
 """The command on small feature folders: figures beside scikit-learn, the same model as `train`, no look ahead."""
 
+import errno
 import json
 import os
 import resource
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import polars as pl
@@ -21,7 +23,7 @@ from stages.experiments.folds.table import time_folds
 from stages.features.table import open_features, read_selection
 from stages.metrics.settings import EvaluateSettings
 from stages.models.boosting import BoostingSettings
-from stages.workspace.errors import UserError
+from stages.workspace.errors import UserError, run_stage
 from stages.workspace.settings import read_settings
 
 FOLDER = Path("cross_validation/trial")
@@ -48,6 +50,21 @@ def refused(*arguments: str) -> UserError:
         main(*arguments)
     assert not list(Path("cross_validation").rglob("*.part"))
     return caught.value
+
+
+@pytest.mark.parametrize("is_read_only", [True, False])
+def test_a_place_that_cannot_be_written_is_refused_before_the_folds(planted, monkeypatch, is_read_only) -> None:
+    planted.write(planted.rows(), **SMALL)
+    monkeypatch.setattr("stages.cross_validate.judge_folds", lambda *_: pytest.fail("folds were computed"))
+    if is_read_only:  # root may write everywhere, so the system is asked to refuse
+        refusal = OSError(errno.EROFS, os.strerror(errno.EROFS))
+        monkeypatch.setattr("tempfile.TemporaryFile", Mock(side_effect=refusal))
+    else:
+        FOLDER.parent.write_text("", encoding="utf-8")
+    with pytest.raises(
+        SystemExit, match=r"wanted  to read and write cross_validation\nfound   (Read-only|Not a directory)"
+    ):
+        run_stage(main, ["trial", "--folds", "2"])
 
 
 def test_a_fold_of_the_rows_that_train_and_evaluate_have_gives_their_figures(planted) -> None:

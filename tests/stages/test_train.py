@@ -300,3 +300,12 @@ def test_distributed_training_on_gpus_and_on_threads_is_refused(planted) -> None
     planted.write(planted.rows(n=300), distributed=True, device="cuda")
     with pytest.raises(UserError, match="set one of the two"):
         main("trial")
+
+
+@pytest.mark.parametrize("folder", ["models", "plots"])
+def test_a_place_that_cannot_be_written_is_refused_before_training(planted, monkeypatch, folder: str) -> None:
+    planted.write(planted.rows(n=300))
+    Path(folder).write_text("", encoding="utf-8")
+    monkeypatch.setattr("stages.train.fit_anywhere", lambda *_: pytest.fail("trained"))
+    with pytest.raises(NotADirectoryError):
+        main("trial")

@@ -16,6 +16,7 @@ from stages.workspace.errors import UserError, run_stage
 from stages.workspace.files import (
     read_json,
     read_manifest,
+    require_writable,
     start_folder,
     whole_file,
     write_csv,
@@ -163,10 +164,75 @@ def test_an_error_for_the_user_ends_with_status_1_and_three_lines(capsys):
 
 def test_an_error_of_the_program_is_not_hidden():
     def main() -> None:
-        raise OSError(errno.EIO, "the disk is dying")
+        raise ZeroDivisionError("a mistake of ours")
 
-    with pytest.raises(OSError, match="dying"):
+    with pytest.raises(ZeroDivisionError, match="ours"):
         run_stage(main, [])
+
+
+@pytest.mark.parametrize(
+    ("number", "mended"),
+    [
+        (errno.EACCES, "mend its permissions, or name another folder"),
+        (errno.EROFS, "mend its permissions, or name another folder"),
+        (errno.ENOENT, "check the path; `dvc checkout` brings outputs back"),
+        (errno.EMFILE, "raise `ulimit -n`"),
+        (errno.EIO, "put that right"),
+    ],
+)
+def test_what_the_system_refuses_is_told_in_three_lines(number, mended):
+    def main() -> None:
+        raise OSError(number, os.strerror(number), "models/x")
+
+    with pytest.raises(SystemExit) as caught:
+        run_stage(main, [])
+    told = ["wanted  to read and write models/x", f"found   {os.strerror(number)}", f"next    {mended}"]
+    assert str(caught.value.code).splitlines()[1:] == told
+
+
+def test_what_the_system_refuses_without_a_name_is_told_as_it_was_said():
+    def main() -> None:
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "nobody listens")
+
+    with pytest.raises(SystemExit, match=r"found   .*nobody listens"):
+        run_stage(main, [])
+
+
+def test_a_file_that_cannot_be_written_aside_is_told_by_its_own_name(tmp_path, monkeypatch):
+    def refuse(path, *_arguments, **_more):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "write_text", refuse)  # root may write everywhere
+    with pytest.raises(PermissionError) as caught:
+        write_json(tmp_path / "x.json", {})
+    assert caught.value.filename == str(tmp_path / "x.json")
+
+
+def test_polars_words_for_a_missing_permission_are_told_by_the_name_of_the_file(tmp_path):
+    told = PermissionError(
+        "Permission denied (os error 13): .out.parquet.part"
+    )  # as Polars raises it: no errno, no name
+    with pytest.raises(PermissionError) as caught, whole_file(tmp_path / "out.parquet"):
+        raise told
+    assert (caught.value.errno, caught.value.filename) == (errno.EACCES, str(tmp_path / "out.parquet"))
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_work(tmp_path, monkeypatch):
+    require_writable(tmp_path / "new" / "deep")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "taken").write_text("")
+    for folder in ("taken", "taken/below"):
+        with pytest.raises(NotADirectoryError) as refused:
+            require_writable(tmp_path / folder)
+        assert refused.value.filename == str(tmp_path / folder)
+
+    def refuse(**_more):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), "/somewhere/tmpx7")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(OSError, match="Read-only") as caught:
+        require_writable(tmp_path)
+    assert caught.value.filename == str(tmp_path)
 
 
 @pytest.mark.parametrize("arguments", [[], ["a", "b"]])

@@ -16,9 +16,10 @@ from typing import Any
 
 import yaml
 
-from stages.workspace.composition import compose_params
+from stages.workspace.composition import composition
 from stages.workspace.errors import UserError
 from stages.workspace.files import whole_file
+from stages.workspace.lock import alone
 from stages.workspace.settings import INDENT, read_params
 
 MODELS = Path("params/model")
@@ -29,14 +30,7 @@ DVC = [sys.executable, "-m", "dvc"]
 
 def composed_params(overrides: Sequence[str] = ()) -> dict[str, Any]:
     """What ``dvc exp run`` would write to ``params.yaml`` for these overrides."""
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    try:
-        composed: dict[str, Any] = yaml.safe_load(compose_params(Path.cwd(), overrides))
-    except (HydraException, OmegaConfBaseException) as error:
-        found = " ".join(str(error).split())
-        raise UserError("params/ to compose", found, "correct it; `make params` shows more") from None
+    composed: dict[str, Any] = yaml.safe_load(composition(Path.cwd(), overrides))
     return composed
 
 
@@ -93,14 +87,15 @@ def run_experiment(option: str, command: Sequence[str]) -> None:
         With the command to run again, when git or DVC refuses.
     """
     added = ["git", "add", "--", str(MODELS / f"{option}.yaml")]
-    for words in (added, [*DVC, *command[1:]]):
-        done = subprocess.run(words, stdout=sys.stderr, check=False)
-        if done.returncode:
-            raise UserError(
-                f"`{words[0] if words is added else 'dvc exp run'}` to end well",
-                f"exit status {done.returncode}, for the reason above",
-                f"put that right, then run{INDENT}{shlex.join(added)} && {shlex.join(command)}",
-            )
+    with alone("make tune"):
+        for words in (added, [*DVC, *command[1:]]):
+            done = subprocess.run(words, stdout=sys.stderr, check=False)
+            if done.returncode:
+                raise UserError(
+                    f"`{words[0] if words is added else 'dvc exp run'}` to end well",
+                    f"exit status {done.returncode}, for the reason above",
+                    f"put that right, then run{INDENT}{shlex.join(added)} && {shlex.join(command)}",
+                )
 
 
 def experiment_of(dataset: str, model: Mapping[str, Any], wish: str) -> tuple[str, bool]:
