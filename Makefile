@@ -1,6 +1,6 @@
 # What people and CI type.  `make` alone lists the targets; each line marked ## is its own documentation.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro try results compare ranking experiments tune cross-validate promote rollback test test-slow verify \
+.PHONY: help setup repro main try results compare ranking experiments tune cross-validate promote rollback test test-slow verify \
 	params lint hooks storage lock new-dataset benchmark simulate peers tracking clean
 
 A ?= main
@@ -23,11 +23,14 @@ setup: .venv/requirements.lock .venv/plots.html ## Build .venv from requirements
 	@$(RUN) python -m tools.vega
 
 repro: setup ## Run the whole line with DVC, then show the results
-	@$(RUN) dvc repro
+	@$(RUN) python -m tools.line
 	@$(RUN) python -m tools.results
 
 try: setup ## Run the line on a few rows (DATASET=nycflights), without the page on the data: seconds, and no results
 	@$(RUN) dvc exp run -S scale=tiny report@$(DATASET) package@$(DATASET) $(ARGS)
+
+main: setup ## Back to the committed parameters, metrics and outputs after an experiment; edited files stay
+	@$(RUN) python -m tools.committed
 
 results: setup ## Show the results, and write them, the line and a picture of it all into README.md
 	@$(RUN) python -m tools.results --readme

@@ -12,6 +12,7 @@ from benchmarks.simulate import FACTS
 from benchmarks.workspace import ROOT, stage_command
 from stages.workspace.composition import compose_params
 from stages.workspace.files import read_json
+from stages.workspace.origin import note_composed
 from tools.params import PARAMS
 
 DATASET = "ontime"
@@ -75,6 +76,7 @@ def last_day(month: str) -> str:
 def set_params(clone: Path, overrides: Sequence[str]) -> None:
     """Compose other parameters into a clone that is there already."""
     (clone / PARAMS).write_text(compose_params(clone, overrides), encoding="utf-8")
+    note_composed(clone)
 
 
 def run_stages(clone: Path, stages: Sequence[str], env: dict[str, str]) -> list[Cost]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from stages.runtime.tracking import mirror_after
 from stages.workspace import layout
 from stages.workspace.errors import run_stage
 from stages.workspace.files import read_json, write_csv, write_json
+from stages.workspace.origin import require_origin
 from stages.workspace.settings import read_params
 
 EXAMPLE_ROWS = 10
@@ -37,6 +39,7 @@ EXAMPLE_ROWS = 10
 
 def main(name: str) -> None:
     """Package the model of the dataset ``name``."""
+    require_origin(Path.cwd())
     features = open_features(name, columns=read_selection(name))
     sketches, model = read_sketches(name), open_model(name, features.names)
     training = read_json(layout.models(name) / "training.json")

@@ -1,40 +1,25 @@
 """Compose ``params/`` into ``params.yaml``, the file that DVC reads and git keeps.
 
 Reads   params/ (Hydra), the ``hydra`` section of .dvc/config
-Writes  params.yaml
+Writes  params.yaml, and a note of it under .dvc/tmp
 
 ``dvc repro`` never composes; only ``dvc exp run`` does.  The composition here is DVC's own function with DVC's own
 settings, so the two cannot differ.  ``--check`` writes nothing and fails when the file is stale.
 """
 
 import argparse
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
+from stages.runtime.commands import run_command
 from stages.workspace.composition import compose_params
-from stages.workspace.errors import UserError, run_stage
+from stages.workspace.errors import UserError
+from stages.workspace.files import whole_file
+from stages.workspace.lock import alone
+from stages.workspace.origin import note_composed, require_composed, require_no_strays
 
 PARAMS = Path("params.yaml")
 QUOTED = "\"datasets.ontime.download.series.location='https://…_{year}_{month}.zip'\""
-SHOWN = 20  # lines of difference in the message
-
-
-def check_params(root: Path) -> None:
-    """Raise a `UserError` with the differing lines when ``params.yaml`` is not what ``params/`` composes to."""
-    wanted = compose_params(root)
-    found = (root / PARAMS).read_text(encoding="utf-8") if (root / PARAMS).exists() else ""
-    if wanted != found:
-        compared = difflib.unified_diff(
-            found.splitlines(), wanted.splitlines(), "params.yaml", "params/", lineterm="", n=0
-        )
-        lines = list(compared)
-        rest = [f"… and {len(lines) - SHOWN} lines more"] if len(lines) > SHOWN else []
-        raise UserError(
-            "params.yaml equal to the composition of params/",
-            "\n        ".join(["a stale file:", *lines[:SHOWN], *rest]),
-            "edit files under params/ only, then run `make params` and commit both",
-        )
 
 
 def main(*arguments: str) -> None:
@@ -43,18 +28,24 @@ def main(*arguments: str) -> None:
     parser.add_argument("--check", action="store_true", help="write nothing; fail when params.yaml is stale")
     parser.add_argument("overrides", nargs="*", help="Hydra overrides, such as scale=tiny")
     options = parser.parse_args(arguments)
+    root = Path.cwd()
     if options.check:
-        check_params(Path.cwd())
-    else:
-        PARAMS.write_text(compose_with(options.overrides), encoding="utf-8")
+        require_no_strays(root)
+        require_composed(root)
+        return
+    with alone("make params"):
+        composed = compose_with(root, options.overrides)
+        with whole_file(PARAMS) as aside:
+            aside.write_text(composed, encoding="utf-8")
+        note_composed(root)
 
 
-def compose_with(overrides: Sequence[str]) -> str:
+def compose_with(root: Path, overrides: Sequence[str]) -> str:
     """The composition under overrides; what Hydra cannot read is a `UserError`, and most often lacks quotes."""
     from hydra.errors import HydraException
 
     try:
-        return compose_params(Path.cwd(), overrides)
+        return compose_params(root, overrides)
     except HydraException as error:
         raise UserError(
             "overrides that Hydra can read, and a parameter for each of them",
@@ -64,4 +55,4 @@ def compose_with(overrides: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_command(main)

@@ -14,13 +14,17 @@ from typing import Any
 from stages.pages.numbers import ARROWS, count_text, figure, interval_text, level_text
 from stages.pages.tables import Column, as_markdown, as_text, table
 from stages.pages.verdicts import decimals_in
+from stages.runtime.commands import run_command
 from stages.workspace import layout
-from stages.workspace.errors import UserError, run_stage
-from stages.workspace.files import read_json
+from stages.workspace.contents import blob_id, commits_with, experiments_with
+from stages.workspace.errors import UserError
+from stages.workspace.files import read_json, whole_file
+from stages.workspace.origin import ids_of
 from stages.workspace.settings import read_params
 
 SHOWN = 5  # metrics of a dataset in the table; its file holds them all
 README = Path("README.md")
+LOCK = "dvc.lock"
 BEGIN, END = "<!-- results: written by `make results` -->", "<!-- end of results -->"
 HEADER = (Column("dataset", "name"), Column("metric", "words"), "value", Column("interval", "words"), "baseline", "n")
 
@@ -76,6 +80,19 @@ def terminal_text(results: Mapping[str, Mapping[str, Any]]) -> str:
     return f"\n{shown}\n\n{scale}\nWhere to look next:\n{places}"
 
 
+def whose_figures(root: Path) -> str:
+    """A line about figures that are an experiment's and not the last commit's; else nothing."""
+    pair, lock = ids_of(root), {LOCK: blob_id(root / LOCK)}
+    here = pair | lock if commits_with(root, ["HEAD"], pair) else pair  # an experiment of the code has no override
+    names = experiments_with(root, here)
+    if not names or commits_with(root, ["HEAD"], here):
+        return ""
+    whose = " and ".join(sorted(names))
+    return (
+        f"\nThese figures are those of the experiment {whose}, not of the last commit: `make main` brings those back."
+    )
+
+
 def readme_block(results: Mapping[str, Mapping[str, Any]]) -> str:
     """The same table for README.md, markers included."""
     shown = as_markdown(table("Results", HEADER, rows(results)))
@@ -110,6 +127,7 @@ def main(*arguments: str) -> None:
     if not options.check:
         print(
             terminal_text(results)
+            + whose_figures(Path.cwd())
             + (f"\nSIMULATED rows, which tell nothing about the world: {made_up}" if made_up else "")
         )
     if made_up and (options.readme or options.check):
@@ -120,8 +138,9 @@ def main(*arguments: str) -> None:
         if options.check and found != wanted:
             raise UserError("the results of metrics/ in README.md", "an older table", "run `make results` and commit")
         if options.readme and found != wanted:
-            README.write_text(wanted, encoding="utf-8")
+            with whole_file(README) as aside:
+                aside.write_text(wanted, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_command(main)

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from stages.workspace.errors import UserError, run_stage
+from stages.runtime.commands import run_command
+from stages.workspace.errors import UserError
 
 CLIENT_CONFIG = "[default]\nresponse_checksum_validation = when_required\n"
 FOLDER = Path(".storage")
@@ -69,8 +70,12 @@ def prepare_client(root: Path, remote: Remote) -> tuple[str, str]:
     client.parent.mkdir(parents=True, exist_ok=True)
     client.write_text(CLIENT_CONFIG, encoding="utf-8")
     with Config(str(root / ".dvc")).edit("local") as local:
+        place = str(client.resolve())
         local["remote"].setdefault(remote.name, {}).update(
-            access_key_id=key, secret_access_key=secret, configpath=str(client.resolve())
+            access_key_id=key,
+            secret_access_key=secret,
+            # DVC writes ASCII alone, and empties the file otherwise; a full path serves those who copy the file
+            configpath=place if place.isascii() else os.path.relpath(client),
         )
     (root / ".dvc" / "config.local").chmod(0o600)
     return key, secret
@@ -125,4 +130,4 @@ def main(*arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_command(main)

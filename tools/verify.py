@@ -20,8 +20,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.runtime.commands import run_command
 from stages.workspace.composition import compose_params
-from stages.workspace.errors import UserError, run_stage
+from stages.workspace.errors import UserError
 from tools.lockfile import Difference, first_difference, moved_metrics
 from tools.params import PARAMS
 
@@ -172,4 +173,4 @@ def _who_is_to_blame(clones: Sequence[Path]) -> str:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_command(main)

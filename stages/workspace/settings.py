@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stages.workspace.errors import UserError
+from stages.workspace.origin import require_origin
 
 PARAMS = Path("params.yaml")
 SECTIONS = ("download", "clean", "featurize", "select_features", "model", "evaluate", "tune", "promote")
@@ -69,8 +70,9 @@ def read_settings(model: type[AnySettings], dataset: str, section: str, params: 
     Raises
     ------
     UserError
-        Naming every offending key with its full path, all of them at once.
+        Naming every offending key with its full path, all of them at once; or that nobody asked for these parameters.
     """
+    require_origin(params.absolute().parent)
     datasets = _mapping(read_params(params), "datasets", "datasets")
     if dataset not in datasets:
         known = ", ".join(sorted(datasets)) or "none"

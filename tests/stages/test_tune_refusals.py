@@ -9,6 +9,7 @@ import yaml
 
 from stages.tune import main
 from stages.workspace.errors import UserError
+from stages.workspace.origin import note_composed
 
 SPACE = {"max_depth": {"low": 1, "high": 6}}
 TUNE = {"metric": "loss", "trials": 3, "minutes": None, "folds": 0, "pruner": "none", "storage": None, "space": SPACE}
@@ -34,6 +35,7 @@ def prepare(planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         Path(".dvc/config").write_text("[hydra]\n    enabled = true\n    config_dir = params\n")
         params["datasets"]["trial"]["model"] = model
         Path("params.yaml").write_text(yaml.safe_dump(params))
+        note_composed(Path.cwd())
 
     return write
 
@@ -100,6 +102,7 @@ def test_parameters_that_an_experiment_would_not_run_with_are_refused(prepare) -
     prepare()
     stale = Path("params.yaml").read_text().replace("max_depth: 3", "max_depth: 4")
     Path("params.yaml").write_text(stale)
+    note_composed(Path.cwd())  # as `python -m tools.params KEY=VALUE` would: asked for here, but by no experiment
     refused = refusal()
     assert "datasets.trial" in refused.found and "make params" in refused.next_step
 
