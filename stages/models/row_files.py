@@ -174,7 +174,7 @@ def _parse_csv(text: bytes, columns: list[str], kinds: Kinds) -> pl.DataFrame:
     numbers = {name: pl.Float32 for name in columns if kinds.get(name) == "numeric"}
     try:
         found = pl.read_csv(text, schema=texts | numbers)
-        if not any(column.is_infinite().any() for column in found.select(pl.selectors.float())):
+        if not numbers or not found.select(pl.any_horizontal(pl.col(list(numbers)).is_infinite().any())).item():
             return found
     except pl.exceptions.ComputeError:
         pass
