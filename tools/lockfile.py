@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from stages.pages.numbers import figure
+from stages.pages.numbers import with_minus
 
 MOVES_SHOWN = 20
 
@@ -78,7 +78,7 @@ def moved_metrics(clone: Path, earlier: Callable[[str], str]) -> list[str]:
         old, new = dict(figures(json.loads(earlier(name)))), dict(figures(json.loads(file.read_text(encoding="utf-8"))))
         for key in new:
             if old.get(key) != new[key]:
-                change = f" ({figure(new[key] - old[key], sign=True)})" if key in old else ""
+                change = f" ({with_minus(f'{new[key] - old[key]:+.3g}')})" if key in old else ""
                 moves.append(f"{name} {key}: {old.get(key, 'nothing')} → {new[key]}{change}")
     rest = [f"… and {len(moves) - MOVES_SHOWN} more"] if len(moves) > MOVES_SHOWN else []
     return [*moves[:MOVES_SHOWN], *rest]
