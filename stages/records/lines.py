@@ -172,7 +172,7 @@ def lacking_words(found: Sequence[str], wanted: Sequence[str]) -> str:
 def likely_cause(found: Sequence[str], wanted: Sequence[str]) -> str:
     """Why a header may lack columns, and the command that mends it; empty where nothing tells."""
     head = ",".join(found)
-    if "\0" in head or head.startswith(("\ufffd\ufffd", "ÿþ", "þÿ")):
+    if "\0" in head or head.startswith(("\ufffd\ufffd", "\xff\xfe", "\xfe\xff")):
         return "the file is UTF-16, not UTF-8: `iconv -f UTF-16 -t UTF-8 OLD > NEW` converts it"
     if head.lower().replace('"', "").startswith("sep="):
         return "the first line is a spreadsheet's note, not the header: `sed 1d OLD > NEW` takes it away"
