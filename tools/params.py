@@ -34,18 +34,18 @@ def main(*arguments: str) -> None:
         require_composed(root)
         return
     with alone("make params"):
-        composed = compose_with(root, options.overrides)
+        composed = compose_with(options.overrides)
         with whole_file(PARAMS) as aside:
             aside.write_text(composed, encoding="utf-8")
         note_composed(root)
 
 
-def compose_with(root: Path, overrides: Sequence[str]) -> str:
+def compose_with(overrides: Sequence[str]) -> str:
     """The composition under overrides; what Hydra cannot read is a `UserError`, and most often lacks quotes."""
     from hydra.errors import HydraException
 
     try:
-        return compose_params(root, overrides)
+        return compose_params(Path.cwd(), overrides)
     except HydraException as error:
         raise UserError(
             "overrides that Hydra can read, and a parameter for each of them",

@@ -95,6 +95,8 @@ def _read_csv(file: IO[bytes], path: Path, kinds: Kinds) -> Iterator[Piece]:
             text = block.lstrip(b"\r\n")
             blank = block[: len(block) - len(text)].count(b"\n")
             header = text[: _first_end(text)]
+            if cause := likely_cause([header.decode(errors="replace")], []):
+                raise UserError(f"rows in {path}", cause, "run that command, then score the file that it writes")
             columns, text = _names(header, path), text[len(header) :]
             line += blank + header.count(b"\n")
         rows, skipped = _parse_rows(header, text, columns, line, path, kinds)

@@ -31,7 +31,7 @@ def test_an_estimate_and_its_interval_have_as_many_decimals(value: float, low: f
         ((0.01487, 0.0, 0.01885), "0.01487 [0.00000, 0.01885]"),
         ((0.95, 0.9, 1.0), "0.9500 [0.9000, 1.0000]"),
         ((1834.6, 990.2, 2000.0), "1,835 [990, 2,000]"),
-        ((None, None, None), "– [–, –]"),
+        ((None, None, None), "–"),
     ],
 )
 def test_the_largest_figure_of_an_estimate_has_four_digits(estimate: tuple[float, float, float], text: str) -> None:

@@ -25,7 +25,7 @@ def test_a_new_dataset_runs_at_once_and_keeps_the_contract(tree, task: str, metr
     tree.run("ruff", "check", package)
     tree.run("ruff", "format", "--check", package)
     tree.run("python", "-c", RUN.format(verbs=", ".join(LINE)), NAME)
-    results = json.loads((tree.root / f"metrics/{NAME}/test.json").read_text(encoding="utf-8"))
+    results = json.loads((tree.root / f"metrics/{NAME}/results.json").read_text(encoding="utf-8"))
     assert next(iter(results)) == metric
     for made in (f"reports/{NAME}/results.html", f"bundles/{NAME}/example.csv"):
         assert (tree.root / made).exists()

@@ -16,6 +16,7 @@ from benchmarks.measure import Cost
 from benchmarks.ontime_rules import KEY
 from benchmarks.workspace import ROOT
 from stages.datasets.ontime import DATASET
+from stages.records.lines import LINE
 from stages.records.prepare import find_failures, split_rows
 
 SAMPLE = Path(__file__).parents[1] / "data" / "ontime"
@@ -30,9 +31,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for month in DATASET.records.partitions(SAMPLE):
         rows = DATASET.records.read(SAMPLE, month)
         (name,) = DATASET.records.files(SAMPLE, month)
-        rows.filter(pl.col("line").is_null()).drop("line").write_parquet(
-            folder / Path(name).with_suffix(".parquet").name
-        )
+        rows.filter(pl.col(LINE).is_null()).drop(LINE).write_parquet(folder / Path(name).with_suffix(".parquet").name)
     return folder
 
 

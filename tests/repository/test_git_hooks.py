@@ -148,7 +148,18 @@ def hooked(line: Path, tmp_path: Path, root: Path, run) -> Path:
     home = str(tmp_path / "pre-commit")
     makefile = str(root / "Makefile")
     # -o: the environment is there; a test never rebuilds it
-    run("make", "-o", ".venv/requirements.lock", "-f", makefile, "hooks", cwd=line, PRE_COMMIT_HOME=home)
+    run(
+        "make",
+        "-o",
+        ".venv/requirements.lock",
+        "-o",
+        ".venv/plots.html",
+        "-f",
+        makefile,
+        "hooks",
+        cwd=line,
+        PRE_COMMIT_HOME=home,
+    )
     assert {"pre-commit", "pre-push", "post-checkout"} <= {path.name for path in (line / ".git" / "hooks").iterdir()}
     return line
 
