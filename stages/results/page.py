@@ -47,7 +47,9 @@ def sections(facts: Facts) -> dict[str, Any]:
         "selection": {
             "words": words.selection(facts), "kept": tables.features(facts), "left_out": tables.left_out(facts),
         },
-        "metrics": {"table": tables.metrics(facts), "words": words.trainings(facts)},
+        "metrics": {
+            "table": tables.metrics(facts), "words": words.trainings(facts), "trainings": tables.trainings(facts),
+        },
         "curves": {"words": words.learning(facts), "pictures": pictures.curves(facts)},
         "calibration": {"words": words.calibration(facts), "picture": pictures.calibration(facts)},
         "residuals": {"words": words.residuals(facts), "picture": pictures.residuals(facts)},

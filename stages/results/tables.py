@@ -15,6 +15,7 @@ from stages.results.segments import Figure, SegmentResult
 SHORT = 24  # letters of a name that need not be broken
 FIRST = 15  # features shown before the reader unfolds the others
 FEATURE = (Column("feature", "name code"), Column("what it is", "words"))
+MOST_TRAININGS = 5  # shown one by one
 MOST_CLASSES = 30  # of a confusion matrix that fits a page
 
 
@@ -28,19 +29,27 @@ def metrics(facts: Facts) -> Table:
         rows.append([
             Cell(f"{metric_name(name)} {ARROWS[r['direction']]}", kind="name short"),
             strip(scale([own, other]), [own, other]), estimate_of(r), estimate_of(r, "baseline"),
-            estimate_of(r, "difference"), Cell(told, kind=f"verdict {told.split()[0]}"), *_spread(facts, name),
+            estimate_of(r, "difference"), Cell(told, kind=f"verdict {told.split()[0]}"),
         ])  # fmt: skip
-    columns: tuple[Column | str, ...] = (
+    columns = (
         Column("metric", "name"), Column("model and baseline", "drawn"), "model", "baseline", "difference",
-        Column("verdict", "verdict"), *(["another seed"] if facts.spread(facts.lead_name) is not None else []),
+        Column("verdict", "verdict"),
     )  # fmt: skip
     return table("Every metric, with intervals, beside the one-rule baseline", columns, rows)
 
 
-def _spread(facts: Facts, metric: str) -> list[str]:
-    """By how much another seed moves a metric; nothing where that is not known."""
-    found, value = facts.spread(metric), facts.results[metric]["value"]
-    return [] if facts.spread(facts.lead_name) is None else [f"± {figure(found, decimals=decimals_of(value))}"]
+def trainings(facts: Facts) -> Table:
+    """Every metric of each training, and how far another seed moves it; no row where that is not known."""
+    rows = []
+    for name in facts.results if facts.spread(facts.lead_name) is not None else ():
+        values = [found.get(name) for found in facts.trainings]
+        decimals = decimals_of(*values)
+        told = [figure(value, decimals=decimals) for value in values[:MOST_TRAININGS]]
+        rows.append([f"{metric_name(name)} {ARROWS[facts.results[name]['direction']]}", *told,
+                     f"± {figure(facts.spread(name), decimals=decimals)}"])  # fmt: skip
+    others = [f"training {n}" for n in range(2, min(len(facts.trainings), MOST_TRAININGS) + 1)]
+    columns: list[Column | str] = [Column("metric", "name"), "this model", *others, "standard deviation"]
+    return table("The same training from other seeds", columns, rows)
 
 
 def segments(facts: Facts) -> list[Table]:
