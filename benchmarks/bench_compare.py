@@ -25,7 +25,7 @@ THRESHOLD = 0.25
 
 def compare(repository: Path, *options: str) -> Cost:
     """One run of the whole command: tables in the cache, every metric, 1000 resamples."""
-    command = [sys.executable, "-P", "-m", "stages.compare", *REVISIONS, *options]
+    command = [sys.executable, "-P", "-m", "stages.compare", *REVISIONS, "--question", "model", *options]
     return measure(command, cwd=repository, env={"PYTHONPATH": str(ROOT)})
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +60,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def walked(name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walked]:
+def walked(name: str, tmp_path_factory: pytest.TempPathFactory) -> Walked:
     """The sample of one dataset after `clean` and `featurize`."""
     workspace = tmp_path_factory.mktemp(name)
     expected = yaml.safe_load((SAMPLES / name / "expected.yaml").read_text())
@@ -78,7 +77,7 @@ def walked(name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk
         featurize.main(name)
         dataset, manifest = load_dataset(name), read_json(layout.features(name) / "manifest.json")
         partitions = [part["name"] for part in manifest["partitions"]]
-        yield Walked(
+        found = Walked(
             dataset=dataset,
             expected=expected,
             raw=raw,
@@ -92,3 +91,4 @@ def walked(name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk
             features={part: pl.read_parquet(layout.features(name) / f"{part}.parquet") for part in partitions},
             manifest=manifest,
         )
+    return found
