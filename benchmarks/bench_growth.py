@@ -88,8 +88,8 @@ def measure_growth(
     """Add the last of ``months`` to the others, once a round; the first round also pushes."""
     grown = Grown()
     # the same parts with and without the last month: otherwise other rows would change theirs
-    few = line_overrides(folder, months[:-1], *overrides, parted_by=months)
-    all_of_them = line_overrides(folder, months, *overrides)
+    few = line_overrides(folder, months[:-1], *overrides)  # which need days of their own for the test
+    all_of_them = line_overrides(folder, months, *overrides, parted_by=months[:-1])
     with cloned(few) as clone:
         cold_env = environment(clone)
         for number in quiet_rounds(runs, patience_s):

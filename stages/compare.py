@@ -179,10 +179,11 @@ def compare_dataset(a: Revision, b: Revision, dataset: str, left_out: list[str],
     for revision in (a, b):
         refuse_outdated(revision, dataset)
     raw = read_table(a, dataset), read_table(b, dataset)
-    tables = open_table(raw[0], a, dataset), open_table(raw[1], b, dataset)
+    identical, segments = raw[0] == raw[1], []
+    asked = "model" if identical else options.question  # of one table nobody needs to know how far seeds spread
+    tables = open_table(raw[0], a, dataset, asked), open_table(raw[1], b, dataset, asked)
     metrics = metrics_of(tables[0].header, options.metric)
     resampling = Resampling.of(*tables, options.replicates, options.level, options.question)
-    identical, segments = raw[0] == raw[1], []
     if identical:
         whole = equal_everywhere(tables[0], metrics, resampling)
     else:
@@ -254,7 +255,7 @@ def rank(
 ) -> Ranking:  # fmt: skip
     """Whatever can be ranked, and why the rest cannot; tables that could not be read go to ``unread``."""
     raw = read_table(baseline, dataset)
-    reference = open_table(raw, baseline, dataset)
+    reference = open_table(raw, baseline, dataset, options.question)
     name, metric = next(iter(metrics_of(reference.header, options.metric).items()))
     resampling = Resampling.of(reference, reference, options.replicates, options.level, options.question)
     tables, left_out = experiment_tables(experiments, dataset, raw, unread)

@@ -70,7 +70,9 @@ def bring_tables() -> None:
 
 def keep_tables() -> None:
     """Put this run's tables beside those that are kept already."""
-    for table in sorted((layout.DATA / "evaluation").glob("*.parquet")):
+    for table in sorted(
+        path for kind in ("evaluation", "trainings") for path in (layout.DATA / kind).glob("*.parquet")
+    ):
         md5 = hashlib.md5(table.read_bytes(), usedforsecurity=False).hexdigest()
         place = KEPT / md5[:2] / md5[2:]
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,8 @@ def compared(line, experiments, tmp_path_factory: pytest.TempPathFactory):
 
     def compare(revision: str) -> dict[str, dict[str, object]]:
         folder = tmp_path_factory.mktemp(revision)
-        line.run("python", "-m", "stages.compare", "main", revision, "--dataset", "nycflights", "--write", str(folder))
+        asked = ("--question", "model", "--dataset", "nycflights")
+        line.run("python", "-m", "stages.compare", "main", revision, *asked, "--write", str(folder))
         content = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))
         return {each["metric"]: each for each in content["metrics"]} | {"": content}
 

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from stages.experiments.tracking.server import MlflowServer
+from stages.workspace.origin import note_composed
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv" / "tracking" / "bin" / "python"
@@ -97,6 +98,7 @@ def ask_for(line: Any, **tracking: Any) -> None:
     params = line.root / "params.yaml"
     content = yaml.safe_load(params.read_text(encoding="utf-8"))
     params.write_text(yaml.safe_dump({**content, "tracking": tracking}, sort_keys=False), encoding="utf-8")
+    note_composed(line.root)
 
 
 def test_asking_for_it_reruns_nothing_and_packaging_mirrors_the_run(settled, server: str, read_back) -> None:

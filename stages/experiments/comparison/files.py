@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from stages.experiments.comparison.changes import Change, changed_parameters, differing
-from stages.experiments.comparison.comparison import Evaluation, Trainings
+from stages.experiments.comparison.comparison import Evaluation, Question, Trainings
 from stages.experiments.revisions.revisions import (
     Revision,
     outdated_stages,
@@ -21,6 +21,7 @@ from stages.experiments.revisions.revisions import (
     recorded_params,
 )
 from stages.metrics.files import parse_evaluation
+from stages.runtime.log import log
 from stages.workspace import layout
 from stages.workspace.errors import UserError
 from stages.workspace.files import whole_file, write_csv, write_json
@@ -88,10 +89,12 @@ def refuse_outdated(revision: Revision, dataset: str) -> None:
         )
 
 
-def open_table(raw: bytes, revision: Revision, dataset: str) -> Evaluation:
-    """Its cells and header, and the further trainings of the revision."""
+def open_table(raw: bytes, revision: Revision, dataset: str, question: Question = "change") -> Evaluation:
+    """Its cells and header; where a change is asked about, also the further trainings of the revision."""
     cells, header = parse_evaluation(raw, f"{layout.evaluation(dataset)} of {revision.label}")
-    return Evaluation(cells, header, revision.label, read_trainings(revision, dataset))
+    return Evaluation(
+        cells, header, revision.label, read_trainings(revision, dataset) if question == "change" else None
+    )
 
 
 def read_trainings(revision: Revision, dataset: str) -> Trainings | None:
@@ -100,7 +103,12 @@ def read_trainings(revision: Revision, dataset: str) -> Trainings | None:
     outdated = f"retrain@{dataset}" in outdated_stages(revision, dataset)
     if outdated or path.as_posix() not in outputs_under(revision, path.parent):
         return None
-    return Trainings(*parse_evaluation(read_output(revision, path), f"{path} of {revision.label}"))
+    try:
+        raw = read_output(revision, path)
+    except UserError as error:  # neither in the cache nor on the remote: one training is known, the model's own
+        log.info("%s of %s is not at hand: %s", path, revision.label, error.found)
+        return None
+    return Trainings(*parse_evaluation(raw, f"{path} of {revision.label}"))
 
 
 def changes_between(a: Revision, b: Revision, dataset: str) -> tuple[list[Change], list[str]]:
