@@ -17,6 +17,7 @@ from typing import TypeVar
 from stages.experiments.comparison import tables as forms
 from stages.experiments.comparison.comparison import (
     Evaluation,
+    Question,
     Resampling,
     compare_segments,
     compare_whole,
@@ -180,7 +181,7 @@ def compare_dataset(a: Revision, b: Revision, dataset: str, left_out: list[str],
         refuse_outdated(revision, dataset)
     raw = read_table(a, dataset), read_table(b, dataset)
     identical, segments = raw[0] == raw[1], []
-    asked = "model" if identical else options.question  # of one table nobody needs to know how far seeds spread
+    asked: Question = "model" if identical else options.question  # one table needs no spread of seeds
     tables = open_table(raw[0], a, dataset, asked), open_table(raw[1], b, dataset, asked)
     metrics = metrics_of(tables[0].header, options.metric)
     resampling = Resampling.of(*tables, options.replicates, options.level, options.question)
