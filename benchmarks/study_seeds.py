@@ -46,7 +46,8 @@ def main() -> None:
 
 def study(dataset: str, trainings: int) -> list[list[str]]:
     """A row for each size of the groups."""
-    cells, header = read_evaluation(train(dataset, trainings))
+    with tempfile.TemporaryDirectory(prefix="plumbline-seeds-") as folder:
+        cells, header = read_evaluation(train(dataset, trainings, Path(folder)))
     systems = [Remembered.of(system_of(cells, header, name)) for name in header["systems"]]
     metrics = {name: each for name, each in task_named(header["task"]).metrics.items() if not each.descriptive}
     weights = draw_weights(len(units_of(cells)), header["replicates"], header["seed"], header["block"])
@@ -113,9 +114,8 @@ class Remembered:
         return self.known[key]
 
 
-def train(dataset: str, trainings: int) -> Path:
-    """The tables of so many further trainings."""
-    folder = Path(tempfile.mkdtemp(prefix="plumbline-seeds-"))
+def train(dataset: str, trainings: int, folder: Path) -> Path:
+    """The tables of so many further trainings, made in ``folder``."""
     for name in ("data/features", "data/selection", "models"):  # links to the files, which `dvc repro` may remove
         shutil.copytree(ROOT / name, folder / name, copy_function=os.link)
     overrides = [f"datasets.{dataset}.evaluate.trainings={trainings + 1}", f"datasets.{dataset}.evaluate.segments=[]"]

@@ -22,7 +22,7 @@ from stages.metrics.codes import (
     count_codes,
 )
 from stages.metrics.settings import EvaluateSettings
-from stages.models.families import FAMILIES, family_of, open_trainings
+from stages.models.families import family_of, open_trainings
 from stages.models.rows import Share
 from stages.pages.tables import as_markdown, table
 from stages.workspace.settings import read_settings
@@ -52,9 +52,8 @@ def main() -> None:
     settings = read_settings(EvaluateSettings, options.dataset, "evaluate")
     costs = {name: getattr(settings, name) for name in ("cost_of_miss", "cost_of_false_alarm")}
     found: dict[str, list[list[float]]] = {rule: [] for rule in RULES}
-    (_, valid_labels), (test, test_labels) = (part(features, name) for name in ("valid", "test"))
-    valid, _ = part(features, "valid")
-    model = read_settings(FAMILIES[family_of(options.dataset).name].settings, options.dataset, "model")
+    (valid, valid_labels), (test, test_labels) = (part(features, name) for name in ("valid", "test"))
+    model = read_settings(family_of(options.dataset).settings, options.dataset, "model")
     with open_trainings(Share(features, features), read_sketches(options.dataset), model) as fit:
         for seed in range(1, options.seeds + 1):
             fitted = fit(seed).model

@@ -33,7 +33,7 @@ Nouns, in the order of the line; each imports only what stands above it or in th
 
 The ground:
   pages             how numbers, verdicts, tables and pictures are written for people
-  workspace         parameters and their origin, paths, whole files, turns, errors, the terminal
+  workspace         parameters and their origin, paths, whole files, turns, git, errors, the terminal
   runtime           threads, workers, cache, log: nothing here changes a result
 """
 

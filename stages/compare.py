@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from stages.experiments.comparison import ranking as ranked_forms
 from stages.experiments.comparison import tables as forms
 from stages.experiments.comparison.comparison import (
     Evaluation,
@@ -34,13 +35,13 @@ from stages.experiments.comparison.files import (
     changes_between,
     default_folder,
     evaluated_datasets,
-    is_outdated,
+    experiment_tables,
     open_table,
     read_table,
     refuse_outdated,
     write_result,
 )
-from stages.experiments.comparison.tables import Ranked, Ranking, compare_experiments
+from stages.experiments.comparison.ranking import Ranked, Ranking, compare_experiments
 from stages.experiments.comparison.words import Comparison, Drawn, Side
 from stages.experiments.revisions.revisions import Revision, default_reference, experiments_of, resolve
 from stages.experiments.revisions.waiting import started_elsewhere, waiting_experiments
@@ -57,9 +58,6 @@ A revision is a commit, a branch, a tag, a DVC experiment, or `workspace`.
   python -m stages.compare --all --baseline main --metric expected_cost
 """
 Told = TypeVar("Told")
-SAME_TABLE = "the same resampling table as the baseline"
-NO_TABLE = "no resampling table of the dataset"
-OUTDATED = "its table is from before its model was trained"
 
 
 def main(*arguments: str) -> None:
@@ -242,11 +240,11 @@ def rank_dataset(
     return Result(
         dataset,
         f"{baseline.label}..all",
-        forms.ranking_text(ranking),
-        forms.ranking_markdown(ranking),
-        forms.ranking_json(ranking),
-        forms.ranking_frame(ranking),
-        forms.ranked_differences(ranking),
+        ranked_forms.ranking_text(ranking),
+        ranked_forms.ranking_markdown(ranking),
+        ranked_forms.ranking_json(ranking),
+        ranked_forms.ranking_frame(ranking),
+        ranked_forms.ranked_differences(ranking),
     )
 
 
@@ -259,7 +257,7 @@ def rank(
     reference = open_table(raw, baseline, dataset, options.question)
     name, metric = next(iter(metrics_of(reference.header, options.metric).items()))
     resampling = Resampling.of(reference, reference, options.replicates, options.level, options.question)
-    tables, left_out = experiment_tables(experiments, dataset, raw, unread)
+    tables, left_out = experiment_tables(experiments, dataset, raw, options.question, unread)
     differences, refused = compare_experiments(reference, tables, name, metric, resampling, options.correction)
     by_label = {experiment.label: experiment for experiment in experiments}
     by_table = {table.label: table for table in tables}
@@ -275,34 +273,6 @@ def rank(
         side_of(baseline, reference), Drawn.of(reference, resampling), options.correction, ranked,
         left_out | refused | waiting,
     )  # fmt: skip
-
-
-def experiment_tables(
-    experiments: Sequence[Revision], dataset: str, baseline: bytes, unread: list[str]
-) -> tuple[list[Evaluation], dict[str, str]]:
-    """Tables that differ from the baseline's, and why other experiments have none to compare."""
-    tables, left_out = [], {}
-    for experiment in experiments:
-        try:
-            found = experiment_table(experiment, dataset, baseline)
-        except UserError as error:
-            found = error.found
-            unread.append(f"{dataset} of {experiment.label}: {found}")
-        if isinstance(found, str):
-            left_out[experiment.label] = found
-        else:
-            tables.append(found)
-    return tables, left_out
-
-
-def experiment_table(experiment: Revision, dataset: str, baseline: bytes) -> Evaluation | str:
-    """The table of an experiment; a reason where there is none to compare."""
-    if dataset not in evaluated_datasets(experiment):
-        return NO_TABLE
-    if is_outdated(experiment, dataset):
-        return OUTDATED
-    raw = read_table(experiment, dataset)
-    return SAME_TABLE if raw == baseline else open_table(raw, experiment, dataset)
 
 
 if __name__ == "__main__":

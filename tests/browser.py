@@ -70,3 +70,23 @@ def brightness(colour: str) -> float:
     """0 is black, 255 white."""
     red, green, blue = map(int, re.findall(r"\d+", colour)[:3])
     return (red + green + blue) / 3
+
+
+def check_fit(page: Path, folder: Path, pictures: int) -> None:
+    """The page fits every width, no label lies on another, so many pictures are drawn, and nothing is logged."""
+    told, log = browse(page, folder)
+    assert [view["width"] for view in told] == list(WIDTHS)
+    for view in told:
+        assert view["needs"] <= view["width"], view
+        assert view["beyond"] == []
+        assert view["overprinted"] == []
+        assert view["pictures"] >= pictures
+    assert "CONSOLE" not in log
+
+
+def check_schemes(page: Path, folder: Path) -> None:
+    """Page and pictures follow the reader's colours."""
+    dark, light = (browse(page, folder, f"--blink-settings=preferredColorScheme={k}")[0][0] for k in (0, 1))
+    assert dark["line"] != light["line"]
+    assert brightness(dark["paper"]) < 60 < 200 < brightness(light["paper"])
+    assert brightness(light["ink"]) < 80 < 180 < brightness(dark["ink"])

@@ -12,17 +12,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from textwrap import fill
 
-from stages.compare import SAME_TABLE, choose_datasets, each_dataset, parse, rank, side_of
+from stages.compare import choose_datasets, each_dataset, parse, rank, side_of
 from stages.experiments.comparison.changes import Change
-from stages.experiments.comparison.tables import Ranked, Ranking, ranking_conclusion
+from stages.experiments.comparison.files import SAME_TABLE
+from stages.experiments.comparison.ranking import Ranked, Ranking, ranking_conclusion
 from stages.experiments.comparison.words import decimals
-from stages.experiments.revisions.git import ask_git, lines_of
 from stages.experiments.revisions.revisions import experiments_of, resolve
 from stages.experiments.revisions.waiting import started_elsewhere, waiting_experiments
 from stages.pages.numbers import ARROWS, elided, estimate_text, figure, fixed
 from stages.pages.tables import Column, as_text, table
 from stages.runtime.commands import run_command
 from stages.workspace.errors import UserError
+from stages.workspace.git import ask_git, lines_of
 
 WIDTH, NAME, GAP = 100, 18, 2
 LEAST_CHANGED = 12  # characters for what was changed

@@ -25,8 +25,8 @@ import polars as pl
 from stages.metrics.stored import TASKS
 from stages.records.lines import LINE, SEPARATORS, likely_cause, read_lines
 from stages.records.plain import Column, open_text
-from stages.workspace.composition import PARAMS, compose_params
 from stages.workspace.errors import UserError, run_stage
+from tools import params
 from tools.draft import KEYS, LISTED, NOTHING, Draft, guess
 
 CONTENTS = Path("params/config.yaml")
@@ -52,7 +52,7 @@ def main(*arguments: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text)
         print(f"wrote {path}")
-    Path(PARAMS).write_text(compose_params(Path.cwd()), encoding="utf-8")
+    params.main()
     if draft.left_out:
         print(f"left out, as names, dates or numbers of rows: {', '.join(draft.left_out)}")
     print(

@@ -85,7 +85,8 @@ def main() -> None:
     mermaid = subprocess.run(dag, capture_output=True, text=True, check=True).stdout
     found = README.read_text(encoding="utf-8")
     if found != (wanted := between(found, BEGIN, line_block(mermaid), END)):
-        README.write_text(wanted, encoding="utf-8")
+        with whole_file(README) as aside:
+            aside.write_text(wanted, encoding="utf-8")
     report = layout.results_report(DATASET)
     if not report.exists():
         raise UserError(f"the page {report}", "no such file", "run `dvc repro`, or `dvc checkout`")

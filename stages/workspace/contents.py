@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+
+from stages.workspace.errors import UserError
+from stages.workspace.git import ask_git, every_experiment, lines_of
 
 
 def experiments_with(root: Path, ids: Mapping[str, str]) -> list[str]:
@@ -19,10 +22,10 @@ def experiments_with(root: Path, ids: Mapping[str, str]) -> list[str]:
 
 
 def experiment_commits(root: Path) -> dict[str, str]:
-    """Commit and name of every experiment that has been run."""
-    listed = git(root, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps")
-    named = {commit: ref.split("/") for commit, _, ref in (line.partition(" ") for line in listed)}
-    return {commit: parts[-1] for commit, parts in named.items() if len(parts) == 5}  # refs/exps/1f/c0ffee…/name
+    """Commit and name of every experiment that has been run; none where there is no git."""
+    with suppress(UserError):
+        return {commit: name for _, name, commit in every_experiment(root)}
+    return {}
 
 
 def commits_with(root: Path, commits: Iterable[str], ids: Mapping[str, str]) -> list[str]:
@@ -70,9 +73,7 @@ def _object_id(kind: str, content: bytes) -> bytes:
 
 
 def git(root: Path, *words: str, asks: str = "") -> list[str]:
-    """The lines that git answers; none where it refuses, or where there is no git."""
-    try:
-        done = subprocess.run(["git", *words], cwd=root, input=asks, capture_output=True, text=True, check=False)
-    except OSError:
-        return []
-    return done.stdout.splitlines() if done.returncode == 0 else []
+    """The lines that git answers; none where it refuses, or where there is no git: what then cannot be told, is not."""
+    with suppress(UserError):
+        return lines_of(ask_git(*words, root=root, asks=asks.encode()))
+    return []

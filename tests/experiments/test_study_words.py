@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from stages.experiments.tuning.outcome import Found, conclude, draw_study, head_of_override, keep_words
+from stages.experiments.tuning.outcome import Found, conclude, head_of_override, keep_words
+from stages.experiments.tuning.picture import draw_study
 
 FOUND = Found("nycflights", "nycflights", "loss", "minimize", "the valid part", 30, best=0.365, present=0.368)
 

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.browser import brightness, browse, in_browser
+from tests.browser import check_fit, check_schemes, in_browser
 from tests.stages.test_explore import ROOT, TOY, write_clean
 
 LONG = "a_column_whose_name_is_as_long_as_names_in_real_tables_are_and_then_some_more_of_it_min"
@@ -40,18 +40,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @in_browser
 def test_the_page_fits_every_width_and_no_label_lies_on_another(page: Path, tmp_path: Path) -> None:
-    told, log = browse(page, tmp_path)
-    for view in told:
-        assert view["needs"] <= view["width"], view
-        assert view["beyond"] == []
-        assert view["overprinted"] == []
-        assert view["pictures"] >= 8
-    assert "CONSOLE" not in log
+    check_fit(page, tmp_path, pictures=8)
 
 
 @in_browser
 def test_page_and_pictures_follow_the_readers_colours(page: Path, tmp_path: Path) -> None:
-    dark, light = (browse(page, tmp_path, f"--blink-settings=preferredColorScheme={k}")[0][0] for k in (0, 1))
-    assert dark["line"] != light["line"]
-    assert brightness(dark["paper"]) < 60 < 200 < brightness(light["paper"])
-    assert brightness(light["ink"]) < 80 < 180 < brightness(dark["ink"])
+    check_schemes(page, tmp_path)

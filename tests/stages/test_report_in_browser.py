@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from stages import evaluate, report, train
-from tests.browser import WIDTHS, brightness, browse, in_browser
+from tests.browser import check_fit, check_schemes, in_browser
 
 ROOT = Path(__file__).parents[2]
 STYLE = ROOT / "stages/results/style.css"
@@ -34,22 +34,12 @@ def page(planted: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @in_browser
 def test_the_page_fits_every_width_and_logs_nothing(page: Path, tmp_path: Path) -> None:
-    told, log = browse(page, tmp_path)
-    assert [view["width"] for view in told] == list(WIDTHS)
-    for view in told:
-        assert view["needs"] <= view["width"], view
-        assert view["beyond"] == []
-        assert view["overprinted"] == []
-        assert view["pictures"] >= 5
-    assert "CONSOLE" not in log
+    check_fit(page, tmp_path, pictures=5)
 
 
 @in_browser
 def test_page_and_pictures_follow_the_readers_colours(page: Path, tmp_path: Path) -> None:
-    dark, light = (browse(page, tmp_path, f"--blink-settings=preferredColorScheme={k}")[0][0] for k in (0, 1))
-    assert dark["line"] != light["line"]
-    assert brightness(dark["paper"]) < 60 < 200 < brightness(light["paper"])
-    assert brightness(light["ink"]) < 80 < 180 < brightness(dark["ink"])
+    check_schemes(page, tmp_path)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,9 @@ from stages.workspace.files import whole_file, write_csv, write_json
 
 JSON, CSV, MARKDOWN, DIFFERENCES = "comparison.json", "comparison.csv", "comparison.md", "differences.csv"
 MOST_TOLD = 3
+SAME_TABLE = "the same resampling table as the baseline"
+NO_TABLE = "no resampling table of the dataset"
+OUTDATED = "its table is from before its model was trained"
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,34 @@ def read_trainings(revision: Revision, dataset: str) -> Trainings | None:
         log.info("%s of %s is not at hand: %s", path, revision.label, error.found)
         return None
     return Trainings(*parse_evaluation(raw, f"{path} of {revision.label}"))
+
+
+def experiment_tables(
+    experiments: Sequence[Revision], dataset: str, baseline: bytes, question: Question, unread: list[str]
+) -> tuple[list[Evaluation], dict[str, str]]:
+    """Tables that differ from the baseline's, and why other experiments have none to compare."""
+    tables, left_out = [], {}
+    for experiment in experiments:
+        try:
+            found = experiment_table(experiment, dataset, baseline, question)
+        except UserError as error:
+            found = error.found
+            unread.append(f"{dataset} of {experiment.label}: {found}")
+        if isinstance(found, str):
+            left_out[experiment.label] = found
+        else:
+            tables.append(found)
+    return tables, left_out
+
+
+def experiment_table(experiment: Revision, dataset: str, baseline: bytes, question: Question) -> Evaluation | str:
+    """The table of an experiment; a reason where there is none to compare."""
+    if dataset not in evaluated_datasets(experiment):
+        return NO_TABLE
+    if is_outdated(experiment, dataset):
+        return OUTDATED
+    raw = read_table(experiment, dataset)
+    return SAME_TABLE if raw == baseline else open_table(raw, experiment, dataset, question)
 
 
 def changes_between(a: Revision, b: Revision, dataset: str) -> tuple[list[Change], list[str]]:

@@ -1,95 +1,34 @@
-"""How is a comparison of two revisions shown, or a ranking of many?  For the terminal, as Markdown, JSON and CSV.
-
-Which of many experiments is better than the baseline?  All by one metric, corrected for their number.
-"""
+"""How is a comparison of two revisions shown?  For the terminal, as Markdown, JSON and CSV."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from textwrap import fill
+from dataclasses import asdict
 from typing import Any
 
 import polars as pl
 
-from stages.experiments.comparison.changes import Change
-from stages.experiments.comparison.comparison import Compared, Evaluation, Resampling, compare_whole
+from stages.experiments.comparison.comparison import Compared
 from stages.experiments.comparison.words import (
-    CORRECTIONS,
     Comparison,
-    Drawn,
-    Side,
     asked,
     cautions,
     conclusion,
     decimals,
     ends,
     footnote,
-    interval_words,
     reading,
-    train_again,
     wrapped,
 )
-from stages.metrics.contract import Metric, round_figures
-from stages.metrics.paired import Correction, Difference, correct
-from stages.metrics.systems import Around
-from stages.pages.numbers import ARROWS, count_text, fixed, level_text, p_text, share_text
+from stages.metrics.contract import round_figures
+from stages.metrics.paired import Correction, Difference
+from stages.pages.numbers import ARROWS, count_text, elided, fixed, level_text, p_text, share_text
 from stages.pages.tables import Column, Table, as_markdown, as_text, table
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """One experiment beside the baseline; ``own`` is the interval of its metric by itself."""
-
-    side: Side
-    changes: list[Change]
-    found: Difference
-    own: Around
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """All experiments of one baseline on one dataset; ``unranked`` are reasons by label."""
-
-    baseline: Side
-    drawn: Drawn
-    correction: Correction
-    ranked: list[Ranked]
-    unranked: dict[str, str]
-
-
-def compare_experiments(
-    baseline: Evaluation, experiments: Sequence[Evaluation], name: str, metric: Metric, resampling: Resampling,
-    correction: Correction,
-) -> tuple[dict[str, Difference], dict[str, str]]:  # fmt: skip
-    """Differences from the baseline by label, best first; and why the others cannot be compared."""
-    found, refused = {}, {}
-    for experiment in experiments:
-        try:
-            compared = compare_whole(baseline, experiment, {name: metric}, resampling, "none")
-        except ValueError as error:
-            if len(error.args) != 3:
-                raise
-            refused[experiment.label] = str(error.args[1])
-        else:
-            found[experiment.label] = compared[0].found
-    corrected = dict(zip(found, correct(list(found.values()), correction), strict=True))
-    return dict(sorted(corrected.items(), key=lambda item: (_badness(item[1]), item[0]))), refused
-
-
-def _badness(found: Difference) -> tuple[bool, float]:
-    """Ascending: the best value first, those without one last."""
-    if found.b is None:
-        return True, 0.0
-    return False, -found.b if found.direction == "higher" else found.b
-
 
 LONGEST = 18  # of a label at the head of a column
 DRAWN = ("metric", "direction", "difference", "low", "high", "verdict")
 MOST_CHANGES = 12
 VERDICT = Column("verdict", "verdict")
-NAMES_WIDTH = 44
-MOST_SHOWN = 3  # changed parameters in a row of the table
 
 
 def comparison_text(comparison: Comparison) -> str:
@@ -135,7 +74,7 @@ def changed(comparison: Comparison) -> str:
 def whole_table(comparison: Comparison) -> Table:
     """One row a metric."""
     rows = [
-        [_name(each.found), *figures(each.found), *judged(each.found, comparison.correction)]
+        [named(each.found), *figures(each.found), *judged(each.found, comparison.correction)]
         for each in comparison.whole
     ]
     return table("Metrics", [Column("metric", "name"), *_heads(comparison)], rows)
@@ -145,12 +84,12 @@ def segment_table(comparison: Comparison) -> Table:
     """One row a segment and metric."""
     several = len({each.found.metric for each in comparison.segments}) > 1
     rows = [
-        [each.segment, count_text(each.rows), *([_name(each.found)] if several else []), *figures(each.found),
+        [each.segment, count_text(each.rows), *([named(each.found)] if several else []), *figures(each.found),
          *judged(each.found, comparison.correction)]
         for each in comparison.segments
     ]  # fmt: skip
     first = comparison.segments[0].found
-    head = Column("segment" if several else f"{_name(first)}, by segment", "name")
+    head = Column("segment" if several else f"{named(first)}, by segment", "name")
     metric = [Column("metric", "words")] if several else []
     return table("Segments", [head, "rows", *metric, *_heads(comparison)], rows)
 
@@ -188,19 +127,15 @@ def judged(found: Difference, correction: Correction) -> list[str]:
 
 
 def _heads(comparison: Comparison) -> list[Column | str]:
-    sides = [f"{letter} {short(side.label)}" for letter, side in (("A", comparison.a), ("B", comparison.b))]
+    sides = [f"{letter} {elided(side.label, LONGEST)}" for letter, side in (("A", comparison.a), ("B", comparison.b))]
     adjusted = [f"p ({comparison.correction})"] if comparison.correction != "none" else []
     interval = f"{level_text(comparison.drawn.level)} interval"
     return [*sides, "difference", interval, "p", *adjusted, "in favour", VERDICT]
 
 
-def _name(found: Difference) -> str:
+def named(found: Difference) -> str:
+    """A metric, and which way is better."""
     return f"{found.metric} {ARROWS[found.direction]}"
-
-
-def short(label: str) -> str:
-    """A label that leaves room for others."""
-    return label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"
 
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:
@@ -236,136 +171,3 @@ def differences_frame(differences: Sequence[Difference]) -> pl.DataFrame:
 def _record(each: Compared) -> dict[str, Any]:
     figures: dict[str, Any] = round_figures(asdict(each.found))
     return {"segment": each.segment, "rows": each.rows} | figures
-
-
-def ranking_text(ranking: Ranking) -> str:
-    """What a person reads after the command."""
-    title = f"{ranking.drawn.dataset}: {ranking.drawn.question}"
-    pieces = [title]
-    if ranking.ranked:
-        head = wrapped(title, f"Baseline  {ranking.baseline}", str(ranking.drawn))
-        told = wrapped(ranking_conclusion(ranking), ranking_footnote(ranking))
-        pieces = [head, as_text(_ranked_table(ranking)), told]
-    if ranking.unranked:
-        pieces.append(as_text(_left_out(ranking, NAMES_WIDTH)))
-    return "\n\n".join(pieces)
-
-
-def ranking_markdown(ranking: Ranking) -> str:
-    """The same for a page: a section of its own."""
-    pieces = [f"### {ranking.drawn.dataset}: experiments against {ranking.baseline}"]
-    if ranking.ranked:
-        pieces += [f"**{ranking_conclusion(ranking)}**", as_markdown(_ranked_table(ranking))]
-    if ranking.unranked:
-        pieces.append(as_markdown(_left_out(ranking)))
-    small = f"{ranking.drawn.question} {ranking.drawn}. {ranking_footnote(ranking)}"
-    return "\n\n".join([*pieces, f"<sub>{small}</sub>"]) + "\n"
-
-
-def ranking_conclusion(ranking: Ranking) -> str:
-    """How many are better, which leads, and what a lead among several is worth."""
-    found = [each.found for each in ranking.ranked if each.found.p_value is not None]
-    if not found and any(each.found.verdict == "not known" for each in ranking.ranked):
-        return f"Whether any of these changes helps is not known: {train_again(ranking.drawn.dataset)}"
-    if not found:
-        return "None of the experiments can be judged."
-    counts = [sum(each.verdict == verdict for each in found) for verdict in ("better", "worse", "no evidence")]
-    told = f"{counts[0]} better than {ranking.baseline.label}, {counts[1]} worse, {counts[2]} without evidence"
-    corrected = "" if ranking.correction == "none" else f", {CORRECTIONS[ranking.correction]} correction made"
-    first = ranking.ranked[0]
-    if first.found.verdict != "better":
-        return f"Of {_number(found)} compared{corrected}: {told}."
-    best, digits = first.found, decimals(first.found)
-    gain = f"{fixed(best.difference, digits, sign=True)} on {best.metric}"
-    lead = f"{first.side.label} leads ({gain}, {interval_words(best, digits)})"
-    lucky = "; the best of several looks better than it is: confirm it on newer rows" if len(found) > 1 else ""
-    return f"Of {_number(found)} compared{corrected}: {told}. {lead}{lucky}."
-
-
-def _number(found: Sequence[Difference]) -> str:
-    return f"{len(found)} experiment{'s' if len(found) != 1 else ''}"
-
-
-def ranking_footnote(ranking: Ranking) -> str:
-    """How the columns are to be read."""
-    text = "Difference: experiment − baseline"
-    if ranking.drawn.asked == "change":
-        once = [each.side.label for each in ranking.ranked if each.side.has_few]
-        text += f", means of trainings (baseline: {ranking.baseline.trained}"
-        text += f"; fewer than three, with the baseline's spread: {', '.join(once)})" if once else ")"
-    text += "; intervals are those of a single look"
-    if ranking.correction != "none":
-        text += f", verdicts follow p ({ranking.correction})"
-    return " ".join([f"{text}.", *cautions(ranking.drawn)])
-
-
-def _ranked_table(ranking: Ranking) -> Table:
-    first = ranking.ranked[0].found
-    adjusted = [f"p ({ranking.correction})"] if ranking.correction != "none" else []
-    columns: list[Column | str] = [
-        "", Column("experiment", "name"), Column("changed", "words"), _name(first), "difference",
-        f"{level_text(first.level)} interval", "p", *adjusted, "in favour", VERDICT,
-    ]  # fmt: skip
-    rows = [[str(n), *_row(each, ranking)] for n, each in enumerate(ranking.ranked, 1)]
-    value = fixed(first.a, decimals(first))
-    rows.append(["", short(ranking.baseline.label), "(baseline)", value, *[""] * (len(columns) - 4)])
-    return table("Experiments", columns, rows)
-
-
-def _row(each: Ranked, ranking: Ranking) -> list[str]:
-    _, *beside = figures(each.found)  # the baseline's figure has a row of its own
-    changes = shown_changes(each.changes, ranking.drawn.dataset)
-    return [each.side.label, changes, *beside, *judged(each.found, ranking.correction)]
-
-
-def shown_changes(changes: Sequence[Change], dataset: str) -> str:
-    """model.max_depth 5 → 8, and how many more."""
-    told = [change.within(dataset) for change in changes]
-    more = f" and {len(told) - MOST_SHOWN} more" if len(told) > MOST_SHOWN else ""
-    return (", ".join(told[:MOST_SHOWN]) + more) or "(no parameter)"
-
-
-def _left_out(ranking: Ranking, width: int = 10_000) -> Table:
-    """A row a reason, with the experiments to which it applies, in lines of ``width``."""
-    labels: dict[str, list[str]] = {}
-    for label, reason in ranking.unranked.items():
-        labels.setdefault(reason, []).append(label)
-    rows = [[fill(", ".join(found), width), reason] for reason, found in labels.items()]
-    return table("Experiments that are not ranked", (Column("not ranked", "name"), Column("because", "words")), rows)
-
-
-def ranking_json(ranking: Ranking) -> dict[str, Any]:
-    """Everything, for programs."""
-    return {
-        **asdict(ranking.drawn),
-        "baseline": asdict(ranking.baseline),
-        "correction": ranking.correction,
-        "conclusion": ranking_conclusion(ranking),
-        "experiments": [
-            asdict(each.side) | {"changed_parameters": [asdict(change) for change in each.changes]}
-            | round_figures(asdict(each.found))
-            for each in ranking.ranked
-        ],
-        "not_ranked": ranking.unranked,
-    }  # fmt: skip
-
-
-def ranking_frame(ranking: Ranking) -> pl.DataFrame:
-    """One row an experiment, best first."""
-    records = [
-        {"rank": n, "experiment": each.side.label, "commit": each.side.commit,
-         "changed": "; ".join(change.within(ranking.drawn.dataset) for change in each.changes[:MOST_CHANGES])}
-        | round_figures(asdict(each.found))
-        for n, each in enumerate(ranking.ranked, 1)
-    ]  # fmt: skip
-    return pl.DataFrame(records, infer_schema_length=None)
-
-
-def ranked_differences(ranking: Ranking) -> pl.DataFrame:
-    """Differences of the one metric, a row an experiment: its name stands where a metric's would."""
-    named = {each.side.label: each.found for each in ranking.ranked if each.found.low is not None}
-    return (
-        differences_frame(list(named.values()))
-        .with_columns(pl.Series("metric", list(named), dtype=pl.String))
-        .select(DRAWN)
-    )

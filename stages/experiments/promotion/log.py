@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from stages.experiments.revisions.git import ask_git, lines_of
 from stages.workspace import layout
 from stages.workspace.errors import UserError
 from stages.workspace.files import whole_file
+from stages.workspace.git import ask_git, lines_of
 
 Entry = dict[str, Any]
 KEYS = ("number", "when", "who", "decision", "reason", "candidate", "champion", "tags", "evidence")

@@ -24,8 +24,8 @@ from gto.tag import create_tag, find, name_tag
 from gto.versions import SemVer
 from scmrepo.exceptions import SCMError
 
-from stages.experiments.revisions.git import ask_git, lines_of
 from stages.workspace.errors import UserError
+from stages.workspace.git import ask_git, lines_of
 
 CHAMPION = "champion"
 PATIENCE_S = 5.0

@@ -19,10 +19,9 @@ from uuid import uuid4
 
 import yaml
 
-from stages.experiments.revisions.git import commit_of, files_under, is_shallow, read_blob, refs_under
 from stages.experiments.revisions.objects import read_objects
-from stages.experiments.revisions.waiting import every_experiment
 from stages.workspace.errors import UserError
+from stages.workspace.git import commit_of, every_experiment, files_under, is_shallow, read_blob, refs_under
 
 WORKSPACE = "workspace"
 PARAMS, LOCK = PurePath("params.yaml"), PurePath("dvc.lock")

@@ -12,19 +12,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from stages.experiments.revisions.git import ask_git, commit_of, lines_of, refs_under
+from stages.workspace.git import NAMESPACE, ask_git, commit_of, every_experiment, lines_of
 
-NAMESPACE = "refs/exps"
 QUEUED, FAILED, RUNNING = "still in the queue", "failed; see `dvc queue logs`", "still running"
 UNFINISHED = (0, 1, 2)  # DVC's numbers for pending, preparing and running
-
-
-def every_experiment() -> Iterator[tuple[str, str, str]]:
-    """Baseline, name and commit of every experiment that has been run."""
-    for reference, commit in refs_under(NAMESPACE).items():
-        match reference.removeprefix(f"{NAMESPACE}/").split("/"):
-            case [first, rest, name] if len(first + rest) == 40:
-                yield first + rest, name, commit
 
 
 def started_elsewhere(commit: str | None) -> dict[str, int]:

@@ -18,11 +18,11 @@ from typing import Any
 
 import polars as pl
 
-from stages.experiments.revisions.git import ask_git, commit_of, read_blob
 from stages.experiments.revisions.revisions import Revision, fetch_folder, outdated_stages, read_output, recorded_stages
 from stages.sources.locations import shown
 from stages.workspace import layout
 from stages.workspace.errors import UserError
+from stages.workspace.git import ask_git, commit_of, read_blob
 
 LOCK = Path("dvc.lock")
 CARD = "README.md"  # of a bundle; `stages.models.bundle` would import XGBoost to say so

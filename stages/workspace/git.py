@@ -1,18 +1,21 @@
-"""The git repository around the working directory, asked with git itself: a few milliseconds a question.
+"""The git repository around a folder, by default the working directory, asked with git itself: milliseconds a question.
 
-Paths are relative to the working directory, so a project that lives in a folder of a larger repository is found too.
+Paths are relative to that folder, so a project that lives in a folder of a larger repository is found too.
 """
 
 from __future__ import annotations
 
 import subprocess
-from pathlib import PurePath
+from collections.abc import Iterator
+from pathlib import Path, PurePath
 
 from stages.workspace.errors import UserError
 
+NAMESPACE = "refs/exps"  # of DVC's experiments: refs/exps/<2 digits of the baseline>/<its other 38>/<name>
 
-def ask_git(*arguments: str) -> bytes | None:
-    """What git prints; None when it ends with an error.
+
+def ask_git(*arguments: str, root: Path | None = None, asks: bytes = b"") -> bytes | None:
+    """What git prints, having read ``asks``; None when it ends with an error.
 
     Raises
     ------
@@ -20,7 +23,7 @@ def ask_git(*arguments: str) -> bytes | None:
         When there is no git, or the working directory is in no repository that it accepts.
     """
     try:
-        done = subprocess.run(["git", *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        done = subprocess.run(["git", *arguments], cwd=root, input=asks, capture_output=True, check=False)
     except FileNotFoundError:
         raise UserError("the program git", "none on the search path", "install git") from None
     if done.returncode == 0:
@@ -68,7 +71,15 @@ def files_under(commit: str, folder: PurePath) -> list[str]:
     return lines_of(ask_git("-c", "core.quotePath=false", "ls-tree", "-r", "--name-only", commit, f"{folder}/"))
 
 
-def refs_under(namespace: str) -> dict[str, str]:
+def refs_under(namespace: str, root: Path | None = None) -> dict[str, str]:
     """Commits by the full name of their reference, in the order of the names."""
-    found = lines_of(ask_git("for-each-ref", "--format=%(objectname) %(refname)", namespace))
+    found = lines_of(ask_git("for-each-ref", "--format=%(objectname) %(refname)", namespace, root=root))
     return {name: commit for commit, _, name in (line.partition(" ") for line in found)}
+
+
+def every_experiment(root: Path | None = None) -> Iterator[tuple[str, str, str]]:
+    """Baseline, name and commit of every DVC experiment that has been run."""
+    for reference, commit in refs_under(NAMESPACE, root).items():
+        match reference.removeprefix(f"{NAMESPACE}/").split("/"):
+            case [first, rest, name] if len(first + rest) == 40:
+                yield first + rest, name, commit
