@@ -19,9 +19,8 @@ def section(heading: str) -> list[str]:
 
 
 def test_the_verbs_of_the_line_are_those_of_dvc_yaml_in_its_order() -> None:
-    assert section("Verbs of the line") == list(
-        yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    )
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert section("Verbs of the line") == [name for name, stage in stages.items() if "foreach" in stage]
 
 
 def test_every_verb_is_on_the_map() -> None:

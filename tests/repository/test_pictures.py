@@ -25,7 +25,7 @@ def test_the_readme_draws_the_line_as_dvc_does(run) -> None:
     asked = run("dvc", "dag", "--full", "--mermaid", f"report@{DATASET}", cwd=ROOT).stdout
     assert line_block(asked) in README, "run `make results` and commit"
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    assert set(re.findall(r"\w+", line_block(asked))) >= set(stages)
+    assert set(re.findall(r"\w+", line_block(asked))) >= {name for name, stage in stages.items() if "foreach" in stage}
 
 
 def test_an_arrow_that_follows_from_others_is_left_out() -> None:

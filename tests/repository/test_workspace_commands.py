@@ -51,6 +51,7 @@ run_stage(main)
 """
 PIPELINE = """\
 stages:
+  params: {cmd: python -m tools.params --origin, deps: [params, params.yaml]}
   draw:
     foreach: ${datasets}
     do:
@@ -147,6 +148,18 @@ def test_a_broken_off_experiment_is_named_and_make_main_undoes_it(line: Path, ru
     assert "left as you have edited them: count.py" in said
     assert changes(run, line) == [" M count.py"]
     assert (line / "data/pears.txt").read_text() == "x" * 5
+
+
+def test_an_edit_that_was_never_composed_is_no_line_that_is_up_to_date(line: Path, run) -> None:
+    settings = line / "params/config.yaml"
+    settings.write_text(settings.read_text().replace("n: 5", "n: 9"))
+    done = run("dvc", "repro", cwd=line, check=False)
+    assert done.returncode != 0
+    assert "params/ was edited after params.yaml was composed" in done.stderr + done.stdout
+    assert changes(run, line) == [" M params/config.yaml"]
+    run("python", "-m", "tools.params", cwd=line)
+    run("dvc", "repro", "--quiet", cwd=line)
+    assert (line / "data/pears.txt").read_text() == "x" * 9
 
 
 def test_after_an_experiment_figures_name_it_and_make_main_brings_the_commit_back(line: Path, run, monkeypatch) -> None:
