@@ -14,6 +14,7 @@ Verbs of the line, in its order (`dvc.yaml` runs them for every dataset):
 
 Verbs around the line:
   predict           scores of new rows, by a bundle
+  ingest            new records into the state
   compare           any two revisions, or all experiments, with a test
   cross_validate    folds in order of time
   tune              a search for better settings
@@ -27,6 +28,7 @@ Nouns, in the order of the line; each imports only what stands above it or in th
   features          the feature table, sketches, bins, selection
   exploration       for explore: summaries, findings, charts
   models            families of models behind one contract, the baseline, the bundle
+  state             what has been heard since the line ran, and requests answered with it
   metrics           tasks behind one contract, resampling, intervals, paired tests
   results           for report: facts, effects, costs, segments, one page
   experiments       revisions, comparison, folds, tuning, promotion, tracking

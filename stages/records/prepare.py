@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # takes most of a second to import, and only judging needs it
     import pandera.polars as pa
 
 DECIMAL_COMMA = r"^\s*[+-]?\d+,\d+\s*$"
-FAILURES = {"row": pl.UInt32, "column": pl.String, "check": pl.String, "value": pl.String}
+FAILURES: dict[str, type[pl.DataType]] = {"row": pl.UInt32, "column": pl.String, "check": pl.String, "value": pl.String}
 
 
 class WrongColumns(ValueError):
@@ -157,7 +157,7 @@ def _unparsed(
         if not len(empty):
             continue
         names = list(_names(source))
-        is_present = {name: ~_is_nothing(name, null_texts) for name in names}
+        is_present = {name: ~is_nothing(name, null_texts) for name in names}
         kind = tidy.schema[column]
         value = pl.concat_str(names, separator=" ", ignore_nulls=True)
         check = pl.lit(f"parses as {parses_as.get(column, kind)}")
@@ -174,7 +174,8 @@ def _unparsed(
     return pl.concat(found)
 
 
-def _is_nothing(name: str, null_texts: Sequence[str]) -> pl.Expr:
+def is_nothing(name: str, null_texts: Sequence[str]) -> pl.Expr:
+    """Whether a published column holds no value in a row."""
     return pl.col(name).is_null() | pl.col(name).str.strip_chars().is_in(list(null_texts))
 
 
@@ -256,11 +257,12 @@ def compute_features(
     wanted = dataset.records.parse(pl.DataFrame(schema=dict.fromkeys(dataset.records.columns, pl.String))).schema
     _refuse_columns(rows.schema, wanted)
     seen = rows if recent is None else pl.concat([recent.select(rows.columns), rows])
-    frame = dataset.featurize(seen, context)
-    told = [name for name in dataset.identity if name in seen.columns]
-    if not frame.select(told).equals(seen.select(told)):
-        raise AssertionError(f"{dataset.name}: wanted {len(seen)} rows in their order; found {len(frame)}, or another")
-    return frame.slice(len(seen) - len(rows))
+    asked = {"last": len(rows)} if len(seen) > len(rows) else {}
+    frame = dataset.featurize(seen, context, **asked)
+    told = [name for name in dataset.identity if name in rows.columns]
+    if not frame.select(told).equals(rows.select(told)):
+        raise AssertionError(f"{dataset.name}: wanted {len(rows)} rows in their order; found {len(frame)}, or another")
+    return frame
 
 
 def recent_rows(dataset: Dataset, seen: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:

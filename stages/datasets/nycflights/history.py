@@ -12,7 +12,8 @@ from datetime import timedelta
 import polars as pl
 
 from stages.datasets.nycflights.flights import HOME_ZONE, LONGEST_DELAY_MIN
-from stages.records.clock import utc_to_local_day
+from stages.records.clock import local_to_utc, utc_to_local_day
+from stages.records.contract import Outcome
 from stages.records.windows import Past, accumulate, smoothed_share, sums_before
 
 RECENT = timedelta(hours=3)
@@ -43,6 +44,21 @@ RECENTS: dict[str, tuple[str, ...]] = {
 }
 
 
+def _left() -> pl.Expr:
+    """A flight that left early is known to have left at its scheduled minute, not before."""
+    return pl.col("sched_dep_utc") + pl.duration(minutes=pl.col("dep_delay_min").cast(pl.Int64).clip(0))
+
+
+def _landed() -> pl.Expr:
+    return _left() + pl.duration(minutes=pl.col("air_time_min") + TAXI_AT_MOST_MIN)
+
+
+OUTCOMES = (
+    Outcome("departed", ("dep_min", "dep_delay_min"), lambda flights: flights.select(at=_left())["at"]),
+    Outcome("landed", ("arr_min", "arr_delay_min", "air_time_min"), lambda flights: flights.select(at=_landed())["at"]),
+)
+
+
 # ── memory of past days ──────────────────────────────────────────────────────────────────────────────────────────────
 def summarize(flights: pl.DataFrame) -> pl.DataFrame:
     """Daily counts of one month, by group, on the home day after which everything about the flight is known.
@@ -50,13 +66,8 @@ def summarize(flights: pl.DataFrame) -> pl.DataFrame:
     A flight counts on the day it arrived, by its departure plus its time in the air plus the longest plausible taxi:
     arrivals after midnight would otherwise leak a day early.
     """
-    known = (
-        pl.col("sched_dep_utc")
-        + pl.duration(minutes=pl.col("dep_delay_min").clip(0))
-        + pl.duration(minutes=pl.col("air_time_min") + TAXI_AT_MOST_MIN)
-    )
     outcomes = flights.filter(pl.col("late").is_not_null()).with_columns(
-        utc_to_local_day(known, HOME_ZONE).alias("day"),
+        utc_to_local_day(_landed(), HOME_ZONE).alias("day"),
         (pl.col("sched_dep_min") // 60).alias("sched_dep_hour"),
     )
     parts = [
@@ -67,6 +78,11 @@ def summarize(flights: pl.DataFrame) -> pl.DataFrame:
         for group, (columns, _, _) in {**HISTORIES, "all": ((), 7, 0.0)}.items()
     ]
     return pl.concat(parts)
+
+
+def asked_from(summary: pl.DataFrame) -> pl.Series:
+    """The midnight after which the counts of a day are asked for."""
+    return summary.select(at=local_to_utc(pl.col("day") + pl.duration(days=1), pl.lit(0), HOME_ZONE))["at"]
 
 
 def add_up_days(summaries: Sequence[pl.DataFrame]) -> dict[str, Past]:
@@ -105,12 +121,12 @@ def past_days(flights: pl.DataFrame, days: Mapping[str, Past]) -> pl.DataFrame:
 
 
 # ── memory of the last hours ─────────────────────────────────────────────────────────────────────────────────────────
-def last_hours(flights: pl.DataFrame) -> pl.DataFrame:
-    """Delays of flights that had left by the scheduled minute, and how many should have left but had not."""
+def last_hours(flights: pl.DataFrame, asked: pl.DataFrame) -> pl.DataFrame:
+    """Delays of ``flights`` that had left by the scheduled minute of those asked; how many should have but had not."""
     left = flights.filter(pl.col("dep_delay_min").is_not_null()).select(
         "carrier", "origin", "dest", "tailnum", "sched_dep_utc", "distance_mi", *_departure_facts()
     )
-    asked = flights.select(pl.col("sched_dep_utc").alias("at"), "carrier", "origin", "dest", "tailnum")
+    asked = asked.select(pl.col("sched_dep_utc").alias("at"), "carrier", "origin", "dest", "tailnum")
     found: list[pl.DataFrame] = []
     for group, columns in RECENTS.items():
         past = accumulate(left, at="at", by=columns, values=["one", "delay", "behind"])
@@ -132,8 +148,7 @@ def last_hours(flights: pl.DataFrame) -> pl.DataFrame:
 def _departure_facts() -> list[pl.Expr]:
     delay = pl.col("dep_delay_min").cast(pl.Int64)
     return [
-        # a flight that left early is known to have left at its scheduled minute, not before
-        (pl.col("sched_dep_utc") + pl.duration(minutes=delay.clip(0))).alias("at"),
+        _left().alias("at"),
         pl.lit(1, pl.Int64).alias("one"),
         delay.clip(-30, 300).alias("delay"),
         (delay >= 15).cast(pl.Int64).alias("behind"),
