@@ -24,7 +24,7 @@ from stages.metrics.stored import task_named
 from stages.models.bundle import EXAMPLE, Bundle, open_bundle
 from stages.models.reasons import tell_reasons
 from stages.models.row_files import SUFFIXES, WRITERS, read_pieces, whole_table
-from stages.models.signature import Misfit, Tally
+from stages.models.signature import REFUSED, Misfit, Tally
 from stages.records.contract import load_dataset
 from stages.records.lines import likely_cause
 from stages.runtime.log import log, start_log
@@ -37,7 +37,6 @@ from stages.workspace.errors import UserError, plain_words, run_stage
 SHOWN = 20  # misfits in a message
 PARTLY = 3  # the exit status where some rows were refused and the others scored
 DECIMAL_COMMA = re.compile(r"\d,\d")
-REFUSED = ("missing column", "not a number", "not a category", "no input")
 REFUSED_STRICTLY = ("unknown category", "missing more often")
 HELP = """\
 The rows must hold every input of the bundle's signature.json; `--example` prints rows to start from.  Their order and
