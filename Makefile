@@ -1,6 +1,6 @@
 # What people and CI type.  `make` alone lists the targets; each line marked ## is its own documentation.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro main try results compare ranking experiments tune cross-validate promote rollback test test-slow verify \
+.PHONY: help setup repro main try results compare ranking experiments tune cross-validate promote rollback serve test test-slow verify \
 	params lint hooks storage lock new-dataset benchmark simulate peers tracking clean
 
 A ?= main
@@ -56,6 +56,9 @@ promote: setup ## Make a revision the champion if it is shown to be better (C=my
 
 rollback: setup ## Make the champion before this one the champion again (DATASET=nycflights)
 	@$(RUN) python -m stages.promote --rollback --dataset $(DATASET) $(ARGS)
+
+serve: setup ## Answer over HTTP for every bundle, on http://127.0.0.1:8000 (Ctrl-C stops it; ARGS="--port 8001")
+	@exec env $(RUN) python -m stages.serve $(ARGS)
 
 test: setup ## Run the tests (minutes), a file at a time on every core
 	@$(RUN) python -m pytest --numprocesses auto --dist loadfile $(ARGS)

@@ -14,6 +14,7 @@ Verbs of the line, in its order (`dvc.yaml` runs them for every dataset):
 
 Verbs around the line:
   predict           scores of new rows, by a bundle
+  serve             the same over HTTP
   compare           any two revisions, or all experiments, with a test
   cross_validate    folds in order of time
   tune              a search for better settings
@@ -30,6 +31,7 @@ Nouns, in the order of the line; each imports only what stands above it or in th
   metrics           tasks behind one contract, resampling, intervals, paired tests
   results           for report: facts, effects, costs, segments, one page
   experiments       revisions, comparison, folds, tuning, promotion, tracking
+  serving           for serve: answers, champions, limits, routes
 
 The ground:
   pages             how numbers, verdicts, tables and pictures are written for people

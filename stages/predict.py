@@ -20,14 +20,13 @@ import polars as pl
 from stages.metrics.stored import task_named
 from stages.models.bundle import EXAMPLE, Bundle, open_bundle
 from stages.models.row_files import SUFFIXES, WRITERS, read_pieces, whole_table
-from stages.models.signature import Misfit, Tally
+from stages.models.signature import REFUSED, Misfit, Tally
 from stages.records.lines import likely_cause
 from stages.runtime.log import log, start_log
 from stages.workspace.errors import UserError, plain_words, run_stage
 
 SHOWN = 20  # misfits in a message
 DECIMAL_COMMA = re.compile(r"\d,\d")
-REFUSED = ("missing column", "not a number", "not a category", "no input")
 REFUSED_STRICTLY = ("unknown category", "missing more often")
 HELP = """\
 The rows must hold every input of the bundle's signature.json; `--example` prints rows to start from.  Their order and

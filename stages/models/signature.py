@@ -68,6 +68,7 @@ class Tally:
         return [*self.found.values(), *more]
 
 
+REFUSED = ("missing column", "not a number", "not a category", "no input")  # misfits with which nothing is scored
 NULLED = ("not a number", "not a category", "unknown category")  # given, but null to the model
 
 

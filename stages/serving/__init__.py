@@ -1,0 +1,1 @@
+"""For serve: bundles behind HTTP; what is answered, refused, measured and swapped."""
