@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from stages.serving import api
+from stages.serving import api, pages
 from stages.serving.champion import Champions
 
 
@@ -13,4 +13,5 @@ def create_app(champions: Champions) -> FastAPI:
     app = FastAPI(title="Plumbline", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.champions = champions
     app.include_router(api.build_router(champions))
+    app.include_router(pages.build_router(champions))
     return app
