@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 from fastapi import APIRouter, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
+from starlette.datastructures import UploadFile
 
 from stages.metrics.contract import Task
 from stages.models.bundle import CALIBRATION, CARD, EXAMPLE
@@ -24,7 +26,9 @@ from stages.pages.tables import as_html
 from stages.serving import pictures, words
 from stages.serving.answers import Answers, Refused, answer_rows
 from stages.serving.champion import Champions, Served
+from stages.serving.files import answer_upload
 from stages.serving.form import Field, Form, as_json, errors_of, filled, form_of, label_of, number_in, row_of, values_of
+from stages.workspace.errors import UserError
 from stages.workspace.files import read_json
 
 ASSETS = {
@@ -94,6 +98,25 @@ def build_router(champions: Champions) -> APIRouter:
         told = sections(model, typed, request)
         return write("model.html.j2", 200 if told["answer"] else 422, **told)
 
+    @router.post("/models/{name}/file")
+    async def answer_file(name: str, request: Request) -> Response:
+        model = look(name)
+        form = await request.form(max_files=1)
+        upload = form.get("rows")
+        told: Response | dict[str, Any]
+        if not isinstance(upload, UploadFile) or not upload.filename:
+            told = {"name": "Nothing", "refused": UserError("a file of rows", "none", "choose one, then send it")}
+        else:
+            told = await run_in_threadpool(answer_upload, model.served, upload, as_table=form.get("as") == "csv")
+        if isinstance(told, Response):
+            return told
+        page = sections(model, values_of(model.example, 0), request, 1) | {"looked": told}
+        return write("model.html.j2", 422 if told["refused"] else 200, **page)
+
+    @router.get("/models/{name}/example.csv")
+    async def example(name: str) -> Response:
+        return Response(look(name).example.write_csv(), media_type="text/csv")
+
     @router.get("/assets/{name}")
     async def asset(name: str) -> Response:
         if name not in ASSETS:
@@ -129,7 +152,8 @@ def sections(model: Shown, typed: Mapping[str, str], request: Request, example: 
     form = filled(model.form, typed, wrong)
     return {
         "model": model, "signature": served.bundle.signature, "form": form, "answer": told, "nothing": nothing,
-        "example": example, "program": programs(form, f"{request.base_url}models/{served.name}/predict"),
+        "example": example, "looked": None,
+        "program": programs(form, f"{request.base_url}models/{served.name}/predict"),
     }  # fmt: skip
 
 

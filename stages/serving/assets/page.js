@@ -41,7 +41,7 @@ function showErrors(form, page) {
 
 document.addEventListener('submit', event => {
   const form = event.target, submitter = event.submitter;
-  if (!form.dataset.live || submitter?.hasAttribute('formaction')) return;
+  if (!form.dataset.live || submitter?.hasAttribute('data-native')) return;
   event.preventDefault();
   ask(form, submitter, false);
 });
