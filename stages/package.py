@@ -2,9 +2,10 @@
 
 Reads   models/<dataset>, data/features/<dataset>, data/selection/<dataset>.json, metrics/<dataset>/results.json,
         data/clean/<dataset> (the last partition and the joined tables: what rows that come next may know),
-        plots/<dataset>/calibration.csv and residuals.csv
+        data/raw/<dataset> (its last partition, for rows to start from), plots/<dataset>/calibration.csv, residuals.csv
 Writes  bundles/<dataset>/   model.ubj (or what its family writes), signature.json, reference.json, calibration.json,
-                             example.csv, README.md, manifest.json; state.json and its tables
+                             example.csv, README.md, manifest.json; state.json and its tables,
+                             example-published.csv
 Params  datasets.<dataset>.evaluate (the costs behind the threshold)
 
 With ``tracking.mlflow``, the run is shown in MLflow as well; a server that does not answer costs a warning.
@@ -22,15 +23,27 @@ import polars as pl
 
 from stages.features.sketch import NumberSketch, Sketch, sketch_to_json
 from stages.features.table import SUMMARIES, FeatureTable, open_features, read_selection, read_sketches
-from stages.models.bundle import CALIBRATION, CARD, EXAMPLE, REFERENCE, SIGNATURE, open_bundle, seal, whole_bundle
+from stages.models.bundle import (
+    CALIBRATION,
+    CARD,
+    EXAMPLE,
+    PUBLISHED,
+    REFERENCE,
+    SIGNATURE,
+    open_bundle,
+    seal,
+    whole_bundle,
+)
 from stages.models.contract import Model
 from stages.models.families import FAMILIES, FIRST, model_files, open_model, say_fitted
 from stages.models.signature import fit_rows
 from stages.pages.card import write_card
 from stages.pages.verdicts import conclusion
 from stages.records.contract import load_dataset
+from stages.records.prepare import judge_rows
 from stages.runtime.log import log, start_log
 from stages.runtime.tracking import mirror_after
+from stages.state.facts import wanted_columns
 from stages.state.seed import Seed, has_memory, partitions_kept, write_seed
 from stages.workspace import layout
 from stages.workspace.errors import UserError, run_stage
@@ -75,6 +88,7 @@ def main(name: str) -> None:
         (folder / CARD).write_text(card, encoding="utf-8")
         if (seed := last_seed(name)) is not None:
             write_seed(folder, seed)
+            write_csv(folder / PUBLISHED, published_rows(seed))
         seal(folder)
         check_scores(features, model, rows, open_bundle(folder).model, signature)
     log.info("%s: %s", name, conclusion(features.question, results, f"{baseline} alone"))
@@ -174,6 +188,16 @@ def last_seed(name: str) -> Seed | None:
         references={t.name: pl.read_parquet(clean / "references" / f"{t.name}.parquet") for t in dataset.references},
         complete=all(feature.name in features for feature in dataset.features if feature.needs_complete),
     )
+
+
+def published_rows(seed: Seed) -> pl.DataFrame:
+    """Ten rows that passed, spread over the last partition, as they are published before their outcome is known."""
+    table = seed.dataset.records
+    published = table.read(layout.raw(seed.dataset.name), seed.open)
+    some = published.gather_every(max(len(published) // (2 * EXAMPLE_ROWS), 1)).head(2 * EXAMPLE_ROWS)
+    failed = judge_rows(table, some, seed.open).quarantined["row"].to_list()
+    passed = some.filter(~pl.int_range(pl.len()).is_in(failed))
+    return passed.head(EXAMPLE_ROWS).select(wanted_columns(seed.dataset, table))
 
 
 def check_scores(

@@ -43,6 +43,8 @@ class Field:
     high: float = 0.0
     value: str = ""
     error: str = ""
+    is_cell: bool = False
+    """Whether it is a cell of an image."""
     key: str = ""
     """What the elements of the field are called on the page; a name may hold anything."""
 
@@ -180,7 +182,7 @@ def find_grid(fields: Sequence[Field]) -> Grid | None:
 
 
 def _cell(field: Field | None, row: int, column: int, high: float) -> Field | None:
-    return field and replace(field, label=f"row {row}, column {column}", high=high)
+    return field and replace(field, label=f"row {row}, column {column}", high=high, is_cell=True)
 
 
 def filled(form: Form, values: Mapping[str, str], errors: Mapping[str, str] | None = None) -> Form:

@@ -215,6 +215,8 @@ def _plain(at: datetime | None) -> datetime | None:
 
 
 def _too_early(rows: pl.DataFrame, first: str) -> pl.DataFrame:
-    told = rows.select("_row", pl.lit(None, pl.String), pl.lit(f"in what is remembered: from {first} on"), "_partition")
+    told = rows.select(
+        "_row", pl.lit(None, pl.String).alias("column"), pl.lit(f"in what is remembered: from {first} on"), "_partition"
+    )
     told.columns = list(FAILURES)
     return told.cast(FAILURES)  # type: ignore[arg-type]
