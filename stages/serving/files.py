@@ -1,121 +1,219 @@
-"""A file of rows as the page tells of it: a preview, rows without a score and why, a histogram, a table to download."""
+"""Files of rows, scored in a process of their own.
+
+A file can be made to take any amount of memory or time: a few kilobytes of parquet hold gigabytes, a line of JSON a
+hundred thousand columns.  So another process scores it, under a limit of the operating system; where that ends it, the
+server answers on, and says so.  The process is started by the first file and stays warm.
+"""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path, PurePath
-from typing import IO, Any
+import json
+import multiprocessing
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
 
 import polars as pl
-from fastapi.responses import Response, StreamingResponse
-from starlette.datastructures import UploadFile
 
-from stages.models.row_files import READERS
-from stages.models.signature import Tally
-from stages.pages.numbers import count_text, elided, share_text, value_text
-from stages.pages.tables import Column, Table, table
-from stages.serving import pictures
-from stages.serving.champion import Served
-from stages.serving.form import number_in
-from stages.serving.uploads import PLACE, PROBLEM, Look, ScoredPiece, look_at, score_pieces
-from stages.workspace.errors import UserError
+from stages.metrics.stored import task_named
+from stages.models.bundle import Bundle, open_bundle
+from stages.models.row_files import read_pieces, whole_table
+from stages.models.signature import REFUSED, Misfit, Tally
+from stages.records.lines import likely_cause
+from stages.runtime.log import log
+from stages.serving.answers import Tallied, counted
+from stages.serving.limits import Limits
+from stages.serving.problems import Fault, Problem
+from stages.serving.processes import follow_parent, limit_memory
+from stages.workspace.errors import DISK_FULL, UserError
 
-PREVIEW, BESIDE = 8, 5  # rows and columns that are shown
-CHUNK = 1 << 16
-LONGEST = 60  # letters of a value or a file's name
+BLOCK = 1 << 20
 
 
-def answer_upload(served: Served, upload: UploadFile, *, as_table: bool) -> Response | dict[str, Any]:
-    """A table to download, or what the page tells of the file; what is wrong with it is told by its own name."""
-    name = elided(PurePath(upload.filename or "").name, LONGEST)
-    try:
-        with as_file(upload, name) as path:
+@dataclass(frozen=True)
+class Work:
+    """A file to score: by which bundle, from where, to where."""
+
+    bundle: Path
+    rows: Path
+    output: Path
+    limits: Limits
+
+
+def score_file(work: Work) -> Tallied:
+    """Write the scores of a file as CSV, as `predict` does, or nothing: what does not fit is a `Problem`."""
+    check_file(work.rows, work.limits)
+    bundle = opened(work.bundle)
+    task, tally = task_named(bundle.signature["task"]), Tally(bundle.signature["inputs"])
+    kinds = {str(entry["name"]): str(entry["kind"]) for entry in tally.inputs}
+    decided, missing, columns = Counter[str](), Counter[str](), list[str]()
+    with whole_table(work.output) as write:
+        for piece in read_pieces(work.rows, kinds):
+            if not len(piece.rows):
+                continue
+            columns = piece.rows.columns
+            inputs = tally.fit(piece.rows)
+            if any(kind in REFUSED for kind, _ in tally.found):
+                continue
+            missing.update({column.name: nulls for column in inputs if (nulls := column.null_count())})
+            scores = task.name_scores(bundle.model.predict(inputs), bundle.signature)
+            decided.update(counted(task, scores))
+            write(pl.concat([piece.rows.drop(*kinds, *scores.columns, strict=False), scores], how="horizontal"))
+        if not tally.rows:
+            raise UserError("at least one row", "none", "")
+        misfits = tally.misfits()
+        if wrong := [misfit for misfit in misfits if misfit.kind in REFUSED]:
+            cause = likely_cause(columns, [misfit.column for misfit in wrong])
+            detail = f"wanted rows that fit the model's inputs{f'; {cause}' if cause else ''}"
+            raise Problem(422, detail, [_fault(misfit) for misfit in wrong])
+    return Tallied(tally.rows, dict(decided), dict(missing), misfits)
+
+
+@lru_cache(maxsize=8)
+def opened(folder: Path) -> Bundle:
+    """The bundle in this folder, which never changes: served ones lie under the hash of what is in them."""
+    return open_bundle(folder, threads=1)
+
+
+def _fault(misfit: Misfit) -> Fault:
+    wanted = {
+        "missing column": "a column of that name",
+        "not a number": "a number, or nothing where it is missing",
+        "not a category": "a text, or nothing where it is missing",
+    }.get(misfit.kind, "at least one input that is filled")
+    return Fault(
+        misfit.column, wanted, "none" if misfit.kind == "missing column" else f"{misfit.told}, in {misfit.rows:,} rows"
+    )
+
+
+def check_file(path: Path, limits: Limits) -> None:
+    """Refuse lines and headers beyond the limits before anything reads them."""
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        try:
+            columns = len(pq.ParquetFile(path).schema_arrow)
+        except (OSError, ValueError) as error:  # pyarrow's own are ones of these
+            raise Problem(422, f"wanted a parquet file, found: {str(error).splitlines()[0]}") from None
+    else:
+        columns = _check_lines(path, limits)
+    if columns > limits.columns:
+        raise Problem(422, f"wanted at most {limits.columns:,} columns, found {columns:,}")
+
+
+def _check_lines(path: Path, limits: Limits) -> int:
+    """The columns of the first line, or the keys of some lines of JSON; a line that is too long is refused."""
+    columns, pending, keys = 0, 0, set[str]()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            first, *others = block.split(b"\n")
+            longest = max(pending + len(first), *map(len, others), 0)
+            if longest > limits.line_bytes:
+                raise Problem(422, f"wanted lines of at most {limits.line_bytes:,} bytes, found a longer one")
+            pending = len(others[-1]) if others else pending + len(first)
+            columns = columns or first.count(b",") + 1
+            if path.suffix != ".csv" and len(others) > 1:  # what hides between, the limit of memory finds
+                with suppress(ValueError, RecursionError):
+                    keys.update(json.loads(others[0]))
+                columns = len(keys)
+                if columns > limits.columns:
+                    break
+    return columns
+
+
+class FileScorer:
+    """The process that scores files, started when it is first asked and again when it has ended."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits, self._turn = limits, threading.Lock()
+        self._process: SpawnProcess | None = None
+        self._pipe: Connection | None = None
+
+    def score(self, work: Work, job: Callable[[Work], Any] = score_file) -> Any:
+        """What the job makes of a file, after those before it; raises `Problem`."""
+        with self._turn:
+            process, pipe = self._started()
+            pipe.send((job, work))
+            if not pipe.poll(self._limits.file_s):
+                self.stop()
+                raise Problem(413, f"wanted a file that is scored within {self._limits.file_s:g} s, found a larger one")
             try:
-                return download(served, path, name) if as_table else tell(served, look_at(served, path), name)
-            except UserError as error:
-                words = (text.replace(str(path), name) for text in (error.wanted, error.found, error.next_step))
-                raise UserError(*words) from None
-    except UserError as error:
-        return {"name": name, "refused": error}
+                answer = pipe.recv()
+            except EOFError:
+                process.join()
+                log.warning("a file ended the process that scored it: %s", process.exitcode)
+                self.stop()
+                raise _too_hungry(self._limits) from None
+        if isinstance(answer, Mapping):
+            raise Problem(**answer)
+        return answer
+
+    def _started(self) -> tuple[SpawnProcess, Connection]:
+        if self._process is None or self._pipe is None or not self._process.is_alive():
+            spawn = multiprocessing.get_context("spawn")
+            self._pipe, theirs = spawn.Pipe()
+            self._process = spawn.Process(target=_work, args=(theirs, self._limits.memory_bytes), daemon=True)
+            self._process.start()
+            theirs.close()
+        return self._process, self._pipe
+
+    def stop(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._process = None
 
 
-@contextmanager
-def as_file(upload: UploadFile, name: str) -> Iterator[Path]:
-    """The upload under a path of our own, with the suffix that says how it is read."""
-    suffix = next((known for known in READERS if name.lower().endswith(known)), "")
-    if not suffix:
-        raise UserError(f"a file that ends in one of {', '.join(READERS)}", name, "convert it, or rename it")
-    with tempfile.NamedTemporaryFile(suffix=suffix) as file:
-        shutil.copyfileobj(upload.file, file)
-        file.flush()
-        yield Path(file.name)
+def _work(pipe: Connection, memory_bytes: int) -> None:
+    """The life of the process: one file after another."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this
+    follow_parent(None)
+    limit_memory(memory_bytes)
+    while True:
+        try:
+            job, work = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(_answer(job, work))
 
 
-def download(served: Served, path: Path, name: str) -> Response:
-    """All rows with their answers as CSV, which is complete before its first byte is sent."""
-    aside = tempfile.TemporaryFile()  # noqa: SIM115 - closed when all of it has been sent
+def _answer(job: Callable[[Work], Any], work: Work) -> Any:
+    """What came of a file, or the arguments of a `Problem`: exceptions do not travel whole."""
     try:
-        for k, piece in enumerate(score_pieces(served, path, Tally(served.bundle.signature["inputs"]))):
-            piece.table.write_csv(aside, include_header=not k)
-    except BaseException:
-        aside.close()
+        return job(work)
+    except Problem as problem:
+        return _arguments(problem)
+    except UserError as error:
+        place = f"{work.rows.parent}/"
+        wanted, found = (text.replace(place, "") for text in (error.wanted, error.found))
+        return {"status": 422, "detail": f"wanted {wanted}, found {found}"}
+    except MemoryError:
+        return _arguments(_too_hungry(work.limits))
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            return {"status": 507, "detail": "wanted room on the disk for the answer, found none"}
+        return {"status": 422, "detail": f"wanted a file that can be read, found: {type(error).__name__}"}
+    except (KeyboardInterrupt, SystemExit):
         raise
-    aside.seek(0)
-    stem = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in PurePath(name).stem)
-    headers = {"Content-Disposition": f'attachment; filename="{stem}-scores.csv"'}
-    return StreamingResponse(_chunks(aside), media_type="text/csv", headers=headers)
+    except BaseException as error:  # a file is what a stranger sends; Polars' panics are no `Exception`
+        log.error("a file could not be scored: %s", type(error).__name__)
+        return {"status": 422, "detail": f"wanted a file that can be read, found: {type(error).__name__}"}
 
 
-def _chunks(file: IO[bytes]) -> Iterator[bytes]:
-    with file:
-        while chunk := file.read(CHUNK):
-            yield chunk
+def _arguments(problem: Problem) -> dict[str, Any]:
+    return {"status": problem.status, "detail": problem.detail, "faults": problem.faults}
 
 
-def tell(served: Served, look: Look, name: str) -> dict[str, Any]:
-    """What the page shows of a file that could be read."""
-    signature, task = served.bundle.signature, served.task
-    good = look.rows - look.bad
-    bad = f", {count_text(look.bad)} without a score" if look.bad else ""
-    assert look.head
-    return {
-        "name": name,
-        "refused": None,
-        "headline": f"{_rows(good)} answered{bad}",
-        "histogram": pictures.histogram(task, signature, look.scores) if good else "",
-        "scored": "probability" if task.scored == "probability" else "prediction",
-        "by_class": table("Answers", [Column("answer", "name"), "rows", "share"],
-                          [[answer, count_text(n), share_text(n / good)] for answer, n in look.by_class.most_common()]),
-        "reasons": table("Rows without a score", [Column("why", "name"), "rows", "the first is row"],
-                         [[reason, count_text(n), count_text(look.firsts[reason])]
-                          for reason, n in look.reasons.most_common()], 10),
-        "doubts": [f"{each.kind.capitalize()}: {each.told} ({_rows(each.rows)})." for each in look.doubts],
-        "head": preview(look.head, served),
-    }  # fmt: skip
-
-
-def preview(piece: ScoredPiece, served: Served) -> Table:
-    """The first rows with their answers, and a few of their columns, the inputs that matter most among them."""
-    inputs = sorted(served.bundle.signature["inputs"], key=lambda entry: -entry.get("effect", 0.0))
-    given = pl.concat([piece.beside, piece.inputs.select(entry["name"] for entry in inputs)], how="horizontal")
-    of_classes = [f"probability_{name}" for name in served.bundle.signature["classes"]]
-    answers = piece.answers.drop(of_classes, strict=False)
-    shown = pl.concat([answers, given[:, :BESIDE].drop(answers.columns, strict=False)], how="horizontal").head(PREVIEW)
-    if shown[PROBLEM].is_null().all():
-        shown = shown.drop(PROBLEM)
-    columns = [Column("row", "name") if column.name == PLACE else
-               Column(column.name, "number" if column.dtype.is_numeric() else "short") for column in shown]  # fmt: skip
-    rows = [["" if value is None else _seen(value) for value in row] for row in shown.iter_rows()]
-    return table(f"The first {count_text(len(rows))} rows", columns, rows)
-
-
-def _seen(value: Any) -> str:
-    number = number_in(str(value))
-    return elided(str(value), LONGEST) if number is None else value_text(number)
-
-
-def _rows(n: int) -> str:
-    return f"{count_text(n)} row{'' if n == 1 else 's'}"
+def _too_hungry(limits: Limits) -> Problem:
+    return Problem(
+        413, f"wanted a file that takes at most {limits.memory_bytes >> 20:,} MiB to score, found one that takes more"
+    )

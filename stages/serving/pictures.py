@@ -17,7 +17,6 @@ from stages.pages.numbers import GAP, count_text, fixed, share_text, share_texts
 from stages.serving.words import Calibration, group_for, likely_range
 
 SPEAKING = 8  # inputs that are told of one by one
-BINS = 20
 HEIGHT = 118  # of a scale with one answer on it
 TALLEST = 220  # of a histogram
 
@@ -106,17 +105,12 @@ def speaking(asked: Sequence[tuple[str, str, str]], contributions: NDArray[np.fl
     ]  # fmt: skip
 
 
-def histogram(task: Task, signature: Mapping[str, Any], scores: NDArray[np.float32]) -> str:
+def histogram(task: Task, signature: Mapping[str, Any], ends: NDArray[np.float64], counts: NDArray[np.int64]) -> str:
     """How many rows were given which score, with the threshold where one decides."""
-    chosen = scores.max(axis=1) if scores.ndim == 2 else scores
     if task.scored == "probability":
-        ends = np.linspace(0, 1, BINS + 1)
         label = "probability" if task.positive is not None else "probability of the class that is named"
     else:
-        low, high = float(chosen.min()), float(chosen.max())
-        ends = np.linspace(low, high if high > low else low + 1, BINS + 1)
         label = str(signature.get("target_unit") or signature["target"])
-    counts, _ = np.histogram(chosen, ends)
     along, up = axis(label, float(ends[0]), float(ends[-1])), axis("rows", 0, max(int(counts.max()), 1), 4)
     up = type(up)("rows", up.low, up.high, tuple((value, short_count(value)) for value, _ in up.ticks
                                                   if value == int(value)))  # fmt: skip
@@ -124,7 +118,7 @@ def histogram(task: Task, signature: Mapping[str, Any], scores: NDArray[np.float
     bars = [_column(panel, float(ends[k]), float(ends[k + 1]), int(n)) for k, n in enumerate(counts.tolist()) if n]
     threshold = signature.get("threshold")
     decided = [] if threshold is None else [rule_x(panel, threshold, "chosen")]
-    about = f"Histogram of {count_text(len(chosen))} scores" + (
+    about = f"Histogram of {count_text(int(counts.sum()))} scores" + (
         "" if threshold is None else f"; from {share_text(threshold)} on the answer is {signature['classes'][1]}"
     )
     return draw(panel, [*bars, *decided], about)

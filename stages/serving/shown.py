@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from stages.metrics.contract import Task
-from stages.models.bundle import CALIBRATION, CARD, EXAMPLE, PUBLISHED
+from stages.models.bundle import CALIBRATION, EXAMPLE, PUBLISHED
 from stages.pages.numbers import value_text
 from stages.serving import pictures, words
-from stages.serving.answers import Answers, Refused, answer_rows
+from stages.serving.answers import Answers, Refused, Tallied, answer_rows
 from stages.serving.champion import Served
 from stages.serving.form import Field, Form, errors_of, filled, form_of, label_of, number_in, row_of
 from stages.serving.published import errors_at, published_form
@@ -58,6 +58,8 @@ class Reply:
     answer: Mapping[str, Any] | None
     wrong: str = ""
     """What is wrong with the row as a whole."""
+    tallied: Tallied | None = None
+    """What the answer counts."""
 
 
 def open_shown(served: Served, state: str | None) -> Shown:
@@ -65,9 +67,8 @@ def open_shown(served: Served, state: str | None) -> Shown:
     folder, signature = served.bundle.folder, served.bundle.signature
     example = pl.read_csv(folder / EXAMPLE, infer_schema=False)
     calibration = read_json(folder / CALIBRATION) if (folder / CALIBRATION).exists() else None
-    card = (folder / CARD).read_text(encoding="utf-8")
     inputs, published = Way(form_of(signature, example), example), open_published(served, state)
-    return Shown(served, words.conclusion_of(card), inputs, published, calibration)
+    return Shown(served, words.conclusion_of(served.card), inputs, published, calibration)
 
 
 def open_published(served: Served, state: str | None) -> Way | None:
@@ -92,7 +93,7 @@ def reply(model: Shown, way: Way, typed: Mapping[str, str]) -> Reply:
         except Refused as refused:
             wrong = errors_of(refused.misfits, typed)
             return Reply(filled(way.form, typed, wrong), None, "" if wrong else NOTHING)
-        return Reply(filled(way.form, typed), tell(model, row, answers))
+        return _answered(model, way, typed, row, answers)
     way.known.refresh()
     prepared = way.known.prepare(row)
     if not prepared.rows:
@@ -100,10 +101,17 @@ def reply(model: Shown, way: Way, typed: Mapping[str, str]) -> Reply:
         return Reply(filled(way.form, typed, wrong), None, whole)
     features = prepared.features.select(entry["name"] for entry in model.served.bundle.signature["inputs"])
     notes = [f"{words.capital(note)}." for note in prepared.notes if note]
-    return Reply(filled(way.form, typed), tell(model, features, answer_rows(model.served, features), notes))
+    return _answered(model, way, typed, features, answer_rows(model.served, features), notes)
 
 
-def tell(model: Shown, row: pl.DataFrame, answers: Answers, notes: list[str] | None = None) -> dict[str, Any]:
+def _answered(
+    model: Shown, way: Way, typed: Mapping[str, str], row: pl.DataFrame, answers: Answers, notes: Sequence[str] = ()
+) -> Reply:
+    told = tell(model, row, answers, notes)
+    return Reply(filled(way.form, typed), told, tallied=answers.tallied(model.served.task))
+
+
+def tell(model: Shown, row: pl.DataFrame, answers: Answers, notes: Sequence[str] = ()) -> dict[str, Any]:
     """The answer to one row, in words and pictures."""
     signature, task = model.served.bundle.signature, model.served.task
     scores, given = answers.scores[0], row.row(0, named=True)
@@ -113,7 +121,7 @@ def tell(model: Shown, row: pl.DataFrame, answers: Answers, notes: list[str] | N
         "headline": words.headline(task, signature, scores),
         "decision": words.decision(task, signature, scores),
         "fared": words.fared(task, signature, score, model.calibration),
-        "doubts": [*(notes or ()), *words.doubts(signature, answers.misfits, given)],
+        "doubts": [*notes, *words.doubts(signature, answers.misfits, given)],
         "scale": pictures.on_a_scale(task, signature, score, model.calibration),
         "has_group": words.group_for(task, score, model.calibration) is not None,
         "seen": words.SEEN[task.scored],

@@ -1,129 +1,112 @@
-"""What does a model say of the rows of a file?  Piece by piece, so memory does not grow with it.
-
-A row that cannot be scored says why and keeps none of the others from their scores.
-"""
+"""A file of rows up, a table of scores down."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Any
 
-import numpy as np
-import polars as pl
-from numpy.typing import NDArray
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException
+from starlette.responses import StreamingResponse
 
-from stages.models.row_files import read_pieces
-from stages.models.signature import Misfit, Tally, unfit_rows
+from stages.models.row_files import READERS, SUFFIXES
+from stages.serving.answers import plain_warnings
 from stages.serving.champion import Served
-from stages.workspace.errors import UserError
+from stages.serving.files import Work, score_file
+from stages.serving.problems import Problem, found_text
+from stages.serving.service import Service
 
-PREVIEW = 8  # rows that are shown
-SHOWN = 5  # names in a refusal
-PLACE, PROBLEM = "row", "problem"
-"""The columns that say which row it is, from 1 on, and why it has no score."""
-
-
-@dataclass(frozen=True)
-class ScoredPiece:
-    """Some rows of a file; a row that cannot be scored has null answers and a reason."""
-
-    beside: pl.DataFrame
-    """Their columns that are no inputs, as they were given."""
-    inputs: pl.DataFrame
-    """Their inputs, as they were given."""
-    answers: pl.DataFrame
-    """Row number, what `predict` writes, and the reason."""
-    scores: NDArray[np.float32]
-    """Of the rows that could be scored."""
-    reasons: dict[str, pl.Series]
-    """The places of the others in the piece, by reason."""
-
-    @property
-    def table(self) -> pl.DataFrame:
-        """What is downloaded: the columns that are no inputs, then the answers."""
-        beside = self.beside.drop(self.answers.columns, strict=False)
-        return pl.concat([beside, self.answers], how="horizontal")
+FIELD, SCORES = "file", "scores.csv"
+PIECE = 1 << 18
+BY_TYPE = {
+    "text/csv": ".csv",
+    "application/x-ndjson": ".jsonl",
+    "application/jsonl": ".jsonl",
+    "application/vnd.apache.parquet": ".parquet",
+}
 
 
-@dataclass
-class Look:
-    """A file at a glance: how many rows, how many of them without a score and why, and all scores."""
+def build_router(service: Service) -> APIRouter:
+    """The route for files."""
+    router = APIRouter()
 
-    rows: int = 0
-    bad: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-    firsts: dict[str, int] = field(default_factory=dict)
-    """The first row of each reason."""
-    by_class: Counter[str] = field(default_factory=Counter)
-    head: ScoredPiece | None = None
-    doubts: list[Misfit] = field(default_factory=list)
-    pieces: list[NDArray[np.float32]] = field(default_factory=list)
+    @router.post("/models/{name}/predict-file")
+    async def predict_file(request: Request, name: str) -> Response:
+        served = service.find(request, name)
+        with TemporaryDirectory(prefix="plumbline-") as folder:
+            tallied = await score_upload(service, request, served, Path(folder), score_file)
+            service.count(request, served, tallied)
+            told = [each["told"] for each in plain_warnings(tallied.misfits)]
+            headers = {"x-rows": str(tallied.rows), "x-warnings": json.dumps(told[:5])}
+            return download(Path(folder, SCORES), served.name, headers)
 
-    @property
-    def scores(self) -> NDArray[np.float32]:
-        """The scores that are told of: a row's own, or that of its most probable class."""
-        return np.concatenate(self.pieces)
+    return router
 
 
-def score_pieces(served: Served, path: Path, tally: Tally) -> Iterator[ScoredPiece]:
-    """The rows of a file in their order; a file that is none, or that lacks an input, is a `UserError`."""
-    kinds = {str(entry["name"]): str(entry["kind"]) for entry in tally.inputs}
-    for piece in read_pieces(path, kinds):
-        if not len(piece.rows):
-            continue
-        if lacking := [name for name in kinds if name not in piece.rows.columns]:
-            more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
-            raise UserError(
-                f"a column for every input of {served.name}", f"no {', '.join(lacking[:SHOWN])}{more}",
-                "start from the example, which has them all",
-            )  # fmt: skip
-        first, inputs, beside = tally.rows + 1, piece.rows.select(list(kinds)), piece.rows.drop(list(kinds))
-        yield score_rows(served, inputs, beside, tally.fit(inputs), first)
+def download(scores: Path, name: str, headers: Mapping[str, str] | None = None) -> Response:
+    """A table of scores of a model to keep; the file is opened at once, so it may be removed."""
+    kept = {"content-disposition": f'attachment; filename="{name}-scores.csv"', **(headers or {})}
+    return StreamingResponse(_pieces(scores.open("rb")), media_type="text/csv; charset=utf-8", headers=kept)
 
 
-def score_rows(
-    served: Served, inputs: pl.DataFrame, beside: pl.DataFrame, fitted: pl.DataFrame, first: int
-) -> ScoredPiece:
-    """Score the rows that can be scored, and say of the others why not; row numbers begin with ``first``."""
-    reasons = unfit_rows(inputs, fitted)
-    told = [
-        pl.DataFrame({PLACE: places.cast(pl.Int64) + first, PROBLEM: pl.repeat(reason, len(places), eager=True)})
-        for reason, places in reasons.items()
-    ]
-    nothing = pl.DataFrame(schema={PLACE: pl.Int64, PROBLEM: pl.String})
-    problems = pl.concat([nothing, *told]).group_by(PLACE).agg(pl.col(PROBLEM).str.join("; "))
-    numbers = pl.int_range(first, first + len(inputs), dtype=pl.Int64, eager=True).alias(PLACE)
-    good = ~numbers.is_in(problems[PLACE].to_list())
-    scores = served.bundle.model.predict(fitted.filter(good))
-    named = served.task.name_scores(scores, served.bundle.signature)
-    answers = (
-        numbers.to_frame()
-        .join(named.with_columns(numbers.filter(good)), on=PLACE, how="left", maintain_order="left")
-        .join(problems, on=PLACE, how="left", maintain_order="left")
-    )
-    return ScoredPiece(beside, inputs, answers.select(PLACE, *named.columns, PROBLEM), scores, reasons)
+async def score_upload(
+    service: Service, request: Request, served: Served, folder: Path, job: Callable[[Work], Any]
+) -> Any:
+    """Take the file of a request into ``folder`` and do a job of scoring on it, which may leave scores there."""
+    if service.turns.locked():
+        raise Problem(503, "other files are being scored: wanted a moment's patience", headers={"retry-after": "10"})
+    async with service.turns:
+        rows = await take_upload(request, folder)
+        work = Work(served.bundle.folder, rows, folder / SCORES, service.limits)
+        try:
+            return await run_in_threadpool(service.files.score, work, job)
+        except Problem:
+            service.metrics.refused(served.name, "file", 1)
+            raise
 
 
-def look_at(served: Served, path: Path) -> Look:
-    """Score a whole file and sum it up."""
-    tally, look = Tally(served.bundle.signature["inputs"]), Look()
-    for piece in score_pieces(served, path, tally):
-        look.head = look.head or piece
-        for reason, places in piece.reasons.items():
-            look.firsts.setdefault(reason, look.rows + int(places[0]) + 1)
-            look.reasons[reason] += len(places)
-        look.rows += len(piece.answers)
-        look.bad += len(piece.answers) - len(piece.scores)
-        look.pieces.append(piece.scores.max(axis=1) if piece.scores.ndim == 2 else piece.scores)
-        for column in piece.answers.drop(PROBLEM):
-            if column.dtype == pl.String:
-                look.by_class.update(column.drop_nulls().to_list())
-    if not look.rows:
-        raise UserError("at least one row", "none", "start from the example")
-    look.doubts = [each for each in tally.misfits() if each.kind not in UNFIT]
-    return look
+async def take_upload(request: Request, folder: Path) -> Path:
+    """Write the file of a request into ``folder``: the body itself, or the part of a form that is called ``file``."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if suffix := BY_TYPE.get(kind):
+        path = folder / f"rows{suffix}"
+        with path.open("wb") as file:
+            async for piece in request.stream():
+                await run_in_threadpool(file.write, piece)
+    elif kind == "multipart/form-data":
+        path = await _take_part(request, folder)
+    else:
+        wanted = ", ".join(["multipart/form-data", *BY_TYPE])
+        raise Problem(415, f"wanted a body of the type {wanted}; found {found_text(kind)}")
+    if not path.stat().st_size:
+        raise Problem(400, "wanted a file of rows, found an empty one")
+    return path
 
 
-UNFIT = ("not a number", "not a category", "no input", "missing column")
+async def _take_part(request: Request, folder: Path) -> Path:
+    try:
+        async with request.form(max_files=1, max_fields=10) as form:
+            part = form.get(FIELD)
+            if not isinstance(part, UploadFile):
+                raise Problem(422, f"wanted a file in the field {FIELD} of the form, found none")
+            suffix = Path(part.filename or "").suffix.lower()
+            if suffix not in READERS:
+                raise Problem(415, f"wanted a file in one of {SUFFIXES}, found {found_text(suffix or 'no suffix')}")
+            path = folder / f"rows{suffix}"
+            with path.open("wb") as file:
+                await run_in_threadpool(shutil.copyfileobj, part.file, file, PIECE)
+            return path
+    except MultiPartException as error:
+        raise Problem(400, f"wanted a form with one file, found: {error.message}") from None
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        while piece := file.read(PIECE):
+            yield piece
