@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
+from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -38,8 +39,7 @@ MOST_FIELDS = 10_000
 
 def build_router(service: Service) -> APIRouter:
     """Every page, and the files that pages need."""
-    router, shown, templates = APIRouter(include_in_schema=False), dict[str, Shown](), open_templates()
-    served = service.champions
+    shown, templates, served = dict[str, Shown](), open_templates(), service.champions
 
     def look(request: Request, name: str) -> Shown:
         found = service.find(request, name)
@@ -49,6 +49,22 @@ def build_router(service: Service) -> APIRouter:
 
     def write(template: str, status: int = 200, **told: Any) -> HTMLResponse:
         return HTMLResponse(templates.get_template(template).render(models=sorted(served.served), **told), status)
+
+    class Page(APIRoute):
+        """A route whose problems are a page too."""
+
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            answer = super().get_route_handler()
+
+            async def answered(request: Request) -> Response:
+                try:
+                    return await answer(request)
+                except Problem as problem:
+                    return write("problem.html.j2", problem.status, problem=problem)
+
+            return answered
+
+    router = APIRouter(include_in_schema=False, route_class=Page)
 
     @router.get("/")
     async def choose(request: Request) -> HTMLResponse:

@@ -43,6 +43,8 @@ class Shown:
     conclusion: str
     inputs: Way
     published: Way | None
+    why: str
+    """Why rows as published are not taken, where they might be."""
     calibration: words.Calibration
 
     def way(self, *, by_inputs: bool) -> Way:
@@ -67,18 +69,21 @@ def open_shown(served: Served, state: str | None) -> Shown:
     folder, signature = served.bundle.folder, served.bundle.signature
     example = pl.read_csv(folder / EXAMPLE, infer_schema=False)
     calibration = read_json(folder / CALIBRATION) if (folder / CALIBRATION).exists() else None
-    inputs, published = Way(form_of(signature, example), example), open_published(served, state)
-    return Shown(served, words.conclusion_of(served.card), inputs, published, calibration)
+    inputs, published, why = Way(form_of(signature, example), example), None, ""
+    try:
+        published = open_published(served, state)
+    except UserError as error:
+        why = f"Rows as published are not taken here: wanted {error.wanted}, found {error.found}."
+    return Shown(served, words.conclusion_of(served.card), inputs, published, why, calibration)
 
 
 def open_published(served: Served, state: str | None) -> Way | None:
     """How rows as published are asked for; None where the bundle takes none, or they are the inputs themselves."""
     folder, signature = served.bundle.folder, served.bundle.signature
-    try:
-        known = open_known(folder, state)
-    except UserError:
+    if not (folder / PUBLISHED).exists():
         return None
-    if {entry["name"] for entry in signature["inputs"]} <= set(known.columns) or not (folder / PUBLISHED).exists():
+    known = open_known(folder, state)
+    if {entry["name"] for entry in signature["inputs"]} <= set(known.columns):
         return None
     example = pl.read_csv(folder / PUBLISHED, infer_schema=False)
     return Way(published_form(known.dataset, known.columns, signature, example), example, known)
