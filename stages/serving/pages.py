@@ -10,12 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from starlette.exceptions import HTTPException
 
 from stages.pages.tables import as_html
 from stages.serving.answers import Tallied
@@ -60,6 +61,9 @@ def build_router(service: Service) -> APIRouter:
                 try:
                     return await answer(request)
                 except Problem as problem:
+                    return write("problem.html.j2", problem.status, problem=problem)
+                except HTTPException as error:  # a form that cannot be read
+                    problem = Problem(error.status_code, f"wanted a form, found: {error.detail}")
                     return write("problem.html.j2", problem.status, problem=problem)
 
             return answered
@@ -123,12 +127,9 @@ def build_router(service: Service) -> APIRouter:
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """What was typed, by field; a form that cannot be read is a `Problem`."""
-    try:
-        async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
-            return {key: text for key, text in form.items() if isinstance(text, str)}
-    except HTTPException as error:
-        raise Problem(400, f"wanted a form, found: {error.detail}") from None
+    """What was typed, by field."""
+    async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
+        return {key: text for key, text in form.items() if isinstance(text, str)}
 
 
 def open_templates() -> Environment:

@@ -93,8 +93,9 @@ def speaking(asked: Sequence[tuple[str, str, str]], contributions: NDArray[np.fl
     order = np.argsort(-np.abs(added), kind="stable")
     largest = [k for k in order[:SPEAKING].tolist() if added[k]]
     told = [(*asked[k], float(added[k])) for k in largest]
-    if len(largest) < len(added):
-        told.append((f"{len(added) - len(largest)} other inputs", "", "", float(added[order[len(largest) :]].sum())))
+    if rest := float(added[order[len(largest) :]].sum()):
+        others = len(added) - len(largest)
+        told.append((f"{others} other input{'s' if others > 1 else ''}", "", "", rest))
     sides = ("against", "for") if by_odds else ("down", "up")
     along = scale([Mark(None, min(each[3], 0.0), max(each[3], 0.0)) for each in told], zero=True)
     return [
