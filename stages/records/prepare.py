@@ -257,11 +257,12 @@ def compute_features(
     wanted = dataset.records.parse(pl.DataFrame(schema=dict.fromkeys(dataset.records.columns, pl.String))).schema
     _refuse_columns(rows.schema, wanted)
     seen = rows if recent is None else pl.concat([recent.select(rows.columns), rows])
-    frame = dataset.featurize(seen, context)
-    told = [name for name in dataset.identity if name in seen.columns]
-    if not frame.select(told).equals(seen.select(told)):
-        raise AssertionError(f"{dataset.name}: wanted {len(seen)} rows in their order; found {len(frame)}, or another")
-    return frame.slice(len(seen) - len(rows))
+    asked = {"last": len(rows)} if len(seen) > len(rows) else {}
+    frame = dataset.featurize(seen, context, **asked)
+    told = [name for name in dataset.identity if name in rows.columns]
+    if not frame.select(told).equals(rows.select(told)):
+        raise AssertionError(f"{dataset.name}: wanted {len(rows)} rows in their order; found {len(frame)}, or another")
+    return frame
 
 
 def recent_rows(dataset: Dataset, seen: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:

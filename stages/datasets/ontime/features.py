@@ -67,9 +67,10 @@ def build_context(
     return Context(add_up(summaries), complete)
 
 
-def featurize(flights: pl.DataFrame, context: Context) -> pl.DataFrame:
+def featurize(flights: pl.DataFrame, context: Context, last: int | None = None) -> pl.DataFrame:
     """Every column that later stages may see, one row per flight, in the order of ``flights``: those of one month.
 
+    With ``last``, of so many at the end.
     Without ``context.complete`` the features that need complete months are left out.
     """
     coded = encode(flights)
@@ -87,7 +88,8 @@ def featurize(flights: pl.DataFrame, context: Context) -> pl.DataFrame:
     blocks = [schedule, past_days(coded, context.known), last_hours(flights, coded, airports)]
     if context.complete:
         blocks += [congestion(coded, airports), inbound(flights, coded)]
-    return pl.concat(blocks, how="horizontal")
+    frame = pl.concat(blocks, how="horizontal")
+    return frame if last is None else frame.tail(last)
 
 
 # ── what each column means ───────────────────────────────────────────────────────────────────────────────────────────
