@@ -1,9 +1,11 @@
 """Make the bundle that ships: model, signature, reference, example and model card, loaded again before it counts.
 
 Reads   models/<dataset>, data/features/<dataset>, data/selection/<dataset>.json, metrics/<dataset>/results.json,
-        data/clean/<dataset> (the last partition and the joined tables: what rows that come next may know)
-Writes  bundles/<dataset>/   model.ubj (or what its family writes), signature.json, reference.json,
-                             example.csv, README.md, manifest.json; state.json and its tables
+        data/clean/<dataset> (the last partition and the joined tables: what rows that come next may know),
+        data/raw/<dataset> (its last partition, for rows to start from), plots/<dataset>/calibration.csv, residuals.csv
+Writes  bundles/<dataset>/   model.ubj (or what its family writes), signature.json, reference.json, calibration.json,
+                             example.csv, README.md, manifest.json; state.json and its tables,
+                             example-published.csv
 Params  datasets.<dataset>.evaluate (the costs behind the threshold)
 
 With ``tracking.mlflow``, the run is shown in MLflow as well; a server that does not answer costs a warning.
@@ -21,23 +23,36 @@ import polars as pl
 
 from stages.features.sketch import NumberSketch, Sketch, sketch_to_json
 from stages.features.table import SUMMARIES, FeatureTable, open_features, read_selection, read_sketches
-from stages.models.bundle import CARD, EXAMPLE, REFERENCE, SIGNATURE, open_bundle, seal, whole_bundle
+from stages.models.bundle import (
+    CALIBRATION,
+    CARD,
+    EXAMPLE,
+    PUBLISHED,
+    REFERENCE,
+    SIGNATURE,
+    open_bundle,
+    seal,
+    whole_bundle,
+)
 from stages.models.contract import Model
 from stages.models.families import FAMILIES, FIRST, model_files, open_model, say_fitted
 from stages.models.signature import fit_rows
 from stages.pages.card import write_card
 from stages.pages.verdicts import conclusion
 from stages.records.contract import load_dataset
+from stages.records.prepare import judge_rows
 from stages.runtime.log import log, start_log
 from stages.runtime.tracking import mirror_after
+from stages.state.facts import wanted_columns
 from stages.state.seed import Seed, has_memory, partitions_kept, write_seed
 from stages.workspace import layout
-from stages.workspace.errors import run_stage
+from stages.workspace.errors import UserError, run_stage
 from stages.workspace.files import MANIFEST, read_json, read_manifest, write_csv, write_json
 from stages.workspace.origin import require_origin
 from stages.workspace.settings import read_params
 
 EXAMPLE_ROWS = 10
+EFFECT_ROWS = 500  # whose contributions say which inputs matter most
 
 
 def main(name: str) -> None:
@@ -50,7 +65,9 @@ def main(name: str) -> None:
     selection = read_json(layout.selection(name))["features"]
     baseline = read_json(layout.models(name) / "baseline.json")["bins"]["name"]
     family = training.get("family", FIRST)
-    signature = describe(features, sketches, results, family, read_params()["datasets"][name]["evaluate"])
+    costs, effects = read_params()["datasets"][name]["evaluate"], mean_effects(features, model)
+    signature = describe(features, sketches, results, family, costs, effects)
+    calibration, residuals = (read_plot(name, plot) for plot in ("calibration", "residuals"))
     rows = example_rows(features)
 
     with whole_bundle(layout.bundles(name)) as folder:
@@ -58,6 +75,7 @@ def main(name: str) -> None:
             shutil.copyfile(path, folder / path.name)
         write_json(folder / SIGNATURE, signature)
         write_json(folder / REFERENCE, {column: sketch_to_json(sketches[column]) for column in features.names})
+        write_json(folder / CALIBRATION, calibrated(calibration, residuals, results))
         write_csv(folder / EXAMPLE, rows)
         card = write_card(
             signature=signature,
@@ -70,6 +88,7 @@ def main(name: str) -> None:
         (folder / CARD).write_text(card, encoding="utf-8")
         if (seed := last_seed(name)) is not None:
             write_seed(folder, seed)
+            write_csv(folder / PUBLISHED, published_rows(seed))
         seal(folder)
         check_scores(features, model, rows, open_bundle(folder).model, signature)
     log.info("%s: %s", name, conclusion(features.question, results, f"{baseline} alone"))
@@ -82,8 +101,9 @@ def describe(
     results: Mapping[str, Mapping[str, Any]],
     family: str,
     costs: Mapping[str, Any],
+    effects: Mapping[str, float],
 ) -> dict[str, Any]:
-    """The signature: what goes in, what comes out, and from where on the answer is yes."""
+    """The signature: what goes in and how much it moves the answer, what comes out, and from where on that is a yes."""
     inputs = []
     for column in features.columns:
         sketch = sketches[column.name]
@@ -92,6 +112,8 @@ def describe(
             seen |= {"low": sketch.low if sketch.n else None, "high": sketch.high if sketch.n else None}
         else:
             seen |= {"categories": list(column.categories)}
+        if column.name in effects:
+            seen |= {"effect": effects[column.name]}
         inputs.append({"name": column.name, "kind": column.kind, "unit": column.unit, "about": column.about, **seen})
     threshold = next((result["threshold"] for result in results.values() if "threshold" in result), None)
     decision = {"threshold": threshold, **{cost: costs[cost] for cost in ("cost_of_miss", "cost_of_false_alarm")}}
@@ -110,11 +132,43 @@ def describe(
     }
 
 
+def mean_effects(features: FeatureTable, model: Model) -> dict[str, float]:
+    """The mean size of every input's contributions to the raw score of some valid rows; none where none are exact."""
+    rows = _spread_rows(features, EFFECT_ROWS)
+    found = model.contributions(rows)
+    if found is None:
+        return {}
+    sizes = np.abs(found.astype(np.float64)).mean(axis=(0, 1))[:-1]
+    return {name: float(f"{size:.4g}") for name, size in zip(model.features, sizes, strict=True)}
+
+
+def read_plot(name: str, plot: str) -> pl.DataFrame:
+    """A table of numbers behind a plot."""
+    path = layout.plots(name) / f"{plot}.csv"
+    if not path.exists():
+        raise UserError(f"the table {path}", "no such file", "run `dvc repro`, or `git checkout` it")
+    return pl.read_csv(path, infer_schema=False).cast(pl.Float64)
+
+
+def calibrated(
+    calibration: pl.DataFrame, residuals: pl.DataFrame, results: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """How predictions fared in the test, group by group; of numbers, also where the middle 80 % of single rows lay."""
+    lead = next(iter(results.values()))
+    groups = calibration.drop("perfect").with_columns(pl.col("rows").cast(pl.Int64))
+    if len(residuals):  # of the same groups in the same order
+        groups = groups.with_columns(residuals["tenth"], residuals["ninetieth"])
+    return {"level": lead["level"], "resampled": lead.get("resampled", "rows"), "groups": groups.to_dicts()}
+
+
 def example_rows(features: FeatureTable) -> pl.DataFrame:
     """Ten rows of the valid part, spread over its first partition."""
+    return _spread_rows(features, EXAMPLE_ROWS)
+
+
+def _spread_rows(features: FeatureTable, n: int) -> pl.DataFrame:
     frame = next(features.frames("valid"))
-    step = max(len(frame) // EXAMPLE_ROWS, 1)
-    return frame.gather_every(step).head(EXAMPLE_ROWS).select(features.names)
+    return frame.gather_every(max(len(frame) // n, 1)).head(n).select(features.names)
 
 
 def last_seed(name: str) -> Seed | None:
@@ -134,6 +188,16 @@ def last_seed(name: str) -> Seed | None:
         references={t.name: pl.read_parquet(clean / "references" / f"{t.name}.parquet") for t in dataset.references},
         complete=all(feature.name in features for feature in dataset.features if feature.needs_complete),
     )
+
+
+def published_rows(seed: Seed) -> pl.DataFrame:
+    """Ten rows that passed, spread over the last partition, as they are published before their outcome is known."""
+    table = seed.dataset.records
+    published = table.read(layout.raw(seed.dataset.name), seed.open)
+    some = published.gather_every(max(len(published) // (2 * EXAMPLE_ROWS), 1)).head(2 * EXAMPLE_ROWS)
+    failed = judge_rows(table, some, seed.open).quarantined["row"].to_list()
+    passed = some.filter(~pl.int_range(pl.len()).is_in(failed))
+    return passed.head(EXAMPLE_ROWS).select(wanted_columns(seed.dataset, table))
 
 
 def check_scores(

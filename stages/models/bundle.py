@@ -1,7 +1,8 @@
 """The bundle on disk: everything that scoring needs, and a checksum of every file.
 
 bundles/<dataset>/  the model's own files (model.ubj, or what its family writes), signature.json, reference.json,
-                    example.csv, README.md (the model card), manifest.json
+                    calibration.json, example.csv, README.md (the model card), manifest.json; where it takes rows as
+                    published, example-published.csv and what is known beside a row
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from stages.workspace.errors import UserError
 from stages.workspace.files import MANIFEST, read_json, read_manifest, sha256_of, write_manifest
 
 FORMAT = 1
-SIGNATURE, REFERENCE, EXAMPLE, CARD = "signature.json", "reference.json", "example.csv", "README.md"
+SIGNATURE, REFERENCE, CALIBRATION = "signature.json", "reference.json", "calibration.json"
+EXAMPLE, PUBLISHED, CARD = "example.csv", "example-published.csv", "README.md"
 
 
 @dataclass(frozen=True)

@@ -80,13 +80,30 @@ def _divergence(share: float, usual: float) -> float:
 
 def _unfilled(rows: pl.DataFrame, fitted: pl.DataFrame, before: int) -> list[Misfit]:
     """The rows in which no input was given, whether known to training or not."""
-    if not fitted.width or not all(column.null_count() for column in fitted):
-        return []
-    nothing = fitted.select(pl.all_horizontal(pl.all().is_null()).arg_true()).to_series()
-    given = [_without_null_texts(_texts(rows[name][nothing])).is_null() for name in fitted.columns]
-    places = nothing.filter(pl.DataFrame(given).select(pl.all_horizontal(pl.all())).to_series())
+    places = _unfilled_places(rows, fitted)
     told = f"the first is row {before + places[0] + 1}" if len(places) else ""
     return [Misfit("no input", "", len(places), told)] if len(places) else []
+
+
+def _unfilled_places(rows: pl.DataFrame, fitted: pl.DataFrame) -> pl.Series:
+    if not fitted.width or not all(column.null_count() for column in fitted):
+        return pl.Series(dtype=pl.UInt32)
+    nothing = fitted.select(pl.all_horizontal(pl.all().is_null()).arg_true()).to_series()
+    given = [_without_null_texts(_texts(rows[name][nothing])).is_null() for name in fitted.columns]
+    return nothing.filter(pl.DataFrame(given).select(pl.all_horizontal(pl.all())).to_series())
+
+
+def unfit_rows(rows: pl.DataFrame, fitted: pl.DataFrame) -> dict[str, pl.Series]:
+    """Places of the rows that cannot be scored, by reason; ``fitted`` are the inputs by `fit_rows`, all of them."""
+    found = {"no input is filled": _unfilled_places(rows, fitted)}
+    for column in fitted:
+        if not column.null_count() or rows[column.name].null_count() == column.null_count():
+            continue  # whatever was given is understood
+        given, is_number = _without_null_texts(_texts(rows[column.name])), column.dtype == pl.Float32
+        if is_number or given.dtype.is_nested() or given.dtype in (pl.Binary, pl.Object):
+            lost = (given.is_not_null() & column.is_null()).arg_true()
+            found[f"{column.name} is {'no number' if is_number else 'no category'}"] = lost
+    return {reason: places for reason, places in found.items() if len(places)}
 
 
 def fit_rows(

@@ -63,7 +63,7 @@ def write_card(
         "range is scored like the nearest one that training saw.  Both are warned of, and so are inputs that are "
         "missing more often than in training; `--strict` refuses unknown categories and such inputs.\n"
         "- `reference.json` holds the distribution of every input over the training rows, to tell when new rows have "
-        "drifted away from it.\n"
+        "drifted away from it; `calibration.json` says how predictions of each size fared in the test.\n"
     )
 
 

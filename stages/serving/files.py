@@ -12,7 +12,7 @@ import multiprocessing
 import signal
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,7 +24,7 @@ from typing import Any
 import polars as pl
 
 from stages.metrics.stored import task_named
-from stages.models.bundle import open_bundle
+from stages.models.bundle import Bundle, open_bundle
 from stages.models.row_files import read_pieces, whole_table
 from stages.models.signature import REFUSED, Misfit, Tally
 from stages.records.lines import likely_cause
@@ -51,7 +51,7 @@ class Work:
 def score_file(work: Work) -> Tallied:
     """Write the scores of a file as CSV, as `predict` does, or nothing: what does not fit is a `Problem`."""
     check_file(work.rows, work.limits)
-    bundle = _bundle(work.bundle)
+    bundle = opened(work.bundle)
     task, tally = task_named(bundle.signature["task"]), Tally(bundle.signature["inputs"])
     kinds = {str(entry["name"]): str(entry["kind"]) for entry in tally.inputs}
     decided, missing, columns = Counter[str](), Counter[str](), list[str]()
@@ -78,7 +78,8 @@ def score_file(work: Work) -> Tallied:
 
 
 @lru_cache(maxsize=8)
-def _bundle(folder: Path) -> Any:
+def opened(folder: Path) -> Bundle:
+    """The bundle in this folder, which never changes: served ones lie under the hash of what is in them."""
     return open_bundle(folder, threads=1)
 
 
@@ -136,11 +137,11 @@ class FileScorer:
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
 
-    def score(self, work: Work) -> Tallied:
-        """Score a file, after those before it; raises `Problem`."""
+    def score(self, work: Work, job: Callable[[Work], Any] = score_file) -> Any:
+        """What the job makes of a file, after those before it; raises `Problem`."""
         with self._turn:
             process, pipe = self._started()
-            pipe.send(work)
+            pipe.send((job, work))
             if not pipe.poll(self._limits.file_s):
                 self.stop()
                 raise Problem(413, f"wanted a file that is scored within {self._limits.file_s:g} s, found a larger one")
@@ -151,9 +152,9 @@ class FileScorer:
                 log.warning("a file ended the process that scored it: %s", process.exitcode)
                 self.stop()
                 raise _too_hungry(self._limits) from None
-        if isinstance(answer, Tallied):
-            return answer
-        raise Problem(**answer)
+        if isinstance(answer, Mapping):
+            raise Problem(**answer)
+        return answer
 
     def _started(self) -> tuple[SpawnProcess, Connection]:
         if self._process is None or self._pipe is None or not self._process.is_alive():
@@ -179,16 +180,16 @@ def _work(pipe: Connection, memory_bytes: int) -> None:
     limit_memory(memory_bytes)
     while True:
         try:
-            work = pipe.recv()
+            job, work = pipe.recv()
         except EOFError:
             return
-        pipe.send(_answer(work))
+        pipe.send(_answer(job, work))
 
 
-def _answer(work: Work) -> Tallied | Mapping[str, Any]:
+def _answer(job: Callable[[Work], Any], work: Work) -> Any:
     """What came of a file, or the arguments of a `Problem`: exceptions do not travel whole."""
     try:
-        return score_file(work)
+        return job(work)
     except Problem as problem:
         return _arguments(problem)
     except UserError as error:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO
+from typing import IO, Any
 
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -16,13 +16,13 @@ from starlette.formparsers import MultiPartException
 from starlette.responses import StreamingResponse
 
 from stages.models.row_files import READERS, SUFFIXES
-from stages.serving.answers import Tallied, plain_warnings
+from stages.serving.answers import plain_warnings
 from stages.serving.champion import Served
-from stages.serving.files import Work
+from stages.serving.files import Work, score_file
 from stages.serving.problems import Problem, found_text
 from stages.serving.service import Service
 
-FIELD = "file"
+FIELD, SCORES = "file", "scores.csv"
 PIECE = 1 << 18
 BY_TYPE = {
     "text/csv": ".csv",
@@ -40,31 +40,35 @@ def build_router(service: Service) -> APIRouter:
     async def predict_file(request: Request, name: str) -> Response:
         served = service.find(request, name)
         with TemporaryDirectory(prefix="plumbline-") as folder:
-            tallied, scores = await score_upload(service, request, served, Path(folder))
-        headers = {
-            "content-disposition": f'attachment; filename="{served.name}-scores.csv"',
-            "x-rows": str(tallied.rows),
-            "x-warnings": json.dumps([each["told"] for each in plain_warnings(tallied.misfits)][:5]),
-        }
-        return StreamingResponse(_pieces(scores), media_type="text/csv; charset=utf-8", headers=headers)
+            tallied = await score_upload(service, request, served, Path(folder), score_file)
+            service.count(request, served, tallied)
+            told = [each["told"] for each in plain_warnings(tallied.misfits)]
+            headers = {"x-rows": str(tallied.rows), "x-warnings": json.dumps(told[:5])}
+            return download(Path(folder, SCORES), served.name, headers)
 
     return router
 
 
-async def score_upload(service: Service, request: Request, served: Served, folder: Path) -> tuple[Tallied, IO[bytes]]:
-    """Take the file of a request into ``folder`` and score it; the scores, being open, outlive the folder."""
+def download(scores: Path, name: str, headers: Mapping[str, str] | None = None) -> Response:
+    """A table of scores of a model to keep; the file is opened at once, so it may be removed."""
+    kept = {"content-disposition": f'attachment; filename="{name}-scores.csv"', **(headers or {})}
+    return StreamingResponse(_pieces(scores.open("rb")), media_type="text/csv; charset=utf-8", headers=kept)
+
+
+async def score_upload(
+    service: Service, request: Request, served: Served, folder: Path, job: Callable[[Work], Any]
+) -> Any:
+    """Take the file of a request into ``folder`` and do a job of scoring on it, which may leave scores there."""
     if service.turns.locked():
         raise Problem(503, "other files are being scored: wanted a moment's patience", headers={"retry-after": "10"})
     async with service.turns:
         rows = await take_upload(request, folder)
-        work = Work(served.bundle.folder, rows, folder / "scores.csv", service.limits)
+        work = Work(served.bundle.folder, rows, folder / SCORES, service.limits)
         try:
-            tallied = await run_in_threadpool(service.files.score, work)
+            return await run_in_threadpool(service.files.score, work, job)
         except Problem:
             service.metrics.refused(served.name, "file", 1)
             raise
-    service.count(request, served, tallied)
-    return tallied, work.output.open("rb")
 
 
 async def take_upload(request: Request, folder: Path) -> Path:

@@ -14,7 +14,7 @@ import pytest
 from stages.evaluate import with_thresholds
 from stages.features.table import open_features, read_selection
 from stages.metrics.binary import BINARY, BinaryDecision
-from stages.metrics.codes import N_CODES, threshold_of_code
+from stages.metrics.codes import N_CODES, code_probabilities, probability_of_code, threshold_of_code
 from stages.models.boosting import FAMILY
 from stages.models.bundle import open_bundle, whole_bundle
 from stages.models.families import read_model
@@ -23,7 +23,9 @@ from stages.workspace.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = Path("bundles/trial")
-FILES = ["README.md", "example.csv", "manifest.json", "model.ubj", "reference.json", "signature.json"]
+FILES = [
+    "README.md", "calibration.json", "example.csv", "manifest.json", "model.ubj", "reference.json", "signature.json",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -184,6 +186,33 @@ def test_the_signature_tells_what_training_saw(workspace, planted) -> None:
     assert inputs["carrier"]["categories"] == list(planted.carriers)
     assert (inputs["never_known"]["low"], inputs["never_known"]["null_share"]) == (None, 1.0)
     assert inputs["rain"]["about"] == "planted rain"
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_an_input_that_moves_the_answer_more_has_a_larger_effect(workspace, task: str) -> None:
+    workspace(task)
+    effects = {entry["name"]: entry["effect"] for entry in signature()["inputs"]}
+    assert effects["never_known"] == 0 < effects["rain"] < effects["hour"]
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_the_bundle_knows_how_predictions_of_each_size_fared_in_the_test(workspace, task: str) -> None:
+    workspace(task)
+    found = json.loads((BUNDLE / "calibration.json").read_text())
+    assert (found["level"], found["resampled"]) == (0.95, "day")
+    names = read_selection("trial")
+    rows = pl.concat(open_features("trial", columns=names).frames("test"))
+    scores, targets = open_bundle(BUNDLE).model.predict(rows), rows["target"].to_numpy()
+    for group in found["groups"] if task != "regression" else ():
+        likely, right = (scores, targets == 1) if task == "binary" else (scores.max(1), scores.argmax(1) == targets)
+        coded = probability_of_code(code_probabilities(likely))  # as the table counts them
+        own = np.floor(coded * 10) == np.floor(group["predicted"] * 10)
+        assert (own.sum(), right[own].mean()) == (group["rows"], pytest.approx(group["observed"], rel=1e-5))
+    if task == "regression":
+        assert all(group["tenth"] < 0 < group["ninetieth"] for group in found["groups"])
+        assert sum(group["rows"] * group["observed"] for group in found["groups"]) / sum(
+            group["rows"] for group in found["groups"]
+        ) == pytest.approx(targets.mean(), abs=3)
 
 
 def test_the_threshold_is_the_very_number_by_which_the_evaluation_decided(workspace) -> None:

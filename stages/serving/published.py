@@ -1,0 +1,85 @@
+"""How is a row asked for as its publisher would write it?  Fields of published columns, and what was wrong with them.
+
+A published column is told of by what is parsed from it: the meaning, the categories and the range of an input of the
+model, wherever the two have the same values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import polars as pl
+
+from stages.records.contract import Dataset
+from stages.serving.form import Field, Form, field_of, label_of, make_form
+from stages.state.facts import sources_of
+
+
+def published_form(
+    dataset: Dataset, columns: Sequence[str], signature: Mapping[str, Any], example: pl.DataFrame
+) -> Form:
+    """A form of the columns that a row cannot do without, in the publisher's order."""
+    inputs = {str(entry["name"]): entry for entry in signature["inputs"]}
+    features = {feature.name: feature for feature in dataset.features}
+    types = dataset.records.parse(pl.DataFrame(schema=dict.fromkeys(dataset.records.columns, pl.String))).schema
+    fields = []
+    for column in columns:
+        tidy = tidy_of(dataset, column)
+        field = Field(column, label_of(column))
+        if tidy is None:
+            pass
+        elif expected := dataset.records.parses_as.get(tidy):
+            field = replace(field, hint=expected)
+        elif tidy in inputs:
+            field = replace(field_of(inputs[tidy], example[column]), name=column, label=label_of(column))
+        elif tidy in features and features[tidy].kind == "numeric":
+            field = replace(field, about=features[tidy].about, is_number=types[tidy].is_numeric())
+        fields.append(field)
+    return make_form(fields)
+
+
+def tidy_of(dataset: Dataset, column: str) -> str | None:
+    """The only tidy column that is parsed from a published one alone; None where there is no such."""
+    found = [tidy for tidy in dataset.records.parsed_from if sources_of(dataset.records, tidy) == (column,)]
+    return found[0] if len(found) == 1 else None if found else column
+
+
+def errors_at(dataset: Dataset, refused: pl.DataFrame, asked: Sequence[str]) -> tuple[dict[str, str], str]:
+    """What to say at each field of a row that was refused, or else of the row as a whole."""
+    at: dict[str, str] = {}
+    whole = []
+    for column, check, value in refused.select("column", "check", "value").iter_rows():
+        told = f"Wanted {in_words(check)}" + ("." if value in (None, "null") else f", found “{value}”.")
+        empty = check.removesuffix(" not empty")  # of several columns, the one that is
+        sources = (empty,) if empty in asked else sources_of(dataset.records, column or "") or (column,)
+        for name in sources:
+            if name in asked:
+                at.setdefault(name, told)
+        if not set(sources) & set(asked):
+            whole.append(f"{label_of(column)}: {told}" if column else told)
+    return at, "" if at else " ".join(whole)
+
+
+def in_words(check: str) -> str:
+    """A check that a row failed, as what was wanted."""
+    for pattern, words in WORDS:
+        if found := re.fullmatch(pattern, check):
+            return words.format(*(group.replace("'", "") for group in found.groups()))
+    return check.replace("_", " ")
+
+
+WORDS = (
+    (r"not_nullable|.* not empty", "a value"),
+    (r"parses as U?Int\d+", "a whole number"),
+    (r"parses as Float\d+", "a number"),
+    (r"parses as Date", "a day that exists"),
+    (r"parses as (.*)", "{}"),
+    (r"decimal point", "a decimal point"),
+    (r"in_range\((.*), (.*)\)", "{} to {}"),
+    (r"isin\([(\[](.*?),?[)\]]\)", "one of {}"),
+    (r"str_matches\('(.*)'\)", "a text that matches {}"),
+)
+"""Names of checks, as the line's quarantine has them, and what they want."""
