@@ -1,0 +1,135 @@
+"""The image, really built and really run: not as root, on a root that is read-only, with the scores of `predict`."""
+
+import json
+import time
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import psutil
+import pytest
+
+from stages import predict
+from tests.dask_machines import free_port
+from tests.deploy.image import Buildah, Container, why_not
+
+ROOT = Path(__file__).parents[2]
+BUNDLES = sorted(path.parent for path in ROOT.glob("bundles/*/manifest.json"))
+LARGEST_MB = 700
+READY_S = 30.0
+ENDS_S = 10.0
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(3600),
+    pytest.mark.skipif(bool(why_not()), reason=why_not() or "can be built"),
+    pytest.mark.skipif(not BUNDLES, reason="no bundles to put into an image; `make repro` makes them"),
+]
+
+
+@pytest.fixture(scope="module")
+def buildah(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Buildah]:
+    buildah = Buildah(tmp_path_factory.mktemp("buildah"))
+    yield buildah
+    buildah.close()
+
+
+@pytest.fixture(scope="module")
+def image(buildah: Buildah) -> str:
+    buildah.build(ROOT / "deploy/Dockerfile", ROOT, buildah.base(), "plumbline:test")
+    return "localhost/plumbline:test"
+
+
+@pytest.fixture(scope="module")
+def container(buildah: Buildah, image: str) -> Container:
+    return Container(buildah.root(image), buildah.config(image))
+
+
+@pytest.fixture(scope="module")
+def server(container: Container) -> Iterator[tuple[psutil.Process, int]]:
+    """The service inside, ready, and its port."""
+    port = free_port()
+    with container.serving("--port", str(port)) as process:
+        until = time.monotonic() + READY_S
+        while asked(port, "GET", "/v2/health/ready")[0] != 200:
+            assert process.is_running() and time.monotonic() < until, "never ready"
+            time.sleep(0.1)
+        yield process, port
+
+
+def asked(port: int, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
+    """Status and body; status 0 where nobody listens yet."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request(method, path, body and json.dumps(body), {"content-type": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    except OSError:
+        return 0, b""
+    finally:
+        connection.close()
+
+
+def as_json(example: Path) -> list[dict[str, Any]]:
+    """The rows of a bundle's example: numbers as numbers, what is empty as null."""
+    inputs = json.loads((example.parent / "signature.json").read_text(encoding="utf-8"))["inputs"]
+    kinds = {each["name"]: pl.Float64 if each["kind"] == "numeric" else pl.String for each in inputs}
+    return pl.read_csv(example, schema_overrides=kinds, null_values=["NA"]).to_dicts()
+
+
+def test_it_is_small(container: Container) -> None:
+    """What lies in the container, all layers together."""
+    size = sum(path.lstat().st_size for path in container.root.rglob("*") if path.is_file() and not path.is_symlink())
+    assert size < LARGEST_MB * 1e6, f"{size / 1e6:.0f} MB"
+
+
+def test_it_is_nobody_and_can_write_nowhere_but_in_tmp(container: Container) -> None:
+    code = "import os; print(os.getuid(), os.getgid()); os.chdir('/tmp'); open('x', 'w'); open('/plumbline/x', 'w')"
+    done = container.run("python", "-c", code)
+    assert done.stdout == "10001 10001\n"
+    assert "Read-only file system: '/plumbline/x'" in done.stderr
+    found = container.run("find", "/", "-xdev", "-writable", "-not", "-type", "l", "-not", "-path", "/proc/*").stdout
+    assert found.split() == ["/tmp"]
+
+
+def test_it_holds_no_build_tools_no_secrets_and_no_gpu_library(container: Container) -> None:
+    look = 'for name in gcc cc make ld git curl; do command -v "$name"; done; ls /etc/pip.conf /etc/pip.crt /build'
+    assert container.run("sh", "-c", look).stdout == ""
+    names = container.run("python", "-c", "import importlib.metadata as m; print(*(d.name for d in m.distributions()))")
+    assert "xgboost-cpu" in names.stdout.split()
+    assert {"xgboost", "nvidia-nccl-cu12", "dvc", "pytest", "pip"}.isdisjoint(names.stdout.split())
+
+
+def test_nothing_is_compiled_at_the_start(container: Container) -> None:
+    told = container.run("python", "-v", "-c", "import stages.serve").stderr
+    loaded = [line.split("code object from ")[1] for line in told.splitlines() if "code object from " in line]
+    assert len(loaded) > 500
+    assert [path for path in loaded if not path.rstrip("'").endswith(".pyc")] == []
+
+
+@pytest.mark.parametrize("name", [path.name for path in BUNDLES])
+def test_it_answers_what_predict_says_here(name: str, server: tuple[psutil.Process, int], tmp_path: Path) -> None:
+    example = ROOT / "bundles" / name / "example.csv"
+    predict.main(str(example.parent), str(example), "--output", str(tmp_path / "scores.csv"))
+    truth = pl.read_csv(tmp_path / "scores.csv")
+    status, body = asked(server[1], "POST", f"/models/{name}/predict", {"rows": as_json(example)})
+    assert status == 200, body
+    answers = json.loads(body)["answers"]
+    assert [[answer[column] for column in truth.columns] for answer in answers] == [list(row) for row in truth.rows()]
+
+
+def test_its_health_check_says_yes(container: Container, server: tuple[psutil.Process, int]) -> None:
+    kind, *command = container.config["Healthcheck"]["Test"]
+    assert kind == "CMD" and command[0] == "python"
+    here = [word.replace("8000", str(server[1])) for word in command]
+    assert container.run(*here).returncode == 0
+    assert container.run(*[word.replace("8000", "1") for word in command]).returncode != 0
+
+
+def test_it_ends_when_told_to(server: tuple[psutil.Process, int]) -> None:
+    process, port = server
+    process.terminate()
+    process.wait(ENDS_S)
+    assert asked(port, "GET", "/v2/health/live")[0] == 0
