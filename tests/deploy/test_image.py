@@ -1,24 +1,16 @@
 """The image, really built and really run: not as root, on a root that is read-only, with the scores of `predict`."""
 
-import json
-import time
 from collections.abc import Iterator
-from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
 
-import polars as pl
 import psutil
 import pytest
 
-from stages import predict
 from tests.dask_machines import free_port
 from tests.deploy.image import Buildah, Container, why_not
+from tests.deploy.service import BUNDLES, ROOT, asked, check_answers, wait_until_ready
 
-ROOT = Path(__file__).parents[2]
-BUNDLES = sorted(path.parent for path in ROOT.glob("bundles/*/manifest.json"))
 LARGEST_MB = 700
-READY_S = 30.0
 ENDS_S = 10.0
 
 pytestmark = [
@@ -52,31 +44,8 @@ def server(container: Container) -> Iterator[tuple[psutil.Process, int]]:
     """The service inside, ready, and its port."""
     port = free_port()
     with container.serving("--port", str(port)) as process:
-        until = time.monotonic() + READY_S
-        while asked(port, "GET", "/v2/health/ready")[0] != 200:
-            assert process.is_running() and time.monotonic() < until, "never ready"
-            time.sleep(0.1)
+        wait_until_ready(port, process.is_running)
         yield process, port
-
-
-def asked(port: int, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
-    """Status and body; status 0 where nobody listens yet."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        connection.request(method, path, body and json.dumps(body), {"content-type": "application/json"})
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    except OSError:
-        return 0, b""
-    finally:
-        connection.close()
-
-
-def as_json(example: Path) -> list[dict[str, Any]]:
-    """The rows of a bundle's example: numbers as numbers, what is empty as null."""
-    inputs = json.loads((example.parent / "signature.json").read_text(encoding="utf-8"))["inputs"]
-    kinds = {each["name"]: pl.Float64 if each["kind"] == "numeric" else pl.String for each in inputs}
-    return pl.read_csv(example, schema_overrides=kinds, null_values=["NA"]).to_dicts()
 
 
 def test_it_is_small(container: Container) -> None:
@@ -109,15 +78,18 @@ def test_nothing_is_compiled_at_the_start(container: Container) -> None:
     assert [path for path in loaded if not path.rstrip("'").endswith(".pyc")] == []
 
 
-@pytest.mark.parametrize("name", [path.name for path in BUNDLES])
-def test_it_answers_what_predict_says_here(name: str, server: tuple[psutil.Process, int], tmp_path: Path) -> None:
-    example = ROOT / "bundles" / name / "example.csv"
-    predict.main(str(example.parent), str(example), "--output", str(tmp_path / "scores.csv"))
-    truth = pl.read_csv(tmp_path / "scores.csv")
-    status, body = asked(server[1], "POST", f"/models/{name}/predict", {"rows": as_json(example)})
-    assert status == 200, body
-    answers = json.loads(body)["answers"]
-    assert [[answer[column] for column in truth.columns] for answer in answers] == [list(row) for row in truth.rows()]
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda bundle: bundle.name)
+def test_it_answers_what_predict_says_here(bundle: Path, server: tuple[psutil.Process, int], tmp_path: Path) -> None:
+    check_answers(server[1], bundle, tmp_path / "scores.csv")
+
+
+def test_it_reads_parquet_without_the_parts_of_arrow_that_are_left_out(container: Container) -> None:
+    code = (
+        "import io, polars as pl, pyarrow.parquet as pq; file = io.BytesIO(); "
+        "pl.DataFrame({'n': [1, 2]}).write_parquet(file); print(pq.read_table(file)['n'].to_pylist())"
+    )
+    done = container.run("python", "-c", code)
+    assert done.stdout == "[1, 2]\n", done.stderr
 
 
 def test_its_health_check_says_yes(container: Container, server: tuple[psutil.Process, int]) -> None:
