@@ -28,6 +28,7 @@ Nouns, in the order of the line; each imports only what stands above it or in th
   features          the feature table, sketches, bins, selection
   exploration       for explore: summaries, findings, charts
   models            families of models behind one contract, the baseline, the bundle
+  state             what has been heard since the line ran, and requests answered with it
   metrics           tasks behind one contract, resampling, intervals, paired tests
   results           for report: facts, effects, costs, segments, one page
   experiments       revisions, comparison, folds, tuning, promotion, tracking

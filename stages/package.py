@@ -1,8 +1,9 @@
 """Make the bundle that ships: model, signature, reference, example and model card, loaded again before it counts.
 
-Reads   models/<dataset>, data/features/<dataset>, data/selection/<dataset>.json, metrics/<dataset>/results.json
+Reads   models/<dataset>, data/features/<dataset>, data/selection/<dataset>.json, metrics/<dataset>/results.json,
+        data/clean/<dataset> (the last partition and the joined tables: what rows that come next may know)
 Writes  bundles/<dataset>/   model.ubj (or what its family writes), signature.json, reference.json,
-                             example.csv, README.md, manifest.json
+                             example.csv, README.md, manifest.json; state.json and its tables
 Params  datasets.<dataset>.evaluate (the costs behind the threshold)
 
 With ``tracking.mlflow``, the run is shown in MLflow as well; a server that does not answer costs a warning.
@@ -19,18 +20,20 @@ import numpy as np
 import polars as pl
 
 from stages.features.sketch import NumberSketch, Sketch, sketch_to_json
-from stages.features.table import FeatureTable, open_features, read_selection, read_sketches
+from stages.features.table import SUMMARIES, FeatureTable, open_features, read_selection, read_sketches
 from stages.models.bundle import CARD, EXAMPLE, REFERENCE, SIGNATURE, open_bundle, seal, whole_bundle
 from stages.models.contract import Model
 from stages.models.families import FAMILIES, FIRST, model_files, open_model, say_fitted
 from stages.models.signature import fit_rows
 from stages.pages.card import write_card
 from stages.pages.verdicts import conclusion
+from stages.records.contract import load_dataset
 from stages.runtime.log import log, start_log
 from stages.runtime.tracking import mirror_after
+from stages.state.seed import Seed, has_memory, partitions_kept, write_seed
 from stages.workspace import layout
 from stages.workspace.errors import run_stage
-from stages.workspace.files import read_json, write_csv, write_json
+from stages.workspace.files import MANIFEST, read_json, read_manifest, write_csv, write_json
 from stages.workspace.origin import require_origin
 from stages.workspace.settings import read_params
 
@@ -65,6 +68,8 @@ def main(name: str) -> None:
             alone=FAMILIES[family].alone,
         )
         (folder / CARD).write_text(card, encoding="utf-8")
+        if (seed := last_seed(name)) is not None:
+            write_seed(folder, seed)
         seal(folder)
         check_scores(features, model, rows, open_bundle(folder).model, signature)
     log.info("%s: %s", name, conclusion(features.question, results, f"{baseline} alone"))
@@ -110,6 +115,25 @@ def example_rows(features: FeatureTable) -> pl.DataFrame:
     frame = next(features.frames("valid"))
     step = max(len(frame) // EXAMPLE_ROWS, 1)
     return frame.gather_every(step).head(EXAMPLE_ROWS).select(features.names)
+
+
+def last_seed(name: str) -> Seed | None:
+    """What the line knows at its end; None where its features were not made from clean rows here."""
+    clean, summaries = layout.clean(name), layout.features(name) / SUMMARIES
+    if not (clean / MANIFEST).exists():
+        return None
+    manifest, dataset = read_manifest(clean), load_dataset(name)
+    partitions = [part["name"] for part in manifest["records"]["partitions"]]
+    kept = partitions_kept(dataset, partitions) if has_memory(dataset) else []
+    features = {column["name"] for column in read_manifest(layout.features(name))["columns"]}
+    return Seed(
+        dataset=dataset,
+        open=partitions[-1],
+        rows=pl.read_parquet(clean / f"{partitions[-1]}.parquet"),
+        summaries={name: pl.read_parquet(summaries / f"{name}.parquet") for name in kept},
+        references={t.name: pl.read_parquet(clean / "references" / f"{t.name}.parquet") for t in dataset.references},
+        complete=all(feature.name in features for feature in dataset.features if feature.needs_complete),
+    )
 
 
 def check_scores(

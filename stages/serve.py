@@ -1,39 +1,73 @@
-"""Answer over HTTP for every packaged model.
+"""Answer over HTTP for every packaged model, as `predict` does.
 
-Reads   bundles/<dataset>/
+Reads   bundles/<dataset>/, or where the registry has one, the champion's bundle (cache, then remote)
+Writes  .serving/   copies of the bundles that answered well: the last good one answers for a broken one
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-import uvicorn
-
 from stages.runtime.commands import run_command
-from stages.runtime.log import start_log
-from stages.serving.app import create_app
-from stages.serving.champion import Champions, find_bundles
+from stages.workspace.errors import UserError
+
+HELP = """\
+A FOLDER is a bundle or holds some; without one, every champion of the registry and every bundle under bundles/ is
+served.  A bundle that changes is checked, tried and swapped in while requests are answered.
+
+PLUMBLINE_TOKEN   who bears it may change what is served; without it nobody may
+"""
+ONE_THREAD = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS")
 
 
 def main(*arguments: str) -> None:
     """Serve bundles until stopped; see ``--help``."""
     options = parse(arguments)
-    champions = Champions(find_bundles(options.folders))
-    uvicorn.run(create_app(champions), host=options.host, port=options.port)
+    for variable in ONE_THREAD:  # read when the libraries are loaded: serving scales by processes
+        os.environ.setdefault(variable, "1")
+    from stages.serving.server import Settings, serve
+
+    with open_port(options.host, options.port) as port:
+        serve(Settings(tuple(options.folders), options.state, options.keep), port, options.workers)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m stages.serve", description="Answer over HTTP for packaged models.")
-    parser.add_argument("folders", type=Path, nargs="*", default=[Path("bundles")], metavar="FOLDER",
-                        help="a bundle, or a folder of bundles (default: bundles)")  # fmt: skip
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)")
-    parser.add_argument("--port", type=int, default=8000, help="the port to listen on (default: 8000)")
-    return parser.parse_args(arguments)
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.serve",
+        description="Answer over HTTP for packaged models.",
+        epilog=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folders", type=Path, nargs="*", metavar="FOLDER", help="a bundle, or a folder of bundles")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8000, help="the port to listen on (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=1, help="processes that answer (default: %(default)s)")
+    parser.add_argument("--state", metavar="URL", help="where the state of raw records is kept (a file, or redis://…)")
+    parser.add_argument(
+        "--keep", type=Path, default=Path(".serving"), metavar="FOLDER", help="for copies (default: %(default)s)"
+    )
+    options = parser.parse_args(arguments)
+    if options.workers < 1:
+        parser.error("--workers: at least 1")
+    return options
+
+
+def open_port(host: str, port: int) -> socket.socket:
+    """A socket that is bound there; others who have it are told of now, before anything is loaded."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        opened = socket.socket(family, kind, protocol)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(address)
+    except (OSError, OverflowError) as error:
+        raise UserError(f"the port {port} of {host}", str(error), "choose another one with --port or --host") from None
+    return opened
 
 
 if __name__ == "__main__":
-    start_log()
     run_command(main)

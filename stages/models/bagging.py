@@ -53,6 +53,10 @@ class Bag:
         """The mean over the members, always added up in their order."""
         return _mean([member.predict(rows) for member in self.members])
 
+    def predict_coded(self, rows: Float32) -> Float32:
+        """The same of rows that need no frame."""
+        return _mean([member.predict_coded(rows) for member in self.members])
+
     def contributions(self, rows: pl.DataFrame) -> Float32 | None:
         """None: what a feature adds to the log-odds of each member does not add up to those of the mean."""
         return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -50,6 +50,14 @@ class Model(Protocol):
 
     def files(self) -> dict[str, bytes]:
         """All that `Family.load` needs, by file name; every name begins with ``model``."""
+
+
+@runtime_checkable
+class ByCodes(Protocol):
+    """A model that can score without a frame, whose making takes longer than the scores of a row."""
+
+    def predict_coded(self, rows: Float32) -> Float32:
+        """`Model.predict` of (rows, features), contiguous: categories by their place in the enum, NaN for missing."""
 
 
 @dataclass(frozen=True)

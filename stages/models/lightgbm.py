@@ -85,6 +85,11 @@ class LightTrees:
         found: Any = self.booster.predict(matrix_of(rows, self.features), num_threads=self.threads)
         return np.asarray(found, dtype=np.float32)
 
+    def predict_coded(self, rows: Float32) -> Float32:
+        """The same of rows that need no frame."""
+        found: Any = self.booster.predict(rows.astype(np.float64), num_threads=self.threads)
+        return np.asarray(found, dtype=np.float32)
+
     def contributions(self, rows: pl.DataFrame) -> Float32:
         """SHAP values (rows, outputs, features + 1), exact for trees; the last is the mean."""
         names = self.features

@@ -68,6 +68,11 @@ class Trees:
         scores: Any = self.booster.inplace_predict(rows.select(self.features), iteration_range=self._counted)
         return np.asarray(scores, dtype=np.float32)
 
+    def predict_coded(self, rows: Float32) -> Float32:
+        """The same of rows that need no frame."""
+        scores: Any = self.booster.inplace_predict(rows, iteration_range=self._counted)
+        return np.asarray(scores, dtype=np.float32)
+
     def predict_binned(self, rows: xgb.DMatrix) -> Float32:
         """The same of rows that are binned already."""
         return np.asarray(self.booster.predict(rows, iteration_range=self._counted), np.float32)

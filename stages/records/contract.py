@@ -9,11 +9,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
+
+from stages.records.lines import PLAIN, Format
 
 if TYPE_CHECKING:  # pandera takes most of a second to import and only `clean` validates
     import pandera.polars as pa
@@ -56,6 +58,12 @@ class Table:
     """Where a gap counts: anywhere between the first and the last day, or within the calendar months that occur."""
     files: Callable[[Path, str], Sequence[str]] | None = None
     """Names of the published files that a partition is read from; None stands for all of them."""
+    form: Format = PLAIN
+    """How the publisher sets fields in delimited text."""
+    partition_of: pl.Expr | None = field(default=None, compare=False)
+    """The partition that a published row names, null where it names none; None: no row does."""
+    derived: Mapping[str, pl.Expr] = field(default_factory=dict, compare=False)
+    """Published columns that follow from others: who asks about a row may leave them out."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,16 @@ class Feature:
     """Whether it is only right where a partition holds every record: counts do, shares of a random sample do not."""
     joined: str = ""
     """The joined table that it is read from: a row in which all features of a table are missing found nothing there."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Columns that become known together after the moment of prediction: departed, landed."""
+
+    name: str
+    columns: tuple[str, ...]
+    known: Callable[[pl.DataFrame], pl.Series]
+    """From when on they are known, of each tidy row; null where they are not."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +134,10 @@ class Dataset:
     """When each tidy row is asked about (datetime); None where rows have no order in time."""
     looks_back: timedelta | None = None
     """A row looks at other rows of its partition from so long before its moment on (inclusive); None: at no others."""
+    outcomes: tuple[Outcome, ...] = ()
+    """Of the forbidden columns, those that show what has happened, in the order in which it becomes known."""
+    recall: Callable[[Any, datetime], Any] = lambda context, _at: context
+    """Of a context, what was known at a moment before the rows' own: for who asks ahead."""
 
 
 def split_values(settings: Mapping[str, Any], *names: str) -> tuple[Any, ...]:

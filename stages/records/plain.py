@@ -150,6 +150,8 @@ def plain_dataset(
         "schema": schema,
         "key": (row,),
         "parsed_from": {**numbers, target.name: target.source},
+        "form": form,
+        "derived": {row: pl.int_range(pl.len()).cast(pl.String)},
         "parses_as": {target.name: f"one of {', '.join(classes)}"} if codes else {},
     }
     of_dataset: dict[str, Any] = {

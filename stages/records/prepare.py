@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # takes most of a second to import, and only judging needs it
     import pandera.polars as pa
 
 DECIMAL_COMMA = r"^\s*[+-]?\d+,\d+\s*$"
-FAILURES = {"row": pl.UInt32, "column": pl.String, "check": pl.String, "value": pl.String}
+FAILURES: dict[str, type[pl.DataType]] = {"row": pl.UInt32, "column": pl.String, "check": pl.String, "value": pl.String}
 
 
 class WrongColumns(ValueError):
@@ -157,7 +157,7 @@ def _unparsed(
         if not len(empty):
             continue
         names = list(_names(source))
-        is_present = {name: ~_is_nothing(name, null_texts) for name in names}
+        is_present = {name: ~is_nothing(name, null_texts) for name in names}
         kind = tidy.schema[column]
         value = pl.concat_str(names, separator=" ", ignore_nulls=True)
         check = pl.lit(f"parses as {parses_as.get(column, kind)}")
@@ -174,7 +174,8 @@ def _unparsed(
     return pl.concat(found)
 
 
-def _is_nothing(name: str, null_texts: Sequence[str]) -> pl.Expr:
+def is_nothing(name: str, null_texts: Sequence[str]) -> pl.Expr:
+    """Whether a published column holds no value in a row."""
     return pl.col(name).is_null() | pl.col(name).str.strip_chars().is_in(list(null_texts))
 
 

@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from stages.metrics.contract import Task
 from stages.models.signature import REFUSED, Misfit, Tally
 from stages.serving.champion import Served
+from stages.serving.problems import LONGEST
 
 
 @dataclass(frozen=True)
 class Answers:
     """Scores of rows, what follows from them, and what the model did not know about the rows."""
 
-    inputs: pl.DataFrame
-    """The rows as the model saw them."""
     scores: NDArray[np.float32]
+    """(rows,), or (rows, classes)."""
     named: pl.DataFrame
     """What `predict` writes: probability and decision, a class and its probabilities, or a prediction."""
     misfits: list[Misfit]
+    missing: Mapping[str, int]
+    """Rows by input that lacks a value which training knew, where there are any."""
+    frame: Callable[[], pl.DataFrame]
+
+    @property
+    def inputs(self) -> pl.DataFrame:
+        """The rows as the model saw them."""
+        return self.frame()
+
+    def tallied(self, task: Task) -> Tallied:
+        """What is counted of them."""
+        return Tallied(len(self.scores), counted(task, self.named), self.missing, self.misfits)
+
+
+@dataclass(frozen=True)
+class Tallied:
+    """What is counted of rows that were scored, however many."""
+
+    rows: int
+    decided: Mapping[str, int]
+    """Rows by the class that was answered; empty where the answer is a number."""
+    missing: Mapping[str, int]
+    misfits: Sequence[Misfit]
 
 
 class Refused(Exception):
@@ -35,11 +60,58 @@ class Refused(Exception):
 
 def answer_rows(served: Served, rows: pl.DataFrame) -> Answers:
     """Score rows, texts or numbers, as `predict` does; raises `Refused` where that cannot be."""
-    signature = served.bundle.signature
-    tally = Tally(signature["inputs"])
+    tally = Tally(served.bundle.signature["inputs"])
     inputs = tally.fit(rows)
     misfits = tally.misfits()
     if wrong := [misfit for misfit in misfits if misfit.kind in REFUSED]:
         raise Refused(wrong)
-    scores = served.bundle.model.predict(inputs)
-    return Answers(inputs, scores, served.task.name_scores(scores, signature), misfits)
+    missing = {column.name: column.null_count() for column in inputs if column.null_count()}
+    return _answers(served, served.bundle.model.predict(inputs), misfits, missing, lambda: inputs)
+
+
+def counted(task: Task, named: pl.DataFrame) -> dict[str, int]:
+    """Rows by the class that was answered."""
+    if not task.has_classes:
+        return {}
+    decided = next(column for column in named if column.dtype == pl.String)
+    return {str(decided[0]): 1} if len(decided) == 1 else dict(decided.value_counts().iter_rows())
+
+
+def answer_objects(served: Served, objects: Sequence[Any], pointer: str = "") -> Answers:
+    """Score JSON objects; raises `Problem`, which names fields by ``pointer``, where they do not fit."""
+    coded, misfits = served.inputs.read(objects, pointer)
+    scores = (
+        served.by_codes.predict_coded(coded)
+        if served.by_codes
+        else served.bundle.model.predict(served.inputs.frame(coded))
+    )
+    counts = np.isnan(coded).sum(axis=0)
+    missing = {name: int(count) for name, count in zip(served.inputs.names, counts.tolist(), strict=True) if count}
+    return _answers(served, scores, misfits, missing, lambda: served.inputs.frame(coded))
+
+
+def _answers(
+    served: Served,
+    scores: NDArray[np.float32],
+    misfits: list[Misfit],
+    missing: Mapping[str, int],
+    frame: Callable[[], pl.DataFrame],
+) -> Answers:
+    return Answers(scores, served.task.name_scores(scores, served.bundle.signature), misfits, missing, frame)
+
+
+def plain_answers(answers: Answers) -> list[dict[str, Any]]:
+    """The answers as JSON has them: float32 numbers with as many digits as tell them from any other."""
+    columns = {
+        column.name: [float(text) for text in column.cast(pl.String)] if column.dtype.is_float() else column.to_list()
+        for column in answers.named
+    }
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def plain_warnings(misfits: Sequence[Misfit]) -> list[dict[str, Any]]:
+    """Misfits as JSON has them."""
+    return [
+        {"kind": each.kind, "input": each.column, "rows": each.rows, "told": each.told[: LONGEST * 2]}
+        for each in misfits
+    ]

@@ -1,41 +1,75 @@
-"""The friendly routes: which models there are, and what one says of rows given as JSON."""
+"""The friendly routes: which models there are, what they are, and what they say of rows given as JSON."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-import polars as pl
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Request, Response
 
-from stages.serving.answers import Refused, answer_rows
-from stages.serving.champion import Champions, Served
+from stages.serving.answers import plain_answers, plain_warnings
+from stages.serving.bodies import read_object
+from stages.serving.champion import Served
+from stages.serving.guard import describe
+from stages.serving.problems import Fault, found_text, unfit
+from stages.serving.service import Service, as_json, asked_of
 
 
-def build_router(champions: Champions) -> APIRouter:
+def build_router(service: Service) -> APIRouter:
     """Routes on the models that are served."""
     router = APIRouter()
 
     @router.get("/models")
-    async def models() -> dict[str, Any]:
-        return {"models": [describe(served) for served in champions]}
+    async def models(request: Request) -> Response:
+        return as_json({"models": [introduce(served) for served in service.champions], **asked_of(request).told()})
+
+    @router.get("/models/{name}/card")
+    async def card(request: Request, name: str) -> Response:
+        served = service.find(request, name)
+        return Response(served.card, media_type="text/markdown")
 
     @router.post("/models/{name}/predict")
-    async def predict(name: str, request: Request) -> dict[str, Any]:
-        served = champions.served.get(name)
-        if served is None:
-            raise HTTPException(404, f"no model {name}")
-        body = json.loads(await request.body())
-        rows = body.get("rows", [body])
-        try:
-            answers = answer_rows(served, pl.DataFrame(rows, infer_schema_length=None))
-        except Refused as refused:
-            raise HTTPException(422, str(refused)) from None
-        return {"model": describe(served), "answers": answers.named.to_dicts()}
+    async def predict(request: Request, name: str) -> Response:
+        served = service.find(request, name)
+        body = await read_object(request)
+        rows, pointer = rows_of(body)
+        answers = await service.answer(request, served, rows, pointer)
+        return as_json(
+            {
+                **asked_of(request).told(),
+                "answers": plain_answers(answers),
+                **terms(served),
+                "warnings": plain_warnings(answers.misfits),
+            }
+        )
 
     return router
 
 
-def describe(served: Served) -> dict[str, Any]:
-    """Name, version and data of a model."""
-    return {"name": served.name, "version": served.version, "data": served.data}
+def rows_of(body: dict[str, Any]) -> tuple[list[Any], str]:
+    """The rows of a body, which is one itself or holds a list of them, and where they stand in it."""
+    if "rows" not in body:
+        return [body], ""
+    if others := [key for key in body if key != "rows"]:
+        raise unfit([Fault(f"/{key}", "nothing beside rows", found_text(body[key])) for key in others])
+    if type(body["rows"]) is not list:
+        raise unfit([Fault("/rows", "a list of rows", found_text(body["rows"]))])
+    return body["rows"], "/rows/{}"
+
+
+def terms(served: Served) -> dict[str, Any]:
+    """By what the answer is decided, where a threshold decides."""
+    threshold = served.bundle.signature.get("threshold")
+    return {} if threshold is None else {"threshold": threshold}
+
+
+def introduce(served: Served) -> dict[str, Any]:
+    """What a model answers, and with what."""
+    signature = served.bundle.signature
+    return {
+        **describe(served),
+        "question": signature["question"],
+        "task": signature["task"],
+        "classes": signature["classes"],
+        "inputs": len(signature["inputs"]),
+        **terms(served),
+    }

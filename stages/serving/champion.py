@@ -1,14 +1,21 @@
-"""Which bundle answers for a model now?"""
+"""A bundle that is fit to answer: checked, loaded, tried on its own example, and described."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
 from stages.metrics.contract import Task
 from stages.metrics.stored import task_named
-from stages.models.bundle import REFERENCE, Bundle, open_bundle
+from stages.models.bundle import CARD, EXAMPLE, REFERENCE, Bundle, open_bundle
+from stages.models.contract import ByCodes
+from stages.models.signature import REFUSED, fit_rows
+from stages.serving.objects import Inputs
 from stages.workspace.errors import UserError, plain_words
 from stages.workspace.files import MANIFEST, sha256_of
 
@@ -17,7 +24,7 @@ SHORT = 12  # digits of a hash that people compare
 
 @dataclass(frozen=True)
 class Served:
-    """A bundle that was opened and tried: everything that an answer needs."""
+    """Everything that an answer needs of a bundle."""
 
     name: str
     bundle: Bundle
@@ -25,49 +32,49 @@ class Served:
     version: str
     """The registry's, or the first digits of the manifest's sha256."""
     data: str
-    """The first digits of the sha256 of the training rows' distributions."""
+    """The first digits of the sha256 of `reference.json`: by which rows it was trained, told by their distributions."""
+    inputs: Inputs
+    by_codes: ByCodes | None
+    """The model, where it scores without a frame as it does with one."""
+    outputs: Mapping[str, pl.DataType]
+    """What it answers: name and type of every column."""
+    card: str
 
 
-class Champions:
-    """The models that are served, by name; each is replaced as a whole by one assignment."""
-
-    def __init__(self, folders: Sequence[Path]) -> None:
-        self._served: dict[str, Served] = {}
-        for folder in folders:
-            served = open_served(folder)
-            if served.name in self._served:
-                other = self._served[served.name].bundle.folder
-                raise UserError(f"one bundle of {served.name}", f"{other} and {folder}", "name one of them")
-            self._served[served.name] = served
-
-    @property
-    def served(self) -> Mapping[str, Served]:
-        """The models as they are now, by name."""
-        return self._served
-
-    def __iter__(self) -> Iterator[Served]:
-        return iter(list(self._served.values()))
-
-
-def open_served(folder: Path) -> Served:
-    """Check, load and describe a bundle; it scores on one thread, for processes are what serving scales by."""
+def open_served(folder: Path, version: str = "") -> Served:
+    """Check a bundle, load it and try it; it scores on one thread, for serving scales by processes."""
     bundle = open_bundle(folder, threads=1)
     with plain_words():
         task = task_named(bundle.signature["task"])
-    version, data = (sha256_of(folder / name)[:SHORT] for name in (MANIFEST, REFERENCE))
-    return Served(str(bundle.signature["dataset"]), bundle, task, version, data)
+    manifest, data = (sha256_of(folder / name)[:SHORT] for name in (MANIFEST, REFERENCE))
+    inputs = Inputs.of(bundle.signature, bundle.model.features)
+    scores, by_codes = _tried(bundle, inputs)
+    return Served(
+        name=str(bundle.signature["dataset"]),
+        bundle=bundle,
+        task=task,
+        version=version or manifest,
+        data=data,
+        inputs=inputs,
+        by_codes=by_codes,
+        outputs=task.name_scores(scores, bundle.signature).schema,
+        card=(folder / CARD).read_text(encoding="utf-8"),
+    )
 
 
-def find_bundles(named: Sequence[Path]) -> list[Path]:
-    """The bundles that are meant: each folder is one, or holds some."""
-    found = [bundle for folder in named for bundle in _bundles_in(folder)]
-    if not found:
-        shown = ", ".join(map(str, named)) or "no folder"
-        raise UserError("a bundle to serve", f"none in {shown}", "run `dvc repro`, or `dvc pull` to fetch them")
-    return found
-
-
-def _bundles_in(folder: Path) -> list[Path]:
-    if (folder / MANIFEST).exists():
-        return [folder]
-    return sorted(path.parent for path in folder.glob(f"[!.]*/{MANIFEST}"))
+def _tried(bundle: Bundle, inputs: Inputs) -> tuple[NDArray[np.float32], ByCodes | None]:
+    """Score the example as a frame and by codes; a bundle that cannot is refused."""
+    example = pl.read_csv(bundle.folder / EXAMPLE, infer_schema=False)
+    fitted, misfits = fit_rows(example, bundle.signature["inputs"])
+    if wrong := [misfit.told for misfit in misfits if misfit.kind in REFUSED]:
+        raise UserError(
+            f"{bundle.folder} to score its own example", "; ".join(wrong), "build it again with `dvc repro`"
+        )
+    scores = bundle.model.predict(fitted)
+    if len(scores) != len(example) or not np.isfinite(scores).all():
+        raise UserError(f"a score of every row of the example of {bundle.folder}", f"{scores}", "build it again")
+    if not isinstance(bundle.model, ByCodes):
+        return scores, None
+    coded = fitted.select(pl.col(inputs.names).to_physical().cast(pl.Float32).fill_null(np.nan)).to_numpy()
+    alike = np.array_equal(scores, bundle.model.predict_coded(np.ascontiguousarray(coded)))
+    return scores, bundle.model if alike else None

@@ -104,3 +104,8 @@ def decisions(dataset: str) -> Path:
 def studies(dataset: str) -> Path:
     """What tuning leaves: its study and its tables; not in git."""
     return Path("tuning") / dataset
+
+
+def state(dataset: str) -> Path:
+    """What has been heard of new records since the line ran; not in git."""
+    return Path("state") / f"{dataset}.sqlite"

@@ -19,7 +19,7 @@ DATASETS = sorted(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-
 # In the order of the line.  `runtime` is none of them: who works, in what order, with which cache and which log never
 # changes a result, as tests/pipeline/test_same_bytes.py shows.
 ROOMS = (
-    "sources", "records", "features", "models", "metrics",
+    "sources", "records", "features", "models", "state", "metrics",
     "exploration", "results", "experiments", "serving", "pages", "workspace",
 )  # fmt: skip
 # Imports under TYPE_CHECKING never run, so they cannot change a result.

@@ -7,17 +7,24 @@ flights of 2013, 26,115 hours of weather, 3,322 aircraft, 1,458 airports.  One p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import polars as pl
 
-from stages.datasets.nycflights.features import FEATURES, build_context, featurize
+from stages.datasets.nycflights.features import FEATURES, build_context, featurize, recall
 from stages.datasets.nycflights.flights import FLIGHTS, why_unlabelled
-from stages.datasets.nycflights.history import LOOKS_BACK, summarize
+from stages.datasets.nycflights.history import LOOKS_BACK, OUTCOMES, summarize
 from stages.datasets.nycflights.references import AIRPORTS, PLANES, WEATHER
 from stages.records.contract import PARTS, Dataset, split_values
+
+
+def reach(partition: str, partitions: Sequence[str]) -> list[str]:
+    """The month and the two before it: 28 days before 1 March is 1 February, when January's last flights landed."""
+    year, month = (int(part) for part in partition.split("-"))
+    months = [divmod(12 * year + month - 1 - back, 12) for back in range(3)]
+    return [name for name in partitions if name in {f"{y}-{m + 1:02}" for y, m in months}]
 
 
 def split_by_day(frame: pl.DataFrame, settings: Mapping[str, Any], _seed: int) -> pl.Series:
@@ -52,6 +59,9 @@ DATASET = Dataset(
     split=split_by_day,
     unlabelled=why_unlabelled,
     cluster="day",
+    reach=reach,
     moment=lambda flights: flights["sched_dep_utc"],
     looks_back=LOOKS_BACK,
+    outcomes=OUTCOMES,
+    recall=recall,
 )

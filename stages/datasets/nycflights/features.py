@@ -7,15 +7,15 @@ earlier flights had left by then.  A flight's own outcome, and anything of a lat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 import polars as pl
 
 from stages.datasets.nycflights.flights import HOME_ZONE
 from stages.datasets.nycflights.history import HISTORIES, RECENTS, add_up_days, last_hours, past_days
 from stages.datasets.nycflights.references import WEATHER_UNITS
-from stages.records.clock import MINUTES_PER_DAY, utc_offset_min
+from stages.records.clock import MINUTES_PER_DAY, utc_offset_min, utc_to_local_day
 from stages.records.contract import Feature, Kind
 from stages.records.windows import Past, accumulate, sums_before
 
@@ -53,6 +53,15 @@ def build_context(summaries: Sequence[pl.DataFrame], references: Mapping[str, pl
     zones = pl.concat([references["airports"].select("airport", "zone"), added]).unique("airport", keep="last")
     weather = _with_weather_trends(references["weather"])
     return Context(add_up_days(summaries), weather, references["planes"], zones.rename({"airport": "dest"}))
+
+
+def recall(context: Context, at: datetime) -> Context:
+    """What was known at ``at`` of a context: reports that had been made, outcomes of the days before its day."""
+    day = pl.select(utc_to_local_day(pl.lit(at), HOME_ZONE)).item()
+    days = {
+        group: replace(past, running=past.running.filter(pl.col("day") < day)) for group, past in context.days.items()
+    }
+    return replace(context, days=days, weather=context.weather.filter(pl.col("known_utc") <= at))
 
 
 # ── the schedule, the weather, the aircraft ──────────────────────────────────────────────────────────────────────────

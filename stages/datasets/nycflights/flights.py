@@ -72,21 +72,18 @@ def _read_published_flights(path: Path, _changed_ns: int, _size: int) -> pl.Data
             flights = read_lines(lines, form=UNQUOTED)
     if lacking := lacking_words(flights.columns, FLIGHT_COLUMNS):
         raise ValueError(lacking)
-    year, month = pl.col("year").str.strip_chars(), pl.col("month").str.strip_chars()
-    named = year.str.contains(r"^\d{4}$") & month.str.contains(r"^(0?[1-9]|1[0-2])$")
-    return flights.with_columns(pl.when(named).then(year + "-" + month.str.zfill(2)).alias("_month"))
+    return flights.with_columns(_month().alias("_month"))
 
 
 def parse_flights(raw: pl.DataFrame) -> pl.DataFrame:
     """Typed columns with units in their names; ``late`` is the label, null for cancelled and diverted flights."""
     whole = {name: pl.col(name).str.strip_chars().cast(pl.Int32, strict=False) for name in FLIGHT_COLUMNS}
-    day = pl.concat_str(["year", "month", "day"], separator="-").str.to_date("%Y-%m-%d", strict=False)
     text = {
         name: pl.when(~pl.col(name).is_in(["", "NA"])).then(pl.col(name))
         for name in ("carrier", "tailnum", "origin", "dest")
     }
     tidy = raw.select(
-        day.alias("day"),
+        _day().alias("day"),
         text["carrier"],
         whole["flight"],
         text["tailnum"],
@@ -166,6 +163,21 @@ def why_unlabelled(flights: pl.DataFrame) -> pl.Series:
     return flights.select(pl.when(pl.col("status") != "flown").then(pl.col("status")).alias("why"))["why"]
 
 
+def _scheduled() -> pl.Expr:
+    return pl.col("sched_dep_time").str.strip_chars().cast(pl.Int32, strict=False)
+
+
+def _month() -> pl.Expr:
+    """The month that a published row names, as YYYY-MM."""
+    year, month = pl.col("year").str.strip_chars(), pl.col("month").str.strip_chars()
+    named = year.str.contains(r"^\d{4}$") & month.str.contains(r"^(0?[1-9]|1[0-2])$")
+    return pl.when(named).then(year + "-" + month.str.zfill(2))
+
+
+def _day() -> pl.Expr:
+    return pl.concat_str(["year", "month", "day"], separator="-").str.to_date("%Y-%m-%d", strict=False)
+
+
 FLIGHTS = Table(
     name="flights",
     columns=FLIGHT_COLUMNS,
@@ -186,4 +198,11 @@ FLIGHTS = Table(
         "hour_utc": "time_hour",
     },
     parses_as=dict.fromkeys(TIMES, "time of day (hhmm)"),
+    form=UNQUOTED,
+    partition_of=_month(),
+    derived={
+        "hour": (_scheduled() // 100).cast(pl.String),
+        "minute": (_scheduled() % 100).cast(pl.String),
+        "time_hour": local_to_utc(_day(), minute_of_day(_scheduled()), HOME_ZONE).dt.strftime("%Y-%m-%dT%H:00:00Z"),
+    },
 )

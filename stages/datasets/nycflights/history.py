@@ -13,6 +13,7 @@ import polars as pl
 
 from stages.datasets.nycflights.flights import HOME_ZONE, LONGEST_DELAY_MIN
 from stages.records.clock import utc_to_local_day
+from stages.records.contract import Outcome
 from stages.records.windows import Past, accumulate, smoothed_share, sums_before
 
 RECENT = timedelta(hours=3)
@@ -43,6 +44,21 @@ RECENTS: dict[str, tuple[str, ...]] = {
 }
 
 
+def _left() -> pl.Expr:
+    """A flight that left early is known to have left at its scheduled minute, not before."""
+    return pl.col("sched_dep_utc") + pl.duration(minutes=pl.col("dep_delay_min").cast(pl.Int64).clip(0))
+
+
+def _landed() -> pl.Expr:
+    return _left() + pl.duration(minutes=pl.col("air_time_min") + TAXI_AT_MOST_MIN)
+
+
+OUTCOMES = (
+    Outcome("departed", ("dep_min", "dep_delay_min"), lambda flights: flights.select(at=_left())["at"]),
+    Outcome("landed", ("arr_min", "arr_delay_min", "air_time_min"), lambda flights: flights.select(at=_landed())["at"]),
+)
+
+
 # ── memory of past days ──────────────────────────────────────────────────────────────────────────────────────────────
 def summarize(flights: pl.DataFrame) -> pl.DataFrame:
     """Daily counts of one month, by group, on the home day after which everything about the flight is known.
@@ -50,13 +66,8 @@ def summarize(flights: pl.DataFrame) -> pl.DataFrame:
     A flight counts on the day it arrived, by its departure plus its time in the air plus the longest plausible taxi:
     arrivals after midnight would otherwise leak a day early.
     """
-    known = (
-        pl.col("sched_dep_utc")
-        + pl.duration(minutes=pl.col("dep_delay_min").clip(0))
-        + pl.duration(minutes=pl.col("air_time_min") + TAXI_AT_MOST_MIN)
-    )
     outcomes = flights.filter(pl.col("late").is_not_null()).with_columns(
-        utc_to_local_day(known, HOME_ZONE).alias("day"),
+        utc_to_local_day(_landed(), HOME_ZONE).alias("day"),
         (pl.col("sched_dep_min") // 60).alias("sched_dep_hour"),
     )
     parts = [
@@ -132,8 +143,7 @@ def last_hours(flights: pl.DataFrame) -> pl.DataFrame:
 def _departure_facts() -> list[pl.Expr]:
     delay = pl.col("dep_delay_min").cast(pl.Int64)
     return [
-        # a flight that left early is known to have left at its scheduled minute, not before
-        (pl.col("sched_dep_utc") + pl.duration(minutes=delay.clip(0))).alias("at"),
+        _left().alias("at"),
         pl.lit(1, pl.Int64).alias("one"),
         delay.clip(-30, 300).alias("delay"),
         (delay >= 15).cast(pl.Int64).alias("behind"),

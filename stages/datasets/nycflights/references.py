@@ -162,6 +162,7 @@ WEATHER = Table(
     schema=weather_schema,
     key=("origin", "hour_utc"),
     parsed_from={"hour_utc": "time_hour", **{tidy: name for name, tidy in WEATHER_UNITS.items()}},
+    form=UNQUOTED,
 )
 PLANES = Table(
     name="planes",
@@ -172,6 +173,7 @@ PLANES = Table(
     schema=plane_schema,
     key=("tailnum",),
     parsed_from={"built_year": "year", "engines": "engines", "seats": "seats"},
+    form=UNQUOTED,
 )
 AIRPORTS = Table(
     name="airports",
@@ -182,4 +184,5 @@ AIRPORTS = Table(
     schema=airport_schema,
     key=("airport",),
     parsed_from={"latitude_deg": "lat", "longitude_deg": "lon"},
+    form=UNQUOTED,
 )

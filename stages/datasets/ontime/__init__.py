@@ -8,16 +8,17 @@ a month.  One partition per month.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
 
-from stages.datasets.ontime.features import FEATURES, build_context, featurize
+from stages.datasets.ontime.features import FEATURES, Context, build_context, featurize
 from stages.datasets.ontime.flights import FLIGHTS, KEY, sign_of_extract, why_unlabelled
 from stages.datasets.ontime.history import summarize
 from stages.datasets.ontime.hours import LOOKS_BACK
-from stages.records.contract import PARTS, Dataset, split_values
+from stages.records.contract import PARTS, Dataset, Outcome, split_values
 
 
 def reach(partition: str, partitions: Sequence[str]) -> list[str]:
@@ -30,6 +31,31 @@ def departure(flights: pl.DataFrame) -> pl.Series:
     """The scheduled departure by the clock of the origin: of two flights, which is first is told to within hours."""
     minute = pl.duration(minutes=pl.col("sched_dep_min"))
     return flights.select((pl.col("day").cast(pl.Datetime("us")) + minute).alias("moment"))["moment"]
+
+
+def after_departure(flights: pl.DataFrame, minutes: pl.Expr) -> pl.Series:
+    """So many minutes after the scheduled departure, by the clock of the origin."""
+    return flights.select(departure(flights) + pl.duration(minutes=minutes)).to_series()
+
+
+OUTCOMES = (
+    Outcome(
+        "departed",
+        ("dep_min", "dep_delay_min"),
+        lambda flights: after_departure(flights, pl.col("dep_delay_min").clip(0)),
+    ),
+    Outcome(
+        "landed",
+        ("arr_min", "arr_delay_min"),
+        lambda flights: after_departure(flights, pl.col("sched_elapsed_min") + pl.col("arr_delay_min").clip(0)),
+    ),
+)
+
+
+def recall(context: Context, at: datetime) -> Context:
+    """The outcomes of the days before the one of ``at``."""
+    day = at.toordinal() - date(1970, 1, 1).toordinal()
+    return replace(context, known=context.known.filter(pl.col("day") < day))
 
 
 def split_by_day(frame: pl.DataFrame, settings: Mapping[str, Any], _seed: int) -> pl.Series:
@@ -80,4 +106,6 @@ DATASET = Dataset(
     reach=reach,
     moment=departure,
     looks_back=LOOKS_BACK,
+    outcomes=OUTCOMES,
+    recall=recall,
 )

@@ -215,4 +215,5 @@ FLIGHTS = Table(
     day="day",
     calendar="months",
     files=month_files,
+    partition_of=pl.col("FlightDate").str.extract(r"^(\d{4}-(?:0[1-9]|1[0-2]))-"),
 )

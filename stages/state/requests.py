@@ -1,0 +1,220 @@
+"""Published rows that are asked about become features: the line's own path, over what is known now.
+
+A row may tell of its outcome or not: no feature knows its own.  Rows of one request know each other as rows of a
+partition do.  A row is answered as of its own moment; asked about earlier than that, as of the moment of the question,
+with a note that says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+import polars as pl
+
+from stages.records.contract import Dataset
+from stages.records.prepare import FAILURES, compute_features
+from stages.state.facts import derive, known_by, levels_of, take_in, wanted_columns
+from stages.state.locations import open_store
+from stages.state.memory import Memory, remember
+from stages.state.seed import has_memory, read_seed
+from stages.state.store import NOTHING, Store
+from stages.workspace.errors import UserError
+
+OLD = timedelta(hours=12)
+"""Of the newest outcome that is known, before a row is told that little is known of the hours before it."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What became of published rows: features, or reasons."""
+
+    features: pl.DataFrame
+    """A line for each row that passed, in their order: identity columns and every feature."""
+    rows: list[int]
+    """Its index among the published rows."""
+    refused: pl.DataFrame
+    """row (index among the published ones), column (null for a check across columns), check, value."""
+    notes: list[str | None]
+    """What was not known yet of each row that passed, in words; None where nothing lacks."""
+
+
+class Known:
+    """What is known of a dataset: by a bundle, and by a store.  Threads may share it."""
+
+    def __init__(self, memory: Memory, store: Store | None = None) -> None:
+        self._memory, self._store, self._version = memory, store, NOTHING
+        self._first, self._turn, self._silent = memory, Lock(), ""
+        self.dataset: Dataset = memory.seed.dataset
+        self.columns: tuple[str, ...] = wanted_columns(self.dataset, self.dataset.records)
+
+    @property
+    def version(self) -> str:
+        """Of the store, as of the last `refresh`; empty where only the bundle knows anything."""
+        return self._version
+
+    def refresh(self) -> None:
+        """Hear what has changed in the store: cheap where nothing has.  A store that is silent changes nothing."""
+        if self._store is None:
+            return
+        with self._turn:
+            try:
+                if self._store.version() != self._version:
+                    changes = self._store.changes(self._version)
+                    self._memory = (self._first if changes.anew else self._memory).after(changes.facts)
+                    self._version = changes.version
+                self._silent = ""
+            except UserError as error:
+                self._silent = f"the state does not answer ({error.found}): known is what it told before"
+
+    def prepare(self, published: pl.DataFrame, at: datetime | None = None) -> Prepared:
+        """The features of published rows, all text; see the module.
+
+        Parameters
+        ----------
+        at
+            The moment of the question, by the clock of `Dataset.moment` (UTC where it has a zone); None stands for
+            each row's own.
+
+        Raises
+        ------
+        UserError
+            Where a column is missing.
+        """
+        memory, dataset = self._memory, self.dataset
+        published = self._with_columns(published)
+        passed, failures = take_in(dataset, dataset.records, published)
+        rows = pl.concat(passed) if passed else pl.DataFrame()
+        closed = rows.filter(pl.col("_partition") < memory.seed.open) if len(rows) else rows
+        if len(closed):
+            failures = pl.concat([failures, _too_early(closed, memory.seed.open)]).sort("row", maintain_order=True)
+            rows = rows.filter(pl.col("_partition") >= memory.seed.open)
+        answers = [
+            _answer(memory, str(partition), asked, _plain(at))
+            for (partition,), asked in (rows.group_by("_partition", maintain_order=True) if len(rows) else ())
+        ]
+        if not answers:
+            return Prepared(self._nothing(memory), [], failures, [])
+        features = pl.concat(answers).sort("_row")
+        places, notes = features["_row"].to_list(), features["_note"].to_list()
+        told = [" · ".join(filter(None, (note, self._silent))) or None for note in notes]
+        return Prepared(features.drop("_row", "_note", dataset.target), places, failures, told)
+
+    def _with_columns(self, published: pl.DataFrame) -> pl.DataFrame:
+        if lacking := [name for name in self.columns if name not in published.columns]:
+            raise UserError(
+                f"rows of {self.dataset.name} with the columns {', '.join(self.columns)}",
+                f"none called {', '.join(lacking)}",
+                "name the columns as the publisher does; outcomes may be left out",
+            )
+        missing = [name for name in self.dataset.records.columns if name not in published.columns]
+        derived = derive(self.dataset.records, published)
+        return derived.with_columns(pl.lit(None, pl.String).alias(n) for n in missing if n not in derived.columns)
+
+    def _nothing(self, memory: Memory) -> pl.DataFrame:
+        tidy = memory.rows_of(memory.seed.open).clear()
+        return compute_features(self.dataset, tidy, memory.context_of(memory.seed.open)).drop(self.dataset.target)
+
+
+def open_known(bundle_folder: Path, location: str | None) -> Known:
+    """What a bundle knows, and what the store at ``location`` has heard since: ``state/<dataset>.sqlite`` by default.
+
+    Raises
+    ------
+    UserError
+        Where the bundle takes no published rows, or comes from other feature code than this.
+    """
+    seed = read_seed(bundle_folder)
+    memory = remember(seed)
+    if not has_memory(seed.dataset):
+        return Known(memory)
+    known = Known(memory, open_store(location, seed.dataset.name))
+    known.refresh()
+    return known
+
+
+# ── rows of one partition ────────────────────────────────────────────────────────────────────────────────────────────
+def _answer(memory: Memory, partition: str, asked: pl.DataFrame, at: datetime | None) -> pl.DataFrame:
+    """Features of rows of one partition with ``_row`` and ``_note``, in any order."""
+    dataset, context = memory.seed.dataset, memory.context_of(partition)
+    place, asked = asked["_row"], asked.drop("_row", "_partition", "_level")
+    if dataset.moment is None:
+        return compute_features(dataset, asked, context).with_columns(place, pl.lit(None, pl.String).alias("_note"))
+    moments = dataset.moment(asked)
+    known = memory.around(partition, moments.min(), moments.max())  # type: ignore[arg-type]
+    asked = with_outcomes(dataset, asked, known)
+    recent = known.join(asked, on=list(dataset.records.key), how="anti", nulls_equal=True, maintain_order="left")
+    ahead = (moments > at) if at is not None else pl.repeat(False, len(asked), eager=True)
+    answers = []
+    for is_ahead in ahead.unique(maintain_order=True):
+        mine, others = asked.filter(ahead == is_ahead), pl.concat([recent, asked.filter(ahead != is_ahead)])
+        then = context
+        if is_ahead and at is not None:
+            mine, others = (known_by(dataset.outcomes, dataset.forbidden, rows, at) for rows in (mine, others))
+            then = dataset.recall(context, at)
+        features = compute_features(dataset, mine, then, recent=others)
+        told = _notes(dataset, features, moments.filter(ahead == is_ahead), pl.concat([others, mine]), at)
+        answers.append(features.with_columns(place.filter(ahead == is_ahead), told.alias("_note")))
+    return pl.concat(answers)
+
+
+def with_outcomes(dataset: Dataset, asked: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """Rows that are asked about, with the outcomes that are known of them: others of the request may know those."""
+    if len(asked) == 1:
+        return asked  # no row knows its own
+    key, told = list(dataset.records.key), [name for name in asked.columns if name in dataset.forbidden]
+    heard = known.select(*key, pl.struct(told).alias("_told"), levels_of(dataset, known).alias("_heard"))
+    both = asked.with_columns(levels_of(dataset, asked).alias("_own"))
+    both = both.join(heard, on=key, how="left", nulls_equal=True, maintain_order="left")
+    is_more = (pl.col("_heard") > pl.col("_own")).fill_null(False)
+    return both.with_columns(
+        pl.when(is_more).then(pl.col("_told").struct.field(name)).otherwise(pl.col(name)).alias(name) for name in told
+    ).select(asked.columns)
+
+
+def _notes(
+    dataset: Dataset, features: pl.DataFrame, moments: pl.Series, seen: pl.DataFrame, at: datetime | None
+) -> pl.Series:
+    """What was not known yet of each row, in words; null where nothing lacks."""
+    ends = moments if at is None else moments.clip(upper_bound=at)
+    first = dataset.outcomes[0] if dataset.outcomes else None
+    happened = np.sort((first.known(seen) if first else seen[dataset.records.key[0]].clear()).drop_nulls().to_numpy())
+    newest = np.searchsorted(happened, ends.to_numpy(), side="right") - 1
+    joined = sorted({feature.joined for feature in dataset.features if feature.joined})
+    found = features.select(
+        pl.any_horizontal(pl.col(f.name).is_not_null() for f in dataset.features if f.joined == table).alias(table)
+        for table in joined
+    )
+    notes = []
+    for k, (moment, end) in enumerate(zip(moments.to_list(), ends.to_list(), strict=True)):
+        told = []
+        if at is not None and moment != at:
+            told.append(
+                f"asked {_span(moment - at)} ahead: what happens until then is not known"
+                if moment > at
+                else f"asked {_span(at - moment)} after: the answer is that of its own moment"
+            )
+        if first and (newest[k] < 0 or end - happened[newest[k]].item() > OLD):
+            told.append(f"nothing is known to have {first.name} in the {_span(OLD)} before")
+        told += [f"not found in {table}" for table in joined if not found[table][k]]
+        notes.append("; ".join(told) or None)
+    return pl.Series("_note", notes, pl.String)
+
+
+def _span(span: timedelta) -> str:
+    hours, minutes = divmod(int(span.total_seconds()) // 60, 60)
+    return f"{hours} h" if not minutes else f"{minutes} min" if not hours else f"{hours} h {minutes} min"
+
+
+def _plain(at: datetime | None) -> datetime | None:
+    """Without a zone, as moments are: in UTC."""
+    return at.astimezone(UTC).replace(tzinfo=None) if at is not None and at.tzinfo else at
+
+
+def _too_early(rows: pl.DataFrame, first: str) -> pl.DataFrame:
+    told = rows.select("_row", pl.lit(None, pl.String), pl.lit(f"in what is remembered: from {first} on"), "_partition")
+    told.columns = list(FAILURES)
+    return told.cast(FAILURES)  # type: ignore[arg-type]
