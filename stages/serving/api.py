@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -25,7 +26,9 @@ def build_router(service: Service) -> APIRouter:
     @router.get("/models/{name}/card")
     async def card(request: Request, name: str) -> Response:
         served = service.find(request, name)
-        return Response(served.card, media_type="text/markdown")
+        if "text/html" not in request.headers.get("accept", ""):
+            return Response(served.card, media_type="text/markdown")
+        return Response(card_page(served), media_type="text/html")
 
     @router.post("/models/{name}/predict")
     async def predict(request: Request, name: str) -> Response:
@@ -54,6 +57,18 @@ def rows_of(body: dict[str, Any]) -> tuple[list[Any], str]:
     if type(body["rows"]) is not list:
         raise unfit([Fault("/rows", "a list of rows", found_text(body["rows"]))])
     return body["rows"], "/rows/{}"
+
+
+def card_page(served: Served) -> str:
+    """The model card for a browser; what is HTML in it is shown as text."""
+    import mistune
+
+    shown = mistune.create_markdown(escape=True, plugins=["table"])(served.card)
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(served.name)}: model card</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<link rel="stylesheet" href="/docs.css"></head><body><main>{shown}</main></body></html>\n'
+    )
 
 
 def terms(served: Served) -> dict[str, Any]:

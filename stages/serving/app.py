@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from stages.serving import api, health, inference, uploads
+from stages.serving import api, docs, health, inference, uploads
 from stages.serving.guard import Guard
 from stages.serving.problems import Problem, problem_response
 from stages.serving.service import Service, asked_of
 
-ROUTERS = (api.build_router, uploads.build_router, inference.build_router, health.build_router)
+ROUTERS = (api.build_router, uploads.build_router, inference.build_router, health.build_router, docs.build_router)
 
 
 def create_app(service: Service) -> FastAPI:

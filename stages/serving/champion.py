@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,7 @@ from stages.workspace.errors import UserError, plain_words
 from stages.workspace.files import MANIFEST, sha256_of
 
 SHORT = 12  # digits of a hash that people compare
+SHOWN = 2  # rows of the example in the description of the API
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Served:
     """The model, where it scores without a frame as it does with one."""
     outputs: Mapping[str, pl.DataType]
     """What it answers: name and type of every column."""
+    examples: Sequence[Mapping[str, Any]]
+    """Rows that the bundle brings, as JSON has them."""
     card: str
 
 
@@ -48,7 +52,7 @@ def open_served(folder: Path, version: str = "") -> Served:
         task = task_named(bundle.signature["task"])
     manifest, data = (sha256_of(folder / name)[:SHORT] for name in (MANIFEST, REFERENCE))
     inputs = Inputs.of(bundle.signature, bundle.model.features)
-    scores, by_codes = _tried(bundle, inputs)
+    example, scores, by_codes = _tried(bundle, inputs)
     return Served(
         name=str(bundle.signature["dataset"]),
         bundle=bundle,
@@ -58,11 +62,19 @@ def open_served(folder: Path, version: str = "") -> Served:
         inputs=inputs,
         by_codes=by_codes,
         outputs=task.name_scores(scores, bundle.signature).schema,
+        examples=_plain(example)[:SHOWN],
         card=(folder / CARD).read_text(encoding="utf-8"),
     )
 
 
-def _tried(bundle: Bundle, inputs: Inputs) -> tuple[NDArray[np.float32], ByCodes | None]:
+def _plain(rows: pl.DataFrame) -> list[dict[str, Any]]:
+    """Rows as JSON has them: float32 numbers with as many digits as tell them from any other."""
+    columns = [[None if text is None else float(text) for text in column.cast(pl.String)]
+               if column.dtype == pl.Float32 else column.cast(pl.String).to_list() for column in rows]  # fmt: skip
+    return [dict(zip(rows.columns, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _tried(bundle: Bundle, inputs: Inputs) -> tuple[pl.DataFrame, NDArray[np.float32], ByCodes | None]:
     """Score the example as a frame and by codes; a bundle that cannot is refused."""
     example = pl.read_csv(bundle.folder / EXAMPLE, infer_schema=False)
     fitted, misfits = fit_rows(example, bundle.signature["inputs"])
@@ -74,7 +86,7 @@ def _tried(bundle: Bundle, inputs: Inputs) -> tuple[NDArray[np.float32], ByCodes
     if len(scores) != len(example) or not np.isfinite(scores).all():
         raise UserError(f"a score of every row of the example of {bundle.folder}", f"{scores}", "build it again")
     if not isinstance(bundle.model, ByCodes):
-        return scores, None
+        return fitted, scores, None
     coded = fitted.select(pl.col(inputs.names).to_physical().cast(pl.Float32).fill_null(np.nan)).to_numpy()
     alike = np.array_equal(scores, bundle.model.predict_coded(np.ascontiguousarray(coded)))
-    return scores, bundle.model if alike else None
+    return fitted, scores, bundle.model if alike else None

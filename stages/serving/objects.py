@@ -76,7 +76,7 @@ class Inputs:
                     values.append(value)
                 elif codes is not None and type(value) is str:
                     code = codes.get(value)
-                    if code is None and (code := codes.get(value.strip())) is None and _is_given(value):
+                    if code is None and (code := codes.get(value.strip())) is None and value not in NULL_TEXTS:
                         _count_unknown(unknown, name, value, place)
                     values.append(np.nan if code is None else code)
                 else:
@@ -153,7 +153,7 @@ class Inputs:
 
 
 def _is_given(value: object) -> bool:
-    return value is not None and not (isinstance(value, str) and value.strip() in NULL_TEXTS)
+    return value is not None
 
 
 def _count_unknown(unknown: dict[str, Misfit], name: str, value: str, place: int) -> None:

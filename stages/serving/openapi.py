@@ -1,0 +1,157 @@
+"""What may be asked, as OpenAPI 3.1: one path a model, with its own inputs, ranges and an example."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import polars as pl
+
+from stages.serving.bodies import JSON
+from stages.serving.champion import Served
+from stages.serving.inference import NUMBERS, TEXTS, VERSION
+from stages.serving.limits import Limits
+from stages.serving.objects import LARGEST
+from stages.serving.problems import MEDIA_TYPE
+from stages.serving.uploads import BY_TYPE, FIELD
+
+Schema = dict[str, Any]
+TEXT: Schema = {"type": "string"}
+CARDS = ("text/markdown", "text/html")
+MODEL: Schema = {
+    "type": "object", "required": ["name", "version", "data"],
+    "properties": {"name": TEXT, "version": TEXT, "data": {**TEXT, "description": "hash of what it was trained on"}},
+}  # fmt: skip
+FAULT: Schema = {
+    "type": "object", "required": ["field", "wanted", "found"],
+    "properties": {"field": TEXT, "wanted": TEXT, "found": TEXT},
+}  # fmt: skip
+PROBLEM: Schema = {
+    "type": "object", "required": ["type", "title", "status", "detail", "request_id"],
+    "properties": {
+        "type": TEXT, "title": TEXT, "status": {"type": "integer"}, "detail": TEXT, "request_id": TEXT, "error": TEXT,
+        "model": MODEL, "errors": {"type": "array", "items": FAULT}, "more_errors": {"type": "integer"},
+    },
+}  # fmt: skip
+WARNING: Schema = {
+    "type": "object", "required": ["kind", "input", "rows", "told"],
+    "properties": {"kind": TEXT, "input": TEXT, "rows": {"type": "integer"}, "told": TEXT},
+}  # fmt: skip
+REFUSED = {
+    400: "not JSON, or not a file", 401: "no token", 403: "nothing may be changed", 404: "no such model or version",
+    408: "the body did not arrive in time", 413: "more than the limits allow", 415: "another type of content",
+    422: "rows that do not fit the model", 503: "ask again in a moment", 507: "no room for the answer",
+}  # fmt: skip
+
+
+def describe_api(served: Iterable[Served], limits: Limits) -> Schema:
+    """The whole description."""
+    paths: dict[str, Any] = {
+        "/models": {"get": _route("Every model that is served", _json(_object(models=_list(MODEL))))},
+        "/v2": {"get": _route("The server", _json(_object(name=TEXT, version=TEXT)))},
+        "/v2/health/live": {"get": _route("Whether the server lives", _json(_object(live={"type": "boolean"})))},
+        "/v2/health/ready": {
+            "get": _route("Whether every model answers", _json(_object(ready={"type": "boolean"}, models={}))) | {}
+        },
+        "/metrics": {"get": _route("Counts for Prometheus", {"text/plain": {"schema": TEXT}})},
+        "/v2/repository/index": {"post": _route("Which versions answer", _json({"type": "array"}))},
+    }
+    paths["/v2/health/ready"]["get"]["responses"]["503"] = {
+        "description": "a model does not answer", "content": _json(_object(ready={"type": "boolean"}))
+    }  # fmt: skip
+    schemas: dict[str, Schema] = {"Problem": PROBLEM, "Warning": WARNING, "Model": MODEL}
+    for each in served:
+        schemas[f"{each.name}-row"] = row_schema(each)
+        paths |= _paths_of(each, limits)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Plumbline", "version": VERSION, "description": "Answers of packaged models."},
+        "paths": paths,
+        "components": {"schemas": schemas, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+    }
+
+
+def row_schema(served: Served) -> Schema:
+    """A row of a model's inputs."""
+    entries = served.inputs.entries
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": served.inputs.names,
+        "properties": {str(entry["name"]): _input(entry) for entry in entries},
+        "not": {  # nothing filled
+            "properties": {name: {"type": "null"} for name in served.inputs.names}, "required": served.inputs.names,
+        },
+        "examples": served.examples,
+    }  # fmt: skip
+
+
+def _input(entry: Mapping[str, Any]) -> Schema:
+    about = ", ".join(filter(None, (entry["about"], entry["unit"])))
+    if entry["kind"] == "categorical":
+        return {"type": ["string", "null"], "description": f"{about}; others than the examples count as missing",
+                "examples": list(entry["categories"])}  # fmt: skip
+    seen = f"; in training {entry['low']:g} to {entry['high']:g}" if entry.get("low") is not None else ""
+    return {"type": ["number", "null"], "description": about + seen, "minimum": -LARGEST, "maximum": LARGEST}
+
+
+def _paths_of(served: Served, limits: Limits) -> dict[str, Any]:
+    home, v2 = f"/models/{served.name}", f"/v2/models/{served.name}"
+    row = {"$ref": f"#/components/schemas/{served.name}-row"}
+    rows = _object(rows={"type": "array", "items": row, "minItems": 1, "maxItems": limits.rows})
+    answer = _object(**{
+        name: {"type": "number" if dtype == pl.Float32 else "string"} for name, dtype in served.outputs.items()
+    })  # fmt: skip
+    answers = _object(model=MODEL, request_id=TEXT, answers=_list(answer), warnings=_list(WARNING))
+    table = {kind: {"schema": {"type": "string"}} for kind in BY_TYPE}
+    form = _object(**{FIELD: {"type": "string", "contentMediaType": "application/octet-stream"}})
+    tensors = _object(
+        name=TEXT, shape=_list({"type": "integer"}), datatype={"enum": [*TEXTS, *NUMBERS]}, data=_list({})
+    )
+    infer = {**_object(inputs=_list(tensors)), "additionalProperties": True}
+    loaded = _json(_object(name=TEXT, version=TEXT))
+    ready = _json(_object(name=TEXT, ready={"type": "boolean"}))
+    paths: dict[str, Any] = {
+        f"{home}/predict": {
+            "post": _route(str(served.bundle.signature["question"]), _json(answers), 400, 408, 413, 415, 422,
+                           body=_json({"oneOf": [row, {**rows, "additionalProperties": False}]}))
+        },
+        f"{home}/predict-file": {
+            "post": _route("A file of rows up, a table of scores down", {"text/csv": {"schema": TEXT}},
+                           400, 408, 413, 415, 422, 503, 507, body={"multipart/form-data": {"schema": form}, **table})
+        },
+        f"{home}/card": {"get": _route("The model card", {kind: {"schema": TEXT} for kind in CARDS})},
+        f"/v2/repository{v2[3:]}/load": {
+            "post": {**_route("Look now which version is meant", loaded, 401, 403), "security": [{"token": []}]}
+        },
+    }  # fmt: skip
+    for path in (v2, f"{v2}/versions/{served.version}"):
+        meta = _object(name=TEXT, versions=_list(TEXT), platform=TEXT, inputs=_list({}), outputs=_list({}))
+        outputs = _object(model_name=TEXT, model_version=TEXT, outputs=_list({}))
+        paths[path] = {"get": _route("What goes in and what comes out", _json(meta))}
+        paths[f"{path}/ready"] = {"get": _route("Whether the model answers", ready)}
+        paths[f"{path}/infer"] = {
+            "post": _route("The Open Inference Protocol", _json(outputs), 400, 408, 413, 415, 422, body=_json(infer))
+        }
+    return paths
+
+
+def _object(**properties: Schema) -> Schema:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _json(schema: Schema) -> Schema:
+    return {JSON: {"schema": schema}}
+
+
+def _route(about: str, answer: Schema, *refused: int, body: Schema | None = None) -> Schema:
+    """One operation: what it is for, what it answers, and with which problems it may refuse."""
+    problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    responses = {"200": {"description": "the answer", "content": answer}}
+    responses |= {str(status): {"description": REFUSED[status], "content": problem} for status in refused}
+    return {"summary": about, "responses": responses,
+            **({"requestBody": {"required": True, "content": body}} if body else {})}  # fmt: skip
