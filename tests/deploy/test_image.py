@@ -80,7 +80,7 @@ def test_nothing_is_compiled_at_the_start(container: Container) -> None:
 
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda bundle: bundle.name)
 def test_it_answers_what_predict_says_here(bundle: Path, server: tuple[psutil.Process, int], tmp_path: Path) -> None:
-    check_answers(server[1], bundle, tmp_path / "scores.csv")
+    check_answers(server[1], bundle, tmp_path / "scores.parquet")
 
 
 def test_it_reads_parquet_without_the_parts_of_arrow_that_are_left_out(container: Container) -> None:
