@@ -134,9 +134,14 @@ class Container:
         return subprocess.run(self.command(*words), capture_output=True, text=True, timeout=120)
 
     @contextmanager
-    def serving(self, *arguments: str) -> Iterator[psutil.Process]:
-        """The image's entry point with these arguments, which is process 1 in there; killed at last."""
-        outer = subprocess.Popen(self.command(*self.config["Entrypoint"], *arguments))
+    def serving(self, *arguments: str, said: Path) -> Iterator[psutil.Process]:
+        """The image's entry point with these arguments, which is process 1 in there; killed at last.
+
+        ``said`` gets what it writes to standard error, a line for every module that it loads included.
+        """
+        words = [*self.config["Entrypoint"], *arguments]
+        with said.open("wb") as file:
+            outer = subprocess.Popen(self.command("env", "PYTHONVERBOSE=1", *words), stderr=file)
         try:
             while not (inner := psutil.Process(outer.pid).children()):
                 time.sleep(0.01)

@@ -1,6 +1,8 @@
 """The image, really built and really run: not as root, on a root that is read-only, with the scores of `predict`."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -39,13 +41,21 @@ def container(buildah: Buildah, image: str) -> Container:
     return Container(buildah.root(image), buildah.config(image))
 
 
+@dataclass(frozen=True)
+class Server:
+    """The service inside, ready."""
+
+    process: psutil.Process
+    port: int
+    said: Path
+
+
 @pytest.fixture(scope="module")
-def server(container: Container) -> Iterator[tuple[psutil.Process, int]]:
-    """The service inside, ready, and its port."""
-    port = free_port()
-    with container.serving("--port", str(port)) as process:
+def server(container: Container, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    port, said = free_port(), tmp_path_factory.mktemp("server") / "said"
+    with container.serving("--port", str(port), "--workers", "2", said=said) as process:
         wait_until_ready(port, process.is_running)
-        yield process, port
+        yield Server(process, port, said)
 
 
 def test_it_is_small(container: Container) -> None:
@@ -71,16 +81,9 @@ def test_it_holds_no_build_tools_no_secrets_and_no_gpu_library(container: Contai
     assert {"xgboost", "nvidia-nccl-cu12", "dvc", "pytest", "pip"}.isdisjoint(names.stdout.split())
 
 
-def test_nothing_is_compiled_at_the_start(container: Container) -> None:
-    told = container.run("python", "-v", "-c", "import stages.serve").stderr
-    loaded = [line.split("code object from ")[1] for line in told.splitlines() if "code object from " in line]
-    assert len(loaded) > 500
-    assert [path for path in loaded if not path.rstrip("'").endswith(".pyc")] == []
-
-
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda bundle: bundle.name)
-def test_it_answers_what_predict_says_here(bundle: Path, server: tuple[psutil.Process, int], tmp_path: Path) -> None:
-    check_answers(server[1], bundle, tmp_path / "scores.parquet")
+def test_it_answers_what_predict_says_here(bundle: Path, server: Server, tmp_path: Path) -> None:
+    check_answers(server.port, bundle, tmp_path / "scores.parquet")
 
 
 def test_it_reads_parquet_without_the_parts_of_arrow_that_are_left_out(container: Container) -> None:
@@ -92,16 +95,21 @@ def test_it_reads_parquet_without_the_parts_of_arrow_that_are_left_out(container
     assert done.stdout == "[1, 2]\n", done.stderr
 
 
-def test_its_health_check_says_yes(container: Container, server: tuple[psutil.Process, int]) -> None:
+def test_its_health_check_says_yes(container: Container, server: Server) -> None:
     kind, *command = container.config["Healthcheck"]["Test"]
     assert kind == "CMD" and command[0] == "python"
-    here = [word.replace("8000", str(server[1])) for word in command]
+    here = [word.replace("8000", str(server.port)) for word in command]
     assert container.run(*here).returncode == 0
     assert container.run(*[word.replace("8000", "1") for word in command]).returncode != 0
 
 
-def test_it_ends_when_told_to(server: tuple[psutil.Process, int]) -> None:
-    process, port = server
-    process.terminate()
-    process.wait(ENDS_S)
-    assert asked(port, "GET", "/v2/health/live")[0] == 0
+def test_nothing_was_compiled_for_all_that(server: Server) -> None:
+    loaded = re.findall(r"^# code object from '?([^'\n]+)", server.said.read_text(errors="replace"), re.M)
+    assert len(loaded) > 500
+    assert {path for path in loaded if not path.endswith(".pyc")} == set()
+
+
+def test_it_ends_when_told_to(server: Server) -> None:
+    server.process.terminate()
+    server.process.wait(ENDS_S)
+    assert asked(server.port, "GET", "/v2/health/live")[0] == 0
