@@ -15,6 +15,7 @@ Verbs of the line, in its order (`dvc.yaml` runs them for every dataset):
 Verbs around the line:
   predict           scores of new rows, by a bundle
   serve             the same over HTTP
+  ingest            new records into the state
   compare           any two revisions, or all experiments, with a test
   cross_validate    folds in order of time
   tune              a search for better settings

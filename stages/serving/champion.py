@@ -31,8 +31,10 @@ class Served:
     name: str
     bundle: Bundle
     task: Task
+    manifest: str
+    """The first digits of the sha256 of its manifest: its contents in a word."""
     version: str
-    """The registry's, or the first digits of the manifest's sha256."""
+    """The registry's, or the same digits."""
     data: str
     """The first digits of the sha256 of `reference.json`: by which rows it was trained, told by their distributions."""
     inputs: Inputs
@@ -46,24 +48,35 @@ class Served:
 
 
 def open_served(folder: Path, version: str = "") -> Served:
-    """Check a bundle, load it and try it; it scores on one thread, for serving scales by processes."""
-    bundle = open_bundle(folder, threads=1)
+    """Check a bundle, load it and try it; it scores on one thread, for serving scales by processes.
+
+    Whatever is wrong with it is a `UserError`: a bundle that was made wrong is as good as one that was damaged.
+    """
+    try:
+        return _opened(open_bundle(folder, threads=1), version)
+    except (KeyError, TypeError, ValueError, AttributeError, pl.exceptions.PolarsError) as error:
+        found = f"{type(error).__name__}: {error}"
+        raise UserError(f"a bundle in {folder} that can answer", found, "build it again with `dvc repro`") from None
+
+
+def _opened(bundle: Bundle, version: str) -> Served:
     with plain_words():
         task = task_named(bundle.signature["task"])
-    manifest, data = (sha256_of(folder / name)[:SHORT] for name in (MANIFEST, REFERENCE))
+    manifest, data = (sha256_of(bundle.folder / name)[:SHORT] for name in (MANIFEST, REFERENCE))
     inputs = Inputs.of(bundle.signature, bundle.model.features)
     example, scores, by_codes = _tried(bundle, inputs)
     return Served(
         name=str(bundle.signature["dataset"]),
         bundle=bundle,
         task=task,
+        manifest=manifest,
         version=version or manifest,
         data=data,
         inputs=inputs,
         by_codes=by_codes,
         outputs=task.name_scores(scores, bundle.signature).schema,
         examples=_plain(example)[:SHOWN],
-        card=(folder / CARD).read_text(encoding="utf-8"),
+        card=(bundle.folder / CARD).read_text(encoding="utf-8"),
     )
 
 

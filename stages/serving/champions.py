@@ -82,7 +82,9 @@ class Champions:
     def _take(self, place: _Place) -> None:
         served = self._kept.take(place.origin.key, place.origin.version(), place.origin.copy)
         if any(other.served and other.served.name == served.name for other in self._places if other is not place):
-            raise UserError(f"one bundle of {served.name}", "another origin gives it too", "serve one of them")
+            place.trouble = f"{served.name}: another origin gives it too; serve one of them"
+            log.warning("%s", place.trouble)
+            return
         before, place.served, place.trouble = place.served, served, ""
         is_new = before is None or (before.version, before.bundle.folder) != (served.version, served.bundle.folder)
         self._told(served.name, "loaded" if is_new else "unchanged")

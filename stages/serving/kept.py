@@ -10,14 +10,15 @@ import atexit
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
+from stages.models.bundle import open_bundle
 from stages.runtime.log import log
-from stages.serving.champion import SHORT, Served, open_served
+from stages.serving.champion import Served, open_served
 from stages.workspace.errors import UserError
-from stages.workspace.files import MANIFEST, read_json, require_writable, sha256_of, write_json
+from stages.workspace.files import read_json, require_writable, write_json
 
 KEPT = 3  # copies of an origin: another process may still be reading the one before
 LAST = "last.json"
@@ -48,33 +49,28 @@ class Kept:
         home.mkdir(parents=True, exist_ok=True)
         try:
             fill(aside)
-            manifest = sha256_of(aside / MANIFEST)[:SHORT] if (aside / MANIFEST).exists() else ""
-            if manifest and (copy := home / manifest).exists():
+            served = open_served(aside, version)
+            copy = home / served.manifest
+            if not _is_whole(copy):
+                shutil.rmtree(copy, ignore_errors=True)
                 try:
-                    return self._remember(copy, version)
-                except UserError:  # damaged since it was kept
-                    shutil.rmtree(copy, ignore_errors=True)
-            open_served(aside)
-            copy = home / manifest
-            try:
-                aside.rename(copy)
-            except OSError:
-                if not copy.exists():  # else another process was faster
-                    raise
-            return self._remember(copy, version)
+                    aside.rename(copy)
+                except OSError:
+                    if not copy.exists():  # else another process was faster
+                        raise
+            self._remember(copy, served.version)
+            return replace(served, bundle=replace(served.bundle, folder=copy))
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
-    def _remember(self, copy: Path, version: str) -> Served:
-        served = open_served(copy, version)
-        last = {"copy": copy.name, "version": served.version}
+    def _remember(self, copy: Path, version: str) -> None:
+        last = {"copy": copy.name, "version": version}
         if not (copy.parent / LAST).exists() or read_json(copy.parent / LAST) != last:
             write_json(copy.parent / LAST, last)
         copy.touch()
-        copies = sorted((each for each in copy.parent.glob("[!.]*/") if each.is_dir()), key=lambda e: e.stat().st_mtime)
-        for old in copies[:-KEPT]:
+        copies = [each for each in copy.parent.glob("[!.]*/") if each.is_dir()]
+        for old in sorted(copies, key=lambda each: each.stat().st_mtime)[:-KEPT]:
             shutil.rmtree(old, ignore_errors=True)
-        return served
 
     def knows(self, key: str) -> bool:
         """Whether a bundle of this origin ever answered."""
@@ -87,3 +83,11 @@ class Kept:
             return open_served(self.folder / key / str(last["copy"]), str(last["version"]))
         except (UserError, OSError, KeyError, TypeError):
             return None
+
+
+def _is_whole(copy: Path) -> bool:
+    try:
+        open_bundle(copy, threads=1)
+    except UserError:
+        return False
+    return True

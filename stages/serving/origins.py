@@ -85,7 +85,11 @@ class Champion:
 
     def mark(self) -> object:
         """Every tag of the model."""
-        return _tags_of(self.name)
+        own = (f"{TAGS}/{self.name}@", f"{TAGS}/{self.name}#")
+        try:
+            return {tag: commit for tag, commit in refs_under(TAGS).items() if tag.startswith(own)}
+        except UserError as error:
+            return error.found
 
     def version(self) -> str:
         """The registry's."""
@@ -105,14 +109,6 @@ class Champion:
         if found is None:
             raise UserError(f"a champion of {self.name}", "none in the tags", "`make promote`, or name a folder")
         return found.version, found.commit
-
-
-def _tags_of(name: str) -> dict[str, str]:
-    return {
-        tag: commit
-        for tag, commit in refs_under(TAGS).items()
-        if tag.startswith((f"{TAGS}/{name}@", f"{TAGS}/{name}#"))
-    }
 
 
 def _champions() -> set[str]:

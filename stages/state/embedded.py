@@ -54,7 +54,7 @@ class SqliteStore:
             try:
                 now = _version(connection)
                 store, _, last = since.partition(":")
-                same = now.partition(":")[0] == store
+                same = bool(store) and now.partition(":")[0] == store
                 rows = connection.execute(
                     "SELECT name, key, partition, level, row FROM facts WHERE version > ? ORDER BY name, key",
                     (int(last) if same else 0,),
