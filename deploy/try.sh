@@ -6,7 +6,7 @@ python=.venv/bin/python
 for bundle in bundles/*/; do
     "$python" -m stages.predict "$bundle" "$bundle/example.csv" >/dev/null
 done
-"$python" -m stages.serve --port 8000 --keep /build/kept &
+"$python" -m stages.serve --port 8000 --workers 2 --keep /build/kept &
 service=$!
 until "$python" -c "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/v2/health/ready')" 2>/dev/null; do
     kill -0 "$service"
