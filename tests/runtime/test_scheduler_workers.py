@@ -305,7 +305,7 @@ def test_files_of_a_job_travel_through_an_s3_bucket(
 def test_the_kubernetes_manifest_starts_a_scheduler_and_workers(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    manifest = yaml.safe_load((ROOT / "docs/kubernetes.yaml").read_text(encoding="utf-8"))
+    manifest = yaml.safe_load((ROOT / "deploy/dask/dask.yaml").read_text(encoding="utf-8"))
     pods = [item["spec"]["template"]["spec"] for item in manifest["items"] if item["kind"] == "Deployment"]
     scheduler, worker = (pod["containers"][0] for pod in pods)
     away = tmp_path_factory.mktemp("away")

@@ -1,0 +1,16 @@
+#!/bin/sh
+# Try what an image is about to hold: score the example of every bundle, then start the service and wait until it is
+# ready.  What that imports is compiled on the way.
+set -eu
+python=.venv/bin/python
+for bundle in bundles/*/; do
+    "$python" -m stages.predict "$bundle" "$bundle/example.csv" >/dev/null
+done
+"$python" -m stages.serve --port 8000 --workers 2 --keep /build/kept &
+service=$!
+until "$python" -c "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/v2/health/ready')" 2>/dev/null; do
+    kill -0 "$service"
+    sleep 0.5
+done
+kill "$service"
+wait "$service" || [ $? -eq 143 ]

@@ -1,0 +1,93 @@
+"""deploy/requirements.lock: what serving stands on, in the versions that evaluated the models, and enough of it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.dask_machines import free_port
+from tests.deploy.service import BUNDLES, ROOT, asked, check_answers, wait_until_ready
+
+GROUP = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]["serve"]
+# As the environment of the image has it: what its lock does not name cannot be imported.
+ONLY_LOCKED = """\
+import importlib.metadata, re, sys
+
+OWNERS = importlib.metadata.packages_distributions()
+LOCKED = {locked}
+
+
+class OnlyLocked:
+    def find_spec(self, name, path=None, target=None):
+        owners = OWNERS.get(name.partition(".")[0], [])
+        if owners and LOCKED.isdisjoint(re.sub(r"[-_.]+", "-", owner).lower() for owner in owners):
+            raise ModuleNotFoundError(f"not in deploy/requirements.lock: {{name}}", name=name)
+
+
+sys.meta_path.insert(0, OnlyLocked())
+"""
+
+
+def pins(path: Path) -> dict[str, str]:
+    """Version by package."""
+    found = re.findall(r"^([\w.-]+)==([^ ;\\]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {str(canonicalize_name(name)): version for name, version in found}
+
+
+SERVING, WHOLE = pins(ROOT / "deploy/requirements.lock"), pins(ROOT / "requirements.lock")
+
+
+def test_every_package_is_pinned_by_hash_and_no_host_is_named() -> None:
+    text = (ROOT / "deploy/requirements.lock").read_text(encoding="utf-8")
+    blocks = re.split(r"\n(?=\S)", text.strip())
+    assert [block for block in blocks if "--hash=sha256:" not in block or not re.match(r"[\w.-]+==\S+", block)] == []
+    assert "://" not in text
+
+
+@pytest.mark.parametrize("listed", GROUP)
+def test_the_lock_answers_what_the_group_asks_for(listed: str) -> None:
+    asked_for = Requirement(listed)
+    assert asked_for.specifier.contains(SERVING[canonicalize_name(asked_for.name)])
+
+
+def test_a_model_is_served_by_the_versions_that_evaluated_it() -> None:
+    as_evaluated = WHOLE | {"xgboost-cpu": WHOLE["xgboost"]}
+    assert {name: version for name, version in SERVING.items() if as_evaluated.get(name) != version} == {}
+
+
+def test_xgboost_is_there_once() -> None:
+    """`xgboost` and `xgboost-cpu` write the same files: installed both, one breaks the other."""
+    assert "xgboost-cpu" in SERVING and "xgboost" not in SERVING
+    assert "xgboost-cpu" not in WHOLE
+
+
+@pytest.mark.skipif(not BUNDLES, reason="no bundles to serve; `make repro` makes them")
+def test_the_service_needs_nothing_else(tmp_path: Path) -> None:
+    """A real server answers for every bundle, and shows all its pages, where only locked packages can be imported."""
+    locked = sorted({*SERVING, "xgboost"})  # here xgboost's files are those of the other distribution
+    code = ONLY_LOCKED.format(locked=repr(set(locked)))
+    (tmp_path / "sitecustomize.py").write_text(code, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    refused = subprocess.run([sys.executable, "-c", "import dask"], env=environment, capture_output=True, text=True)
+    assert "not in deploy/requirements.lock: dask" in refused.stderr
+
+    port = free_port()
+    command = [sys.executable, "-m", "stages.serve", str(ROOT / "bundles"), "--port", str(port), "--keep", "kept"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment) as server:
+        try:
+            wait_until_ready(port, lambda: server.poll() is None)
+            for bundle in BUNDLES:
+                check_answers(port, bundle, tmp_path / "scores.parquet")
+            paths = json.loads(asked(port, "GET", "/openapi.json")[1])["paths"]
+            shown = [path for path, methods in paths.items() if "get" in methods and "{version}" not in path]
+            for path in (*shown, "/docs"):
+                assert asked(port, "GET", re.sub(r"{\w+}", BUNDLES[0].name, path))[0] == 200, path
+        finally:
+            server.terminate()
