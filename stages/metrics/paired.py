@@ -205,7 +205,7 @@ class _Gaps:
 
     @classmethod
     def of(cls, a: System, b: System, weights: Float, block: int, drawn: tuple[Scores, Scores] | None) -> _Gaps:
-        n_units = weights.shape[1]
+        n_units = len(a.table.counts)
         ones = np.ones((1, n_units))
         of_a, of_b = drawn or (replicate(a.table.measure, weights), replicate(b.table.measure, weights))
         # independent units have no neighbours whose likeness could have been missed

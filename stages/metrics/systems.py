@@ -98,7 +98,7 @@ class _Drawn:
 
     @classmethod
     def of(cls, system: System, weights: Float, left_out_block: int | None) -> _Drawn:
-        measure, n_units = system.table.measure, weights.shape[1]
+        measure, n_units = system.table.measure, len(system.table.counts)
         left_out = jackknife(measure, n_units, left_out_block) if left_out_block else {}
         return cls(system.table, system.exact, measure(np.ones((1, n_units))), replicate(measure, weights), left_out)
 

@@ -63,7 +63,7 @@ def score_fold(
         "model": fit.model.predict,
         "baseline": lambda frame: predict_one_rule(rule, frame),
     }
-    decisions = decide(table, scorers, terms_of(table, grid_rule, judging), workers)
+    decisions, _ = decide(table, scorers, terms_of(table, grid_rule, judging), judging, workers)
     scored = score_test(table, scorers, decisions, judging, workers, Segments({}))
     # days tell themselves apart; rows, and blocks of rows, have the same numbers in every fold
     prefix = "" if cluster_of(table, judging) else f"{fold.number}:"
