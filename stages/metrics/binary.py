@@ -202,10 +202,10 @@ class BinaryDecision:
             **{name: float(value[0]) for name, value in decided.items()},
         }
 
-    def outcomes(self, table: Tabulated) -> Float | None:
-        """Rows by unit, actual and decided class."""
+    def outcomes(self, table: Tabulated, weights: Float) -> Float | None:
+        """Rows by actual and decided class."""
         assert isinstance(table, BinaryTable)
-        return table.confusion
+        return table.decided(weights)
 
     def outcome_metrics(self, outcomes: Float) -> dict[str, Float]:
         """Metrics of decisions from counts by actual and decided class, (R, 2, 2)."""

@@ -97,8 +97,8 @@ class Decision(Protocol):
     def exact(self, labels: NDArray[Any], scores: NDArray[np.float32]) -> dict[str, float]:
         """Every metric on the rows themselves."""
 
-    def outcomes(self, table: Tabulated) -> Float | None:
-        """Rows by unit, actual and decided class, of a table of this decision; None where no threshold decides."""
+    def outcomes(self, table: Tabulated, weights: Float) -> Float | None:
+        """Rows by actual and decided class (R, classes, classes) under weights; None where no threshold decides."""
 
     def outcome_metrics(self, outcomes: Float) -> dict[str, Float]:
         """The metrics (R,) that follow from such counts alone, (R, classes, classes); they can be pooled."""

@@ -166,7 +166,7 @@ class MulticlassDecision:
             **{name: float(value[0]) for name, value in averaged.items()},
         }
 
-    def outcomes(self, _table: Tabulated) -> Float | None:
+    def outcomes(self, _table: Tabulated, _weights: Float) -> Float | None:
         """No threshold decides."""
         return None
 

@@ -61,7 +61,7 @@ def test_a_task_measures_every_metric_it_names_on_rows_and_from_a_table(task: Ta
     for name in task.metrics:
         assert float(coded[name][0]) == pytest.approx(exact[name], rel=0.02, abs=0.01), name
     assert (decision.threshold is None) == (not task.at_threshold)
-    assert (decision.outcomes(table) is None) == (not task.at_threshold)
+    assert (decision.outcomes(table, np.ones((1, 40))) is None) == (not task.at_threshold)
 
 
 @pytest.mark.parametrize("task", EVERY, ids=TASKS)
