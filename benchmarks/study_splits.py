@@ -94,7 +94,7 @@ def judge(features: FeatureTable, folder: Path) -> Judged:
     scores = read_model(folder, FAMILIES["boosting"]).predict(frame)
     costs = {name: getattr(settings, name) for name in ("cost_of_miss", "cost_of_false_alarm")}
     terms = Terms(len(features.classes), **costs)
-    decision = task.decide(task.count(labels, scores), terms)
+    decision = task.decide_by(labels, scores, terms)
     names, units = number_units(frame[features.cluster])
     cells = merge_cells([decision.tabulate(units, names, labels, scores)])
     return Judged(System(decision.table(cells, unit_names(cells)), decision.exact(labels, scores)), len(names))

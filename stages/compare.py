@@ -193,7 +193,7 @@ def compare_dataset(a: Revision, b: Revision, dataset: str, left_out: list[str],
     changes, notes = changes_between(a, b, dataset)
     comparison = Comparison(
         side_of(a, tables[0]), side_of(b, tables[1]), Drawn.of(tables[0], resampling), options.correction, identical,
-        changes, whole, segments, [*notes, *left_out],
+        changes, whole, segments, [*notes, *resampling.held(*tables), *left_out],
     )  # fmt: skip
     return Result(
         dataset,

@@ -21,10 +21,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import numpy as np
-
 from stages.experiments.folds.deal import PARTS
-from stages.experiments.folds.pooled import Float, draw_within, pool, refuse_few_units
+from stages.experiments.folds.pooled import Float, draw_within, pool, refuse_few_units, split_folds
 from stages.experiments.folds.runs import Judged, judge_folds
 from stages.experiments.folds.table import Fold, time_folds
 from stages.experiments.folds.words import fold_table, long_form, markdown, metric_table, sentences
@@ -124,11 +122,12 @@ def describe(judged: Sequence[Judged], options: argparse.Namespace, judging: Eva
     block = judging.block if resampled else 1
     n_units = [len(one.tested["model"].units) for one in judged]
     seeds = [child_seed(read_seed(), NAME, table.dataset, f"fold {one.fold.number}") for one in judged]
-    weights = draw_within(n_units, judging.replicates, seeds, block)
+    n_valid = [one.tested["model"].n_valid for one in judged]
+    weights = draw_within(n_units, judging.replicates, seeds, block, n_valid)
     task = task_named(table.task)
     whole = {system: pool([one.tested[system] for one in judged], task.metrics) for system in ("model", "baseline")}
     rows = sum(one.fold.stretches["test"].rows for one in judged)
-    drawn = np.split(weights, np.cumsum(n_units)[:-1], axis=1)
+    drawn = split_folds(weights, n_units, n_valid)
     return {
         "dataset": table.dataset,
         "question": table.question,
@@ -145,7 +144,7 @@ def describe(judged: Sequence[Judged], options: argparse.Namespace, judging: Eva
         "level": judging.level,
         "metrics": {
             name: found | {"over_folds": task.metrics[name].over_folds}
-            for name, found in judge(whole, table.task, weights, judging, rows, block).items()
+            for name, found in judge(whole, table.task, weights, judging, rows, block, len(judged)).items()
         },
         "folds": [describe_fold(one, own, judging, block) for one, own in zip(judged, drawn, strict=True)],
     }
@@ -168,13 +167,19 @@ def describe_fold(one: Judged, weights: Float, judging: EvaluateSettings, block:
 
 
 def judge(
-    systems: Mapping[str, System], task: str, weights: Float, judging: EvaluateSettings, n: int, block: int
+    systems: Mapping[str, System],
+    task: str,
+    weights: Float,
+    judging: EvaluateSettings,
+    n: int,
+    block: int,
+    strata: int = 1,
 ) -> dict[str, Any]:
     """Every metric of the model with its interval, beside the baseline's, six significant digits of each."""
     found: dict[str, Any] = round_figures(
         compare_systems(
             systems["model"], systems["baseline"], task_named(task).metrics, weights,
-            level=judging.level, method=judging.method, n=n, block=block,
+            level=judging.level, method=judging.method, n=n, block=block, strata=strata,
         )
     )  # fmt: skip
     return found

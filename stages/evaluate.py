@@ -9,7 +9,8 @@ Writes  metrics/<dataset>/results.json   every metric: value, low, high, level, 
         plots/<dataset>/                 roc, precision_recall, calibration, residuals, confusion, intervals, per_class
 Params  datasets.<dataset>.evaluate, seed, cluster
 
-The intervals are drawn from the resampling table alone; the values are computed on the scores themselves.  The
+The intervals are drawn from the resampling table alone; the values are computed on the scores themselves.  Where a
+threshold was chosen on valid rows, these are drawn again too, and with them the threshold of each resample.  The
 difference to the baseline is judged by the test that compares revisions (`metrics/paired.py`).  What grows
 with the test rows are therefore a label and two scores a row (9 bytes for a yes-or-no question, 16 while they are
 ranked), and with its days the cells of the table (about 100 kB a day while they are added up).
@@ -24,7 +25,7 @@ import numpy as np
 import polars as pl
 
 from stages.features.table import FeatureTable, open_features, read_selection, read_sketches
-from stages.metrics.bootstrap import draw_weights
+from stages.metrics.bootstrap import draw_both
 from stages.metrics.contract import Decision, Task, round_figures
 from stages.metrics.curves import draw_plots
 from stages.metrics.files import write_evaluation
@@ -64,7 +65,7 @@ def main(name: str) -> None:
         task = task_named(table.task)
         judged = judge(table, scorers, terms_of(table, rule, settings), settings, workers, segments)
         words, systems = unit_words(table, settings, len(judged.units)), judged.systems
-        weights = draw_weights(len(judged.units), settings.replicates, seed, words["block"])
+        weights = draw_both(len(judged.units), len(judged.valid_units), settings.replicates, seed, words["block"])
         results = compare_systems(
             systems["model"], systems["baseline"], task.metrics, weights,
             level=settings.level, method=settings.method, n=table.rows("test"), block=words["block"],

@@ -24,11 +24,11 @@ import polars as pl
 from stages.features.contingency import entropy
 from stages.features.table import FeatureTable, open_features, read_selection
 from stages.metrics.binary import BinaryTable
-from stages.metrics.bootstrap import Float, draw_weights
+from stages.metrics.bootstrap import Float, draw_both
 from stages.metrics.curves import COLUMNS
 from stages.metrics.files import read_evaluation
 from stages.metrics.resampling import deal_rows, number_units
-from stages.metrics.stored import system_of, task_named, units_of
+from stages.metrics.stored import system_of, task_named, units_of, valid_units_of
 from stages.models.contract import Model
 from stages.models.families import FAMILIES, FIRST, open_model, say_fitted
 from stages.results.costs import cost_curve
@@ -75,7 +75,8 @@ def gather_facts(name: str) -> Facts:
     refuse_other_run(name, results, header)
     units, level = units_of(cells), header["level"]
     with plain_words():
-        weights = draw_weights(len(units), header["replicates"], header["seed"], header["block"])
+        n_valid = len(valid_units_of(cells, ["model", "baseline"]))
+        weights = draw_both(len(units), n_valid, header["replicates"], header["seed"], header["block"])
         segments = judge_segments(cells, header, weights, level)
         judged = system_of(cells, header).table
         costs = cost_curve(judged, weights, level, header["block"]) if isinstance(judged, BinaryTable) else None
@@ -90,7 +91,8 @@ def gather_facts(name: str) -> Facts:
         training=training, guessed={part: guessed_loss(table, part) for part in ("train", "valid")},
         baseline=read_json(layout.models(name) / "baseline.json")["bins"]["name"],
         results=results, plots={plot: read_plot(layout.plots(name) / f"{plot}.csv") for plot in PLOTS}, units=units,
-        segments=segments, costs=costs, effects=effects_of(draw_sample(table, model, header, units), weights, level),
+        segments=segments, costs=costs,
+        effects=effects_of(draw_sample(table, model, header, units), weights[:, : len(units)], level),
         unseen=count_unseen(table), fitted=say_fitted(training),
         stops_early=FAMILIES[training.get("family", FIRST)].stops_early, trainings=read_trainings(name, header),
     )  # fmt: skip

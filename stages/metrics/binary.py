@@ -8,15 +8,18 @@ precision is the step-wise sum, precision is 0 where nothing is flagged.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from stages.metrics.bootstrap import in_chunks
 from stages.metrics.codes import (
+    COARSE,
     calibrated_threshold,
+    calibrated_thresholds,
     calibration_error,
     clip_probabilities,
     coarsen,
@@ -64,6 +67,11 @@ class ScoreTable:
         """Rows by unit and label, (units, 2)."""
         return np.asarray(self.counts.sum(axis=2))
 
+    @property
+    def codes(self) -> Int:
+        """The codes that occur."""
+        return code_probabilities(self.probabilities).astype(np.int64)
+
     @classmethod
     def from_cells(cls, cells: pl.DataFrame, view: str, units: list[str]) -> ScoreTable:
         """The table of one view, its columns limited to the codes that occur."""
@@ -71,23 +79,29 @@ class ScoreTable:
         return cls(probability_of_code(codes), counts)
 
     def resample(self, weights: Float) -> tuple[Float, Float]:
-        """Negatives and positives by code, each (R, codes), under weights (R, units).
+        """Negatives and positives by code, each (R, codes), under weights (R, units); columns beyond are not its own.
 
         The sums are whole numbers, so the matrix product is exact and equal for any number of threads.
         """
-        totals = weights @ self.counts.reshape(len(self.counts), -1)
+        totals = weights[:, : len(self.counts)] @ self.counts.reshape(len(self.counts), -1)
         by_label = totals.reshape(len(weights), 2, -1)
         return by_label[:, 0], by_label[:, 1]
 
 
 @dataclass(frozen=True)
 class BinaryTable:
-    """The resampling table of one system; ``flagged`` (codes,) are a yes, and mistakes have their costs."""
+    """The resampling table of one system; ``flagged`` (codes,) are a yes, and mistakes have their costs.
+
+    Weights may be those of its units alone: then the threshold stays.  Or those of the ``valid`` units stand to their
+    right: then it is chosen anew from the valid rows of each resample.  A code stands for ``width`` neighbours.
+    """
 
     scores: ScoreTable
     flagged: NDArray[np.bool_]
     cost_of_miss: float
     cost_of_false_alarm: float
+    valid: ScoreTable | None = None
+    width: int = 1
 
     @property
     def counts(self) -> Float:
@@ -108,15 +122,22 @@ class BinaryTable:
         """Every metric (R,) under weights (R, units)."""
         negatives, positives = self.scores.resample(weights)
         probabilities = self.scores.probabilities
-        outcome = self._confusion(negatives, positives)
         return {
             "roc_auc": roc_auc(negatives, positives),
             "average_precision": average_precision(negatives, positives),
             "log_loss": log_loss(negatives, positives, probabilities),
             "brier": brier(negatives, positives, probabilities),
             "calibration_error": calibration_error(negatives, positives, probabilities),
-            **decision_scores(*outcome, cost_of_miss=self.cost_of_miss, cost_of_false_alarm=self.cost_of_false_alarm),
+            **self.outcome_metrics(self._decided(negatives, positives, weights)),
         }
+
+    def decided(self, weights: Float) -> Float:
+        """Rows by actual and decided class, (R, 2, 2), under weights (R, units)."""
+        return self._decided(*self.scores.resample(weights), weights)
+
+    def outcome_metrics(self, outcomes: Float) -> dict[str, Float]:
+        """Metrics of decisions from counts by actual and decided class, (R, 2, 2)."""
+        return decision_scores(outcomes, cost_of_miss=self.cost_of_miss, cost_of_false_alarm=self.cost_of_false_alarm)
 
     @property
     def confusion(self) -> Float:
@@ -124,9 +145,21 @@ class BinaryTable:
         decided = np.stack([~self.flagged, self.flagged], axis=1).astype(np.float64)
         return np.asarray(self.scores.counts @ decided)
 
-    def _confusion(self, negatives: Float, positives: Float) -> tuple[Float, Float, Float, Float]:
-        false_alarms, hits = negatives[:, self.flagged].sum(axis=1), positives[:, self.flagged].sum(axis=1)
-        return negatives.sum(axis=1) - false_alarms, false_alarms, positives.sum(axis=1) - hits, hits
+    def _decided(self, negatives: Float, positives: Float, weights: Float) -> Float:
+        flags, by_label = self._flags(weights[:, len(self.scores.counts) :]), np.stack([negatives, positives], axis=1)
+        yes = (by_label * flags[:, None]).sum(axis=2)
+        return np.stack([by_label.sum(axis=2) - yes, yes], axis=2)
+
+    def _flags(self, valid_weights: Float) -> Float:
+        """The share of each code's rows that are a yes, (R, codes) or (1, codes)."""
+        if self.valid is None or not valid_weights.shape[1]:
+            return self.flagged.astype(np.float64)[None]
+        thresholds = calibrated_thresholds(
+            *self.valid.resample(valid_weights), self.valid.codes,
+            cost_of_miss=self.cost_of_miss, cost_of_false_alarm=self.cost_of_false_alarm,
+        )  # fmt: skip
+        above = self.scores.codes + self.width - self.width // 2 - thresholds[:, None]
+        return np.clip(above / self.width, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -144,7 +177,7 @@ class BinaryDecision:
 
     def tabulate(self, units: Int, names: list[str], labels: Int, scores: NDArray[np.float32]) -> pl.DataFrame:
         """The cells of one partition."""
-        return count_cells(VIEW, units, names, labels, code_probabilities(scores))
+        return tally(units, names, labels, scores)
 
     def coarsened(self, cells: pl.DataFrame) -> pl.DataFrame:
         """Cells with coarse codes, every decision the same."""
@@ -160,11 +193,8 @@ class BinaryDecision:
     def exact(self, labels: Int, scores: NDArray[np.float32]) -> dict[str, float]:
         """Every metric on the rows themselves."""
         flagged, late = scores >= np.float32(self.threshold), labels == 1
-        outcome = [np.array([np.count_nonzero(rows)], np.float64)
-                   for rows in (~flagged & ~late, flagged & ~late, ~flagged & late, flagged & late)]  # fmt: skip
-        decided = decision_scores(
-            *outcome, cost_of_miss=self.cost_of_miss, cost_of_false_alarm=self.cost_of_false_alarm
-        )
+        outcome = [[np.count_nonzero(rows & ~flagged), np.count_nonzero(rows & flagged)] for rows in (~late, late)]
+        decided = self.outcome_metrics(np.array([outcome], np.float64))
         return {
             **exact_ranking(labels, scores),
             **exact_probability_scores(labels, scores),
@@ -172,21 +202,30 @@ class BinaryDecision:
             **{name: float(value[0]) for name, value in decided.items()},
         }
 
-    def outcomes(self, table: Tabulated) -> Float | None:
-        """Rows by unit, actual and decided class."""
+    def outcomes(self, table: Tabulated, weights: Float) -> Float | None:
+        """Rows by actual and decided class."""
         assert isinstance(table, BinaryTable)
-        return table.confusion
+        return table.decided(weights)
 
     def outcome_metrics(self, outcomes: Float) -> dict[str, Float]:
         """Metrics of decisions from counts by actual and decided class, (R, 2, 2)."""
-        return decision_scores(
-            outcomes[:, 0, 0], outcomes[:, 0, 1], outcomes[:, 1, 0], outcomes[:, 1, 1],
-            cost_of_miss=self.cost_of_miss, cost_of_false_alarm=self.cost_of_false_alarm,
-        )  # fmt: skip
+        return decision_scores(outcomes, cost_of_miss=self.cost_of_miss, cost_of_false_alarm=self.cost_of_false_alarm)
 
 
-def decide(counts: Float, terms: Terms) -> BinaryDecision:
-    """The threshold that suits the costs, by the rows counted by label and code."""
+def tally(units: Int, names: list[str], labels: Int, scores: NDArray[np.float32]) -> pl.DataFrame:
+    """Rows by unit, label and code."""
+    return count_cells(VIEW, units, names, labels, code_probabilities(scores))
+
+
+def redecide(table: Tabulated, cells: pl.DataFrame, units: list[str], coarse: bool) -> BinaryTable:
+    """A table that knows the valid rows that its threshold was chosen on."""
+    assert isinstance(table, BinaryTable)
+    return replace(table, valid=ScoreTable.from_cells(cells, VIEW, units), width=COARSE if coarse else 1)
+
+
+def decide(cells: pl.DataFrame, terms: Terms) -> BinaryDecision:
+    """The threshold that suits the costs, by the valid rows."""
+    counts = count_codes(*(cells[key].to_numpy() for key in ("label", "code", "n")))
     costs = {"cost_of_miss": terms.cost_of_miss, "cost_of_false_alarm": terms.cost_of_false_alarm}
     return BinaryDecision(calibrated_threshold(counts, **costs), **costs)
 
@@ -214,12 +253,13 @@ def draw_plots(
     model: BinaryTable, baseline: BinaryTable, classes: Sequence[str], weights: Float, level: float, block: int
 ) -> dict[str, pl.DataFrame]:
     """Curves, calibration, and right and wrong decisions by class."""
+    drawn = np.concatenate([model.decided(chunk) for chunk in in_chunks(weights)])
     return {
         "roc": roc_curve([model.scores], [baseline.scores], weights, level, block),
         "precision_recall": precision_recall_curve([model.scores], [baseline.scores], weights, level, block),
         "calibration": calibration_curve(model.scores, weights, level, block),
-        "confusion": confusion_table(model.confusion, classes, weights, level, block),
-        "per_class": class_table(model.confusion, classes, weights, level, block),
+        "confusion": confusion_table(model.confusion, classes, drawn, level, block),
+        "per_class": class_table(model.confusion, classes, drawn, level, block),
     }
 
 
@@ -230,8 +270,9 @@ BINARY = Task(
     shown=("roc_auc", "expected_cost"),
     classes=(2, 2),
     known_by=(VIEW, "label"),
-    count=lambda labels, scores: count_codes(labels, code_probabilities(scores)),
+    tally=tally,
     decide=decide,
+    redecide=redecide,
     unpack=lambda decides: BinaryDecision(**decides),
     of_signature=decision_of_signature,
     name_scores=name_scores,
@@ -267,10 +308,9 @@ def brier(negatives: Float, positives: Float, probabilities: Float) -> Float:
     return _ratio(squares, negatives.sum(axis=1) + positives.sum(axis=1))
 
 
-def decision_scores(
-    passes: Float, false_alarms: Float, misses: Float, hits: Float, *, cost_of_miss: float, cost_of_false_alarm: float
-) -> dict[str, Float]:
-    """Metrics of yes-or-no decisions from the four counts, each (R,); NaN where there are no positives."""
+def decision_scores(outcomes: Float, *, cost_of_miss: float, cost_of_false_alarm: float) -> dict[str, Float]:
+    """Metrics of yes-or-no decisions from counts by actual and decided class, (R, 2, 2); NaN without positives."""
+    (passes, false_alarms), (misses, hits) = np.moveaxis(outcomes, 0, 2)
     rows = passes + false_alarms + misses + hits
     flagged, positives = hits + false_alarms, hits + misses
     precision = np.divide(hits, flagged, out=np.zeros_like(hits), where=flagged > 0)

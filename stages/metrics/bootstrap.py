@@ -17,7 +17,7 @@ Intervals: *percentile*; *BCa*, bias-corrected and accelerated, its acceleration
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
@@ -45,7 +45,7 @@ class Interval:
     replicates: int
 
 
-def draw_weights(n_units: int, replicates: int, seed: int, block: int = 1) -> Float:
+def draw_weights(n_units: int, replicates: int, seed: int | Sequence[int], block: int = 1) -> Float:
     """How often each unit occurs in each replicate, shape (replicates, n_units); every row sums to ``n_units``.
 
     Units are in the order in which they are neighbours; the last of the drawn runs is cut to make the sum.
@@ -74,6 +74,18 @@ def draw_weights(n_units: int, replicates: int, seed: int, block: int = 1) -> Fl
         counts = np.bincount(places.ravel(), minlength=len(drawn) * n_units)
         weights[chunk : chunk + _CHUNK] = counts.reshape(-1, n_units)
     return weights
+
+
+def draw_both(n_units: int, n_valid: int, replicates: int, seed: int, block: int = 1) -> Float:
+    """The same weights, and to their right those of the valid units that a threshold was chosen on.
+
+    Parts of the split are apart in time or by chance, so they are drawn apart; shape (replicates, n_units + n_valid).
+    With fewer than two valid units there is nothing to draw, and a threshold stays as it is.
+    """
+    weights = draw_weights(n_units, replicates, seed, block)
+    if n_valid < 2:
+        return weights
+    return np.hstack([weights, draw_weights(n_valid, replicates, (seed, 1), min(block, n_valid // 2))])
 
 
 def replicate(measure: Measure, weights: Float) -> Scores:

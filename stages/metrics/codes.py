@@ -35,7 +35,7 @@ N_CODES = 2 * CENTRE + 1
 COARSE = 16
 N_GROUPS = 10
 ROWS_AT_ONCE = 1 << 20
-MOST_STEPS, LEAST_STEP = 50, 1e-7  # of Newton's method; a code is 1/64 of a logit wide
+MOST_STEPS, FEW_STEPS, LEAST_STEP = 50, 8, 1e-7  # of Newton's method; a code is 1/64 of a logit wide
 
 
 def code_probabilities(probabilities: NDArray[Any]) -> NDArray[np.int16]:
@@ -108,10 +108,10 @@ class Grid:
         return result
 
 
-def count_codes(labels: NDArray[Any], codes: NDArray[np.int16]) -> Float:
-    """Rows by label and code, shape (2, codes): partitions add up."""
+def count_codes(labels: NDArray[Any], codes: NDArray[Any], rows: NDArray[Any] | None = None) -> Float:
+    """Rows by label and code, shape (2, codes); each counts once, or as often as ``rows`` says."""
     keys = labels.astype(np.int64) * N_CODES + codes
-    return np.bincount(keys, minlength=2 * N_CODES).reshape(2, N_CODES).astype(np.float64)
+    return np.bincount(keys, rows, minlength=2 * N_CODES).reshape(2, N_CODES).astype(np.float64)
 
 
 def calibrated_threshold(counts: Float, *, cost_of_miss: float, cost_of_false_alarm: float) -> int:
@@ -128,8 +128,50 @@ def calibrated_threshold(counts: Float, *, cost_of_miss: float, cost_of_false_al
     if fitted is None:
         return cheapest_threshold(counts, cost_of_miss=cost_of_miss, cost_of_false_alarm=cost_of_false_alarm)
     shift, slope = fitted
-    logit = (np.log(cost_of_false_alarm / cost_of_miss) - shift) / slope
-    return int(np.clip(np.rint(logit * STEPS_PER_LOGIT + CENTRE + 0.5), 0, N_CODES - 1))
+    return int(_code_at((np.log(cost_of_false_alarm / cost_of_miss) - shift) / slope))
+
+
+def calibrated_thresholds(
+    negatives: Float, positives: Float, codes: Int, *, cost_of_miss: float, cost_of_false_alarm: float
+) -> Int:
+    """`calibrated_threshold` of many resamples (R, codes) at once, ``codes`` being those that occur.
+
+    Newton's method from the curve of all resamples together, a few steps away from that of each; one that does not
+    arrive, or does not rise, is left to `calibrated_threshold`.
+    """
+    costs = {"cost_of_miss": cost_of_miss, "cost_of_false_alarm": cost_of_false_alarm}
+
+    def spread(resamples: slice) -> Float:
+        counts = np.zeros((2, N_CODES))
+        counts[:, codes] = negatives[resamples].sum(axis=0), positives[resamples].sum(axis=0)
+        return counts
+
+    start, rows, logits = _fit_logistic(spread(slice(None))), negatives + positives, (codes - CENTRE) / STEPS_PER_LOGIT
+    n_negatives, n_positives = negatives.sum(axis=1, keepdims=True), positives.sum(axis=1, keepdims=True)
+    wanted = positives * (n_positives + 1) / (n_positives + 2) + negatives / (n_negatives + 2)
+    shift, slope = np.tile(start or (0.0, 1.0), (len(rows), 1)).T
+    step = np.full((2, len(rows)), np.inf)
+    with np.errstate(all="ignore"):
+        for _ in range(FEW_STEPS if start else 0):
+            predicted = _sigmoid(shift[:, None] + slope[:, None] * logits)
+            gap, weight = wanted - rows * predicted, rows * predicted * (1 - predicted)
+            a, b, c = weight.sum(axis=1), weight @ logits, weight @ logits**2
+            first, second = gap.sum(axis=1), gap @ logits
+            step = np.array([c * first - b * second, a * second - b * first]) / (a * c - b * b)
+            shift, slope = shift + step[0], slope + step[1]
+            if np.abs(step).max() <= LEAST_STEP:
+                break
+        there = (np.abs(step).max(axis=0) <= LEAST_STEP) & (slope > 0) & (n_negatives * n_positives > 0)[:, 0]
+        found = _code_at((np.log(cost_of_false_alarm / cost_of_miss) - shift) / slope)
+    for resample in np.flatnonzero(~there).tolist():
+        found[resample] = calibrated_threshold(spread(slice(resample, resample + 1)), **costs)
+    return found
+
+
+def _code_at(logits: Float) -> Int:
+    """The code whose lower boundary is nearest."""
+    codes = np.clip(np.nan_to_num(np.rint(logits * STEPS_PER_LOGIT + CENTRE + 0.5)), 0, N_CODES - 1)
+    return np.asarray(codes, np.int64)
 
 
 def _fit_logistic(counts: Float) -> tuple[float, float] | None:

@@ -68,10 +68,13 @@ def accuracy_share(confusion: Float) -> Share:
     return Share(np.trace(confusion, axis1=1, axis2=2), confusion.sum(axis=(1, 2)))
 
 
-def confusion_table(confusion: Float, classes: Sequence[str], weights: Float, level: float, block: int) -> pl.DataFrame:
-    """Rows by actual and predicted class, and the share of the actual class's rows with its interval."""
+def confusion_table(confusion: Float, classes: Sequence[str], drawn: Float, level: float, block: int) -> pl.DataFrame:
+    """Rows by actual and predicted class, and the share of the actual class's rows with its interval.
+
+    ``drawn`` are the resamples (R, classes, classes) of ``confusion`` by unit.
+    """
     whole, n = confusion.sum(axis=0), len(classes)
-    drawn = _row_shares(resample_confusion(confusion, weights)).reshape(len(weights), -1)
+    drawn = _row_shares(drawn).reshape(len(drawn), -1)
     rows = np.repeat(confusion.sum(axis=2), n, axis=1)
     share = Share(confusion.reshape(len(confusion), -1), rows)
     low, high = share_band(share, drawn, level, block)
@@ -87,16 +90,17 @@ def confusion_table(confusion: Float, classes: Sequence[str], weights: Float, le
     ).fill_nan(None)
 
 
-def class_table(confusion: Float, classes: Sequence[str], weights: Float, level: float, block: int) -> pl.DataFrame:
+def class_table(confusion: Float, classes: Sequence[str], drawn: Float, level: float, block: int) -> pl.DataFrame:
     """Rows, precision, recall and F1 of every class, each with its interval; empty for a class without rows.
 
+    ``drawn`` are the resamples (R, classes, classes) of ``confusion`` by unit.
     A precision of 0 of a class that is never predicted has no interval.
     """
-    whole, drawn = class_scores(confusion.sum(axis=0)[None]), class_scores(resample_confusion(confusion, weights))
+    whole, resampled = class_scores(confusion.sum(axis=0)[None]), class_scores(drawn)
     shares, absent = class_shares(confusion), np.where(confusion.sum(axis=(0, 2)) > 0, 0.0, np.nan)
     columns: dict[str, object] = {"class": list(classes), "rows": confusion.sum(axis=(0, 2)).astype(np.int64)}
     for name, values in whole.items():
-        low, high = (absent + end for end in share_band(shares[name], drawn[name], level, block))
+        low, high = (absent + end for end in share_band(shares[name], resampled[name], level, block))
         columns |= {name: values[0], f"{name}_low": low, f"{name}_high": high}
     return pl.DataFrame(columns).fill_nan(None)
 

@@ -97,16 +97,16 @@ class Decision(Protocol):
     def exact(self, labels: NDArray[Any], scores: NDArray[np.float32]) -> dict[str, float]:
         """Every metric on the rows themselves."""
 
-    def outcomes(self, table: Tabulated) -> Float | None:
-        """Rows by unit, actual and decided class, of a table of this decision; None where no threshold decides."""
+    def outcomes(self, table: Tabulated, weights: Float) -> Float | None:
+        """Rows by actual and decided class (R, classes, classes) under weights; None where no threshold decides."""
 
     def outcome_metrics(self, outcomes: Float) -> dict[str, Float]:
         """The metrics (R,) that follow from such counts alone, (R, classes, classes); they can be pooled."""
 
 
-def counts_nothing(_labels: NDArray[Any], _scores: NDArray[np.float32]) -> Float:
-    """What a task adds up that decides nothing on the valid part."""
-    return np.zeros(0)
+def redecides_nothing(table: Tabulated, _cells: pl.DataFrame, _units: list[str], _coarse: bool) -> Tabulated:
+    """The table of a task that decides nothing on the valid part."""
+    return table
 
 
 def draws_nothing(
@@ -120,10 +120,12 @@ def draws_nothing(
 class Task:
     """A kind of question, as a frozen value; the dataset names it, and everything else asks it.
 
-    ``count(labels, scores)`` is what rows of the valid part add up to, and ``decide(counts, terms)`` what a system does
-    from then on.  ``unpack(decides)`` is the decision that a stored table has on record, ``of_signature(signature,
-    terms)`` that of a bundle.  ``name_scores(scores, signature)`` are the columns that `predict` writes.
-    ``draw(model, baseline, classes, weights, level, block)`` are the plots beside that of the intervals, by name.
+    ``tally(units, names, labels, scores)`` are the cells of valid rows, ``decide(cells, terms)`` is what a system does
+    from then on, and ``redecide(table, cells, units, coarse)`` a table of its test rows that decides anew in every
+    resample in which valid units are drawn too.  ``unpack(decides)`` is the decision that a stored table has on record,
+    ``of_signature(signature, terms)`` that of a bundle.  ``name_scores(scores, signature)`` are the columns that
+    `predict` writes.  ``draw(model, baseline, classes, weights, level, block)`` are the plots beside that of the
+    intervals, by name.
     """
 
     name: str
@@ -137,11 +139,12 @@ class Task:
     """Fewest and most classes that its datasets name; (0, 0) where the label is a number."""
     known_by: tuple[str, str]
     """View and column of the table that, unit by unit, say which rows were scored."""
-    decide: Callable[[Float, Terms], Decision]
+    decide: Callable[[pl.DataFrame, Terms], Decision]
     unpack: Callable[[Mapping[str, Any]], Decision]
     of_signature: Callable[[Mapping[str, Any], Terms], Decision]
     name_scores: Callable[[NDArray[np.float32], Mapping[str, Any]], pl.DataFrame]
-    count: Callable[[NDArray[Any], NDArray[np.float32]], Float] = counts_nothing
+    tally: Callable[[Int, list[str], NDArray[Any], NDArray[np.float32]], pl.DataFrame] | None = None
+    redecide: Callable[[Tabulated, pl.DataFrame, list[str], bool], Tabulated] = redecides_nothing
     draw: Callable[[Any, Any, Sequence[str], Float, float, int], dict[str, pl.DataFrame]] = draws_nothing
     at_threshold: tuple[str, ...] = ()
     """Metrics of decisions at a threshold that costs have chosen; () where none is."""
@@ -163,6 +166,13 @@ class Task:
     def outputs(self, n_classes: int) -> int:
         """Scores of a row."""
         return n_classes if self.has_classes and self.positive is None else 1
+
+    def decide_by(self, labels: NDArray[Any], scores: NDArray[np.float32], terms: Terms) -> Decision:
+        """The decision by rows that have no units."""
+        if self.tally is None:
+            return self.decide(pl.DataFrame(), terms)
+        units = np.zeros(len(labels), np.int64)
+        return self.decide(self.tally(units, [""], labels.astype(self.label_type), scores), terms)
 
     def check_classes(self, dataset: str, classes: Sequence[str]) -> None:
         """Refuse a dataset whose classes do not fit its task."""

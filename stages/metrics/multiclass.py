@@ -166,7 +166,7 @@ class MulticlassDecision:
             **{name: float(value[0]) for name, value in averaged.items()},
         }
 
-    def outcomes(self, _table: Tabulated) -> Float | None:
+    def outcomes(self, _table: Tabulated, _weights: Float) -> Float | None:
         """No threshold decides."""
         return None
 
@@ -191,12 +191,13 @@ def draw_plots(
     model: MulticlassTable, baseline: MulticlassTable, classes: Sequence[str], weights: Float, level: float, block: int
 ) -> dict[str, pl.DataFrame]:
     """Curves averaged over classes, calibration of the chosen one, and right and wrong choices by class."""
+    drawn = resample_confusion(model.confusion, weights)
     return {
         "roc": roc_curve(model.ranked, baseline.ranked, weights, level, block),
         "precision_recall": precision_recall_curve(model.ranked, baseline.ranked, weights, level, block),
         "calibration": calibration_curve(model.calibrated, weights, level, block),
-        "confusion": confusion_table(model.confusion, classes, weights, level, block),
-        "per_class": class_table(model.confusion, classes, weights, level, block),
+        "confusion": confusion_table(model.confusion, classes, drawn, level, block),
+        "per_class": class_table(model.confusion, classes, drawn, level, block),
     }
 
 

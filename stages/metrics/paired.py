@@ -97,15 +97,17 @@ class Difference:
 def compare(
     a: System, b: System, metrics: Mapping[str, Metric], weights: Float, *, level: float, block: int,
     drawn: tuple[Scores, Scores] | None = None, chance: Mapping[str, Sequence[Variance] | None] | None = None,
+    strata: int = 1,
 ) -> dict[str, Difference]:  # fmt: skip
     """Every metric of the candidate ``b`` against the reference ``a``, both under ``weights`` (R, units).
 
     ``block`` is that of the weights; ``drawn`` are the replicates of both, where they are known.  ``chance`` is what
     trainings add to the variance of a difference, None where that is not known; without it the question is about the
-    two models as they are.  A metric that a system lacks, or that most resamples leave undefined, comes back with the
-    verdict "undefined", one of too few rows (`evidence`) as "too few"; the others do not suffer.
+    two models as they are.  Units drawn within so many ``strata``, as those of folds are, vary around as many means:
+    that many degrees of freedom are gone.  A metric that a system lacks, or that most resamples leave undefined, comes
+    back with the verdict "undefined", one of too few rows (`evidence`) as "too few"; the others do not suffer.
     """
-    gaps = _Gaps.of(a, b, weights, block, drawn)
+    gaps = _Gaps.of(a, b, weights, block, drawn, strata)
     added = chance or {}
     return {name: gaps.test(name, metric, level, added.get(name, ())) for name, metric in metrics.items()}
 
@@ -202,17 +204,20 @@ class _Gaps:
     left_out: Scores
     runs: float
     block: int
+    strata: int
 
     @classmethod
-    def of(cls, a: System, b: System, weights: Float, block: int, drawn: tuple[Scores, Scores] | None) -> _Gaps:
-        n_units = weights.shape[1]
+    def of(
+        cls, a: System, b: System, weights: Float, block: int, drawn: tuple[Scores, Scores] | None, strata: int
+    ) -> _Gaps:
+        n_units = len(a.table.counts)
         ones = np.ones((1, n_units))
         of_a, of_b = drawn or (replicate(a.table.measure, weights), replicate(b.table.measure, weights))
         # independent units have no neighbours whose likeness could have been missed
         left = (_leave_one_out(system.table.measure, n_units) for system in (a, b)) if block > 1 else ({}, {})
         return cls(
             (a.table.counts, b.table.counts), (a.exact, b.exact), (a.table.measure(ones), b.table.measure(ones)),
-            _minus(of_a, of_b), _minus(*left), n_units / block, block,
+            _minus(of_a, of_b), _minus(*left), n_units / block, block, strata,
         )  # fmt: skip
 
     def test(self, name: str, metric: Metric, level: float, chance: Sequence[Variance] | None) -> Difference:
@@ -279,7 +284,7 @@ class _Gaps:
         rows.  A difference that is the same everywhere is met by chance as often as all runs favour one of two equals.
         """
         varying = [each for each in chance if each.value > self._rounding(name) ** 2]
-        spread, runs = float(defined.std(ddof=1)), self.runs
+        spread, runs, df = float(defined.std(ddof=1)), self.runs, self.runs - self.strata
         if not varying and not defined.any():
             equal = all(np.abs(values).max() <= self._rounding(other) for other, values in self.replicates.items())
             ends = (min(difference, 0.0), max(difference, 0.0)) if equal else (None, None)
@@ -287,7 +292,7 @@ class _Gaps:
         if not varying and spread <= self._rounding(name):
             return None, None, 2.0 ** (1 - runs), "the difference is the same in every resample"
         inflation = unseen_correlation(self.left_out[name], self.block) if self.block > 1 else 1.0
-        parts = [Variance(spread**2 * runs / (runs - 1) * inflation, runs - 1), *varying]
+        parts = [Variance(spread**2 * runs / df * inflation, df), *varying]
         error, df = sqrt(sum(part.value for part in parts)), satterthwaite(parts)
         reach = t_quantile(level, df) * error
         return difference - reach, difference + reach, two_sided_p(difference / error, df), ""

@@ -119,7 +119,7 @@ class RegressionDecision:
             "r2": 1 - squares / spread if spread > 0 else float("nan"),
         }
 
-    def outcomes(self, _table: Tabulated) -> Float | None:
+    def outcomes(self, _table: Tabulated, _weights: Float) -> Float | None:
         """No threshold decides."""
         return None
 

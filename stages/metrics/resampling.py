@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,8 +167,13 @@ def gather_cells(gathered: Sequence[pl.DataFrame], part: pl.DataFrame) -> list[p
 
 
 def unit_names(cells: pl.DataFrame) -> list[str]:
-    """All units in order, so that days (ISO dates) and numbers stand beside their neighbours; others by name."""
-    names = cells["unit"].unique().cast(pl.String).sort()
+    """All units in order: see `in_order`."""
+    return in_order(cells["unit"].unique().cast(pl.String))
+
+
+def in_order(units: Iterable[str]) -> list[str]:
+    """Days (ISO dates) and numbers beside their neighbours; others by name."""
+    names = pl.Series(units, dtype=pl.String).sort()
     numbers = names.cast(pl.Float64, strict=False)
     return (names if numbers.has_nulls() else names[numbers.arg_sort()]).to_list()
 

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from stages.features.sketch import CategorySketch, Sketch
 from stages.features.table import FeatureTable, refuse_no_rows
-from stages.metrics.contract import Decision, System, Terms, counts_nothing
+from stages.metrics.contract import Decision, System, Terms
 from stages.metrics.files import FORMAT
 from stages.metrics.resampling import deal_rows, fingerprint, gather_cells, merge_cells, number_units, unit_names
 from stages.metrics.settings import EvaluateSettings
-from stages.metrics.stored import Segments, task_named
+from stages.metrics.stored import BETWEEN, VALID, Segments, task_named
 from stages.models.baseline import OneRule
 from stages.runtime.partitions import each_partition, fit_in_memory
 from stages.workspace.errors import UserError
@@ -45,11 +45,15 @@ class Scored:
 
 @dataclass(frozen=True)
 class Judged:
-    """Every system on the test part: what it decides, its cells, its table over ``units`` and its exact metrics."""
+    """Every system on the test part: what it decides, its cells, its table over ``units`` and its exact metrics.
+
+    The thresholds, where there are any, were chosen on the ``valid_units``; their cells stand among the others.
+    """
 
     decisions: Mapping[str, Decision]
     cells: Mapping[str, pl.DataFrame]
     units: list[str]
+    valid_units: list[str]
     systems: Mapping[str, System]
 
 
@@ -58,15 +62,24 @@ def judge(
     workers: WorkerSettings, segments: Segments,
 ) -> Judged:  # fmt: skip
     """Decide on the valid part, score and count the test part."""
-    decisions = decide(table, scorers, terms, workers)
+    decisions, valid = decide(table, scorers, terms, settings, workers)
     scored = score_test(table, scorers, decisions, settings, workers, segments)
-    cells = scored.cells
-    units = unit_names(next(iter(cells.values())))
-    systems = {
-        name: System(decision.table(cells[name], units), decision.exact(scored.labels, scored.scores[name]))
-        for name, decision in decisions.items()
-    }
-    return Judged(decisions, cells, units, systems)
+    task, first = task_named(table.task), next(iter(scorers))
+    units, valid_units = unit_names(scored.cells[first]), unit_names(valid[first]) if valid else []
+    systems, cells = {}, {}
+    for name, decision in decisions.items():
+        made = decision.table(scored.cells[name], units)
+        made = task.redecide(made, valid[name], valid_units, False) if valid else made
+        systems[name] = System(made, decision.exact(scored.labels, scored.scores[name]))
+        kept = [_beneath(VALID, valid[name])] if valid else []
+        cells[name] = pl.concat([scored.cells[name].with_columns(pl.col("unit", "view").cast(pl.String)), *kept])
+    return Judged(decisions, cells, units, valid_units, systems)
+
+
+def _beneath(segment: str, cells: pl.DataFrame) -> pl.DataFrame:
+    """Cells of a segment among those of others."""
+    view = (pl.lit(f"{segment}{BETWEEN}") + pl.col("view").cast(pl.String)).alias("view")
+    return cells.with_columns(pl.col("unit").cast(pl.String), view)
 
 
 def unit_words(table: FeatureTable, settings: EvaluateSettings, n_units: int) -> dict[str, Any]:
@@ -116,27 +129,48 @@ def terms_of(table: FeatureTable, rule: OneRule, settings: EvaluateSettings) -> 
 
 
 def decide(
-    table: FeatureTable, scorers: Mapping[str, Scorer], terms: Terms, workers: WorkerSettings
-) -> dict[str, Decision]:
-    """What each system does with its scores; its own threshold, where there is one, is chosen on the valid part."""
+    table: FeatureTable, scorers: Mapping[str, Scorer], terms: Terms, settings: EvaluateSettings,
+    workers: WorkerSettings,
+) -> tuple[dict[str, Decision], dict[str, pl.DataFrame]]:  # fmt: skip
+    """What each system does with its scores, and the cells of the valid rows on which its own threshold was chosen."""
     task = task_named(table.task)
     task.check_classes(table.dataset, table.classes)
-    if task.count is counts_nothing:
-        return {name: task.decide(np.zeros(0), terms) for name in scorers}
+    tally = task.tally
+    if tally is None:
+        return {name: task.decide(pl.DataFrame(), terms) for name in scorers}, {}
+    units_in = unit_reader(table, "valid", settings)
 
-    def count(partition: str) -> dict[str, NDArray[np.float64]]:
-        frame = table.read(partition, "valid")
-        labels = frame[table.target].to_numpy()
-        return {name: task.count(labels, score(frame)) for name, score in scorers.items()}
+    def count(partition: str) -> dict[str, pl.DataFrame]:
+        frame, names, units = units_in(partition, [])
+        labels = frame[table.target].to_numpy().astype(task.label_type)
+        return {name: tally(units, names, labels, score(frame)) for name, score in scorers.items()}
 
     refuse_no_rows(table, "valid")
-    totals: dict[str, NDArray[np.float64]] = {}
-    names = table.partition_names("valid")
-    with each_partition(count, names, workers=workers, label="score valid part") as partitions:
-        for counted in partitions:
-            for name, counts in counted.items():
-                totals[name] = totals[name] + counts if name in totals else counts
-    return {name: task.decide(totals[name], terms) for name in scorers}
+    found: dict[str, list[pl.DataFrame]] = {name: [] for name in scorers}
+    with each_partition(count, table.partition_names("valid"), workers=workers, label="score valid part") as counted:
+        for part in counted:
+            for name, cells in part.items():
+                found[name] = gather_cells(found[name], cells)
+    merged = {name: merge_cells(cells) for name, cells in found.items()}
+    return {name: task.decide(cells, terms) for name, cells in merged.items()}, merged
+
+
+def unit_reader(
+    table: FeatureTable, part: str, settings: EvaluateSettings
+) -> Callable[[str, Sequence[str]], tuple[pl.DataFrame, list[str], NDArray[np.int64]]]:
+    """A reader of partitions, and columns beside the features: rows, names of the units, and the unit of each row."""
+    column, names = cluster_of(table, settings), table.partition_names(part)
+    rows = {partition["name"]: partition["parts"][part] for partition in table.partitions}
+    starts = dict(zip(names, np.cumsum([0] + [rows[name] for name in names[:-1]]).tolist(), strict=True))
+
+    def read(partition: str, extra: Sequence[str]) -> tuple[pl.DataFrame, list[str], NDArray[np.int64]]:
+        frame = table.read(partition, part, extra=[*([column] if column else []), *extra])
+        if column:
+            return frame, *number_units(frame[column])
+        units = deal_rows(starts[partition], len(frame), table.rows(part))
+        return frame, [f"{unit:04d}" for unit in range(int(units.max()) + 1)], units
+
+    return read
 
 
 def choose_segments(table: FeatureTable, sketches: Mapping[str, Sketch], columns: Sequence[str]) -> Segments:
@@ -161,19 +195,11 @@ def score_test(
 ) -> Scored:
     """Score and tabulate the test part, one partition at a time."""
     refuse_no_rows(table, "test")
-    rows = {partition["name"]: partition["parts"]["test"] for partition in table.partitions}
-    names = table.partition_names("test")
-    starts = dict(zip(names, np.cumsum([0] + [rows[name] for name in names[:-1]]).tolist(), strict=True))
-    unit_column, label_type = cluster_of(table, settings), task_named(table.task).label_type
+    names, label_type = table.partition_names("test"), task_named(table.task).label_type
+    units_in = unit_reader(table, "test", settings)
 
     def score(partition: str) -> Scored:
-        extra = [*([unit_column] if unit_column else []), *segments.values]
-        frame = table.read(partition, "test", extra=extra)
-        if unit_column:
-            unit_labels, units = number_units(frame[unit_column])
-        else:
-            units = deal_rows(starts[partition], len(frame), table.rows("test"))
-            unit_labels = [f"{unit:04d}" for unit in range(int(units.max()) + 1)]
+        frame, unit_labels, units = units_in(partition, list(segments.values))
         stored = frame[table.target].to_numpy()  # one byte a label, while it waits for others
         labels: NDArray[Any] = stored.astype(label_type)
         scores = {name: finite(scorer(frame), name, partition) for name, scorer in scorers.items()}

@@ -4,7 +4,8 @@ A table holds cells (system, segment, unit, view, label, code, n).  Segment "" i
 of one value of a declared column, their codes coarsened (`codes.coarsen`) so that the table stays small: decisions at
 the system's threshold stay exact there, ranking and probability metrics nearly so.  The commonest values of the
 training rows have a segment each, the others one together; until it is stored, a view of a segment is called
-"carrier=UA<tab>score".  Months need no cells of their own, because units that are days tell them.
+"carrier=UA<tab>score".  Segment "(valid)" holds the valid rows, where a threshold is chosen on them.  Months need no
+cells of their own, because units that are days tell them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from stages.metrics.regression import REGRESSION
 from stages.metrics.resampling import unit_names
 
 TASKS: dict[str, Task] = {task.name: task for task in (BINARY, MULTICLASS, REGRESSION)}
-WHOLE = ""
+WHOLE, VALID = "", "(valid)"
 MOST_VALUES = 20
 OTHER = "(other)"
 BETWEEN = "\t"
@@ -51,17 +52,25 @@ def units_of(cells: pl.DataFrame) -> list[str]:
     return unit_names(cells.filter(pl.col("segment") == WHOLE))
 
 
+def valid_units_of(cells: pl.DataFrame, systems: Sequence[str]) -> list[str]:
+    """Every valid unit; none where a table lacks them, as one from before they were kept does."""
+    valid = cells.filter(pl.col("segment") == VALID)
+    return unit_names(valid) if set(systems) <= set(valid["system"].unique()) else []
+
+
 def system_of(
     cells: pl.DataFrame,
     header: Mapping[str, Any],
     system: str = "model",
     segment: str = WHOLE,
     units: Sequence[str] | None = None,
+    valid_units: list[str] | None = None,
 ) -> System:
     """One system's table over ``units`` (all by default), and its metrics.
 
-    They are those of the scores themselves for the whole test part, those of the coded scores (NaN where undefined) for
-    a segment or for fewer units.
+    Weights of the ``valid_units`` may stand beside those of the units (`bootstrap.draw_both`).  The metrics are those
+    of the scores themselves for the whole test part, those of the coded scores (NaN where undefined) for a segment or
+    for fewer units.
     """
     chosen = cells.filter((pl.col("system") == system) & (pl.col("segment") == segment))
     every = units_of(cells)
@@ -69,6 +78,11 @@ def system_of(
     if len(names) < len(every):
         chosen = chosen.filter(pl.col("unit").is_in(names))
     table = decision_of(header, system).table(chosen, names)
+    if valid_units is None:
+        valid_units = valid_units_of(cells, [system])
+    if valid_units:
+        valid = cells.filter((pl.col("system") == system) & (pl.col("segment") == VALID))
+        table = task_named(header["task"]).redecide(table, valid, valid_units, segment != WHOLE)
     if segment == WHOLE and len(names) == len(every):
         return System(table, header["systems"][system]["exact"])
     coded = table.measure(np.ones((1, len(names))))

@@ -38,18 +38,21 @@ def compare_systems(
     method: Method,
     n: int,
     block: int = 1,
+    strata: int = 1,
 ) -> dict[str, dict[str, Any]]:
     """Every metric of the model with its interval, beside the baseline's, and their difference by the paired test.
 
     Where the rows are too few for an interval (`evidence`), its ends are None, and ``method`` says so.  Values are
     exact.  Replicates are drawn from coded scores, so intervals are moved by exact - coded, a shift far smaller than
-    the interval is wide.  ``block`` is that of the weights: BCa leaves out runs as long as those drawn.
+    the interval is wide.  ``block`` is that of the weights: BCa leaves out runs as long as those drawn.  ``strata`` is
+    for the paired test.
     """
     left_out_block = block if method == "bca" else None
     own, other = (_Drawn.of(system, weights, left_out_block) for system in (model, baseline))
     gaps = compare(
-        baseline, model, metrics, weights, level=level, block=block, drawn=(other.replicates, own.replicates)
-    )
+        baseline, model, metrics, weights, level=level, block=block, drawn=(other.replicates, own.replicates),
+        strata=strata,
+    )  # fmt: skip
     results = {}
     for name, metric in metrics.items():
         chosen = metric.method or method
@@ -98,7 +101,7 @@ class _Drawn:
 
     @classmethod
     def of(cls, system: System, weights: Float, left_out_block: int | None) -> _Drawn:
-        measure, n_units = system.table.measure, weights.shape[1]
+        measure, n_units = system.table.measure, len(system.table.counts)
         left_out = jackknife(measure, n_units, left_out_block) if left_out_block else {}
         return cls(system.table, system.exact, measure(np.ones((1, n_units))), replicate(measure, weights), left_out)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stages.metrics.binary import BinaryTable
-from stages.metrics.bootstrap import Float, in_chunks
+from stages.metrics.bootstrap import Float, in_chunks, replicate
 from stages.metrics.codes import code_probabilities, threshold_of_code
 from stages.metrics.curves import band
 from stages.metrics.evidence import why_too_few, without_flat
@@ -61,13 +61,15 @@ def cost_curve(table: BinaryTable, weights: Float, level: float, block: int) -> 
     points = np.array([used, len(held), 0, best])
     wanted = np.concatenate([cuts, points])
     drawn = np.concatenate([costs_by_cut(table, chunk)[:, wanted] for chunk in in_chunks(weights)])
+    # what is used was chosen on valid rows: where these are drawn again, so is the threshold
+    drawn[:, len(cuts)] = replicate(table.measure, weights)["expected_cost"]
     low, high = without_flat(*band(drawn, level))
     gap_low, gap_high = without_flat(*band(drawn[:, [len(cuts)]] - drawn[:, len(cuts) :], level))
     if why_too_few(table.counts, block, every_class=True):
         low, high, gap_low, gap_high = (np.full_like(ends, np.nan) for ends in (low, high, gap_low, gap_high))
     chosen, never, always, hindsight = (
         Cost(float(whole[cut]), _end(low[len(cuts) + k]), _end(high[len(cuts) + k]),
-             float(whole[used] - whole[cut]), *((0.0, 0.0) if cut == used else (_end(gap_low[k]), _end(gap_high[k]))))
+             float(whole[used] - whole[cut]), *((0.0, 0.0) if k == 0 else (_end(gap_low[k]), _end(gap_high[k]))))
         for k, cut in enumerate(points.tolist())
     )  # fmt: skip
     return CostCurve(

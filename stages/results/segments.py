@@ -112,7 +112,7 @@ class _Drawn:
 
     @classmethod
     def of(cls, table: Tabulated, weights: Float) -> _Drawn:
-        coded = table.measure(np.ones((1, weights.shape[1])))
+        coded = table.measure(np.ones((1, len(table.counts))))
         exact = {name: float(values[0]) for name, values in coded.items()}
         return cls(System(table, exact), replicate(table.measure, weights))
 
@@ -129,10 +129,11 @@ class _Drawn:
 
 @dataclass(frozen=True)
 class _Among:
-    """A table over some units that is asked with the weights of all."""
+    """A table over some units that is asked with the weights of all ``units`` units."""
 
     table: Tabulated
     places: list[int]
+    units: int
 
     @property
     def counts(self) -> Float:
@@ -146,15 +147,21 @@ class _Among:
 
     def measure(self, weights: Float) -> dict[str, Float]:
         """Every metric (R,) under weights (R, all units)."""
-        return self.table.measure(weights[:, self.places])
+        return self.table.measure(_own(weights, self.places, self.units))
+
+
+def _own(weights: Float, places: Sequence[int], units: int) -> Float:
+    """Weights of the units at ``places`` among so many; those of valid units stay beside them."""
+    return weights[:, [*places, *range(units, weights.shape[1])]]
 
 
 def _figures(
     pair: _Pair, metrics: Mapping[str, Metric], weights: Float, level: float, block: int, everything: _Drawn
 ) -> dict[str, Figure]:
-    own = weights[:, pair.places]
+    units = len(everything.system.table.counts)
+    own = _own(weights, pair.places, units)
     model, baseline = _Drawn.of(pair.model, own), _Drawn.of(pair.baseline, own)
-    among = _Drawn(System(_Among(pair.model, pair.places), model.system.exact), model.replicates)
+    among = _Drawn(System(_Among(pair.model, pair.places, units), model.system.exact), model.replicates)
     apart = among.verdicts(everything, metrics, weights, level, block)
     verdicts = model.verdicts(baseline, metrics, own, level, block)
     figures = {}

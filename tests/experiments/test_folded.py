@@ -1,5 +1,8 @@
 """Figures over several folds, beside scikit-learn on the rows, and the trap of ranking across models."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import polars as pl
 import pytest
@@ -16,11 +19,15 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
-from stages.experiments.folds.pooled import FoldScores, draw_within, pool, refuse_few_units
-from stages.metrics.binary import METRICS, BinaryDecision
+from benchmarks.alike_systems import correlated
+from benchmarks.study_aa import MEAN, Valued
+from stages.experiments.folds.pooled import FoldScores, draw_within, pool, refuse_few_units, split_folds
+from stages.metrics.binary import METRICS, BinaryDecision, redecide
 from stages.metrics.bootstrap import draw_weights
 from stages.metrics.codes import Grid
+from stages.metrics.contract import System
 from stages.metrics.multiclass import MULTICLASS, MulticlassDecision
+from stages.metrics.paired import compare
 from stages.metrics.regression import REGRESSION, RegressionDecision
 from stages.metrics.systems import compare_systems
 
@@ -94,6 +101,46 @@ def test_a_replicate_is_what_the_drawn_rows_give() -> None:
         assert found["roc_auc"][r] == pytest.approx(auc, abs=2e-3)  # codes are as fine as 1/64 logit
         assert found["recall"][r] == pytest.approx(recall_score(labels, said), rel=1e-12)
         assert found["accuracy"][r] == pytest.approx(accuracy_score(labels, said), rel=1e-12)
+
+
+def test_where_valid_days_are_drawn_too_every_fold_decides_by_its_own() -> None:
+    folds, valid_days = [], 9
+    for number in range(3):
+        fold, chosen_on = binary_fold(number), binary_fold((number + 1) % 3, n=450, days=valid_days, shift=0.3 * number)
+        again = partial(redecide, cells=chosen_on.cells, units=chosen_on.units, coarse=False)
+        folds.append(replace(fold, n_valid=valid_days, redecide=again))
+    pooled, weights = pool(folds, METRICS), draw_within([12] * 3, 20, [1, 2, 3], 3, [valid_days] * 3)
+    assert weights.shape == (20, 3 * 12 + 3 * valid_days)
+    found = pooled.table.measure(weights)
+    alone = [fold.system().table.decided(own)
+             for fold, own in zip(folds, split_folds(weights, [12] * 3, [valid_days] * 3), strict=True)]  # fmt: skip
+    right = np.sum([outcome[:, 0, 0] + outcome[:, 1, 1] for outcome in alone], axis=0)
+    assert found["accuracy"] == pytest.approx(right / np.sum(alone, axis=(0, 2, 3)))
+    held = pooled.table.measure(draw_within([12] * 3, 20, [1, 2, 3], 3))
+    assert np.array_equal(found["log_loss"], held["log_loss"]) and np.array_equal(found["roc_auc"], held["roc_auc"])
+    assert not np.allclose(found["accuracy"], held["accuracy"])
+
+
+def false_alarms(folds: int, days: int, strata: int, trials: int = 300) -> float:
+    """How often two systems that differ by nothing but their days are told apart, days drawn in runs within folds."""
+    gaps, alarms = correlated(np.random.default_rng(5), trials, folds * days, 0.4), 0
+    for trial, gap in enumerate(gaps):
+        weights = draw_within([days] * folds, 199, [100 * trial + fold for fold in range(folds)], block=5)
+        pair = [System(Valued(values), {"mean": float(values.mean())}) for values in (np.zeros(len(gap)), gap)]
+        found = compare(*pair, MEAN, weights, level=0.95, block=5, strata=strata)["mean"]
+        alarms += found.verdict in ("better", "worse")
+    return alarms / trials
+
+
+def test_folds_of_few_days_raise_as_few_alarms_as_stated_and_not_if_taken_for_one_stretch() -> None:
+    assert false_alarms(10, 12, strata=10) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
+    assert false_alarms(10, 12, strata=1) > 2 * 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("folds", "days"), [(5, 52), (4, 61), (5, 20)])
+def test_alarms_over_folds_are_as_rare_as_stated(folds: int, days: int) -> None:
+    assert abs(false_alarms(folds, days, strata=folds, trials=1000) - 0.05) <= 3.5 * np.sqrt(0.05 * 0.95 / 1000)
 
 
 def test_every_fold_draws_as_many_units_as_it_has() -> None:

@@ -10,7 +10,7 @@ from benchmarks.alike_systems import World, as_system
 from benchmarks.study_coverage import ACCURACY, FEW, SETTINGS, Tally, score_coverage, share_coverage
 from stages.metrics.binary import METRICS
 from stages.metrics.bootstrap import draw_weights
-from stages.metrics.confusion import class_scores, class_table, confusion_table
+from stages.metrics.confusion import class_scores, class_table, confusion_table, resample_confusion
 from stages.metrics.contract import System
 from stages.metrics.evidence import Share, clopper_pearson, effective_rows, why_too_few
 from stages.metrics.multiclass import METRICS as CLASS_METRICS
@@ -68,7 +68,7 @@ def test_f1_of_a_class_without_a_mistake_has_the_interval_of_its_share_of_hits()
     confusion = np.zeros((40, 2, 2))
     confusion[:20, 0, 0] = confusion[20:, 1, 1] = 1.0
     weights = draw_weights(40, 200, 1)
-    row = class_table(confusion, ["no", "yes"], weights, 0.95, 1).row(1, named=True)
+    row = class_table(confusion, ["no", "yes"], resample_confusion(confusion, weights), 0.95, 1).row(1, named=True)
     low = 0.025 ** (1 / 20)
     assert (row["recall"], row["recall_low"], row["recall_high"]) == (1.0, pytest.approx(low), 1.0)
     assert (row["f1_low"], row["f1_high"]) == (pytest.approx(2 * low / (1 + low)), 1.0)
@@ -90,7 +90,9 @@ def test_no_cell_of_a_confusion_matrix_has_an_interval_of_no_width() -> None:
     rng = np.random.default_rng(4)
     confusion = np.zeros((60, 3, 3))
     confusion[np.arange(60), np.arange(60) % 3, np.where(rng.random(60) < 0.9, np.arange(60) % 3, 0)] = 1.0
-    table = confusion_table(confusion, ["a", "b", "c"], draw_weights(60, 200, 1), 0.95, 1)
+    table = confusion_table(
+        confusion, ["a", "b", "c"], resample_confusion(confusion, draw_weights(60, 200, 1)), 0.95, 1
+    )
     assert (table["high"] > table["low"]).all()
 
 

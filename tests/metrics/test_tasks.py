@@ -53,7 +53,7 @@ def scored(task: Task, n: int = 400) -> tuple[np.ndarray, np.ndarray]:
 def test_a_task_measures_every_metric_it_names_on_rows_and_from_a_table(task: Task) -> None:
     labels, scores = scored(task)
     terms = Terms(len(CLASSES[task.name]), 0.0, 1.0, 3.0, 1.0)
-    decision = task.decide(task.count(labels, scores), terms)
+    decision = task.decide_by(labels, scores, terms)
     units, names = np.arange(400) % 40, [f"{unit:02d}" for unit in range(40)]
     table = decision.table(merge_cells([decision.tabulate(units, names, labels, scores)]), names)
     exact, coded = decision.exact(labels, scores), table.measure(np.ones((1, 40)))
@@ -61,14 +61,14 @@ def test_a_task_measures_every_metric_it_names_on_rows_and_from_a_table(task: Ta
     for name in task.metrics:
         assert float(coded[name][0]) == pytest.approx(exact[name], rel=0.02, abs=0.01), name
     assert (decision.threshold is None) == (not task.at_threshold)
-    assert (decision.outcomes(table) is None) == (not task.at_threshold)
+    assert (decision.outcomes(table, np.ones((1, 40))) is None) == (not task.at_threshold)
 
 
 @pytest.mark.parametrize("task", EVERY, ids=TASKS)
 def test_a_decision_comes_back_from_what_a_table_and_a_bundle_hold_of_it(task: Task) -> None:
     labels, scores = scored(task)
     terms = Terms(len(CLASSES[task.name]), 0.5, 2.0, 3.0, 1.0)
-    decision = task.decide(task.count(labels, scores), terms)
+    decision = task.decide_by(labels, scores, terms)
     assert task.unpack(asdict(decision)) == decision
     assert task.of_signature({"threshold": decision.threshold}, terms) == decision
 
@@ -82,7 +82,7 @@ def test_a_bundle_whose_threshold_cuts_a_score_code_is_refused(threshold: object
 @pytest.mark.parametrize("task", EVERY, ids=TASKS)
 def test_the_plots_of_a_task_have_the_columns_that_the_pipeline_lists(task: Task) -> None:
     labels, scores = scored(task)
-    decision = task.decide(task.count(labels, scores), Terms(len(CLASSES[task.name])))
+    decision = task.decide_by(labels, scores, Terms(len(CLASSES[task.name])))
     units, names = np.arange(400) % 40, [f"{unit:02d}" for unit in range(40)]
     table = decision.table(merge_cells([decision.tabulate(units, names, labels, scores)]), names)
     for plot, frame in task.draw(table, table, CLASSES[task.name], np.ones((20, 40)), 0.9, 1).items():

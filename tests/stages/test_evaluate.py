@@ -18,10 +18,10 @@ from stages.evaluate import main
 from stages.features.binning import bin_column
 from stages.features.sketch import sketch_frame
 from stages.features.table import open_features
-from stages.metrics.binary import BinaryDecision
-from stages.metrics.bootstrap import draw_weights, replicate
+from stages.metrics.bootstrap import draw_both, replicate
 from stages.metrics.curves import COLUMNS
 from stages.metrics.files import read_evaluation
+from stages.metrics.stored import VALID, system_of, units_of, valid_units_of
 from stages.models.baseline import fit_one_rule, predict_one_rule, rule_from_json, rule_to_json
 from stages.models.boosting import FAMILY
 from stages.models.families import read_model
@@ -224,10 +224,10 @@ def test_every_task_writes_the_same_files_with_the_same_columns(task: str) -> No
             assert tuple(next(csv.reader(file))) == columns, plot
     cells, header = read_evaluation(Path(f"data/evaluation/{DATASET}.parquet"))
     assert cells.columns == ["system", "segment", "unit", "view", "label", "code", "n"]
-    first_view = cells.filter(pl.col("system") == "model")["view"][0]
-    assert (
-        cells.filter((pl.col("system") == "model") & (pl.col("view") == first_view))["n"].sum() == header["rows"] == 750
-    )
+    tested = cells.filter((pl.col("system") == "model") & (pl.col("segment") == ""))
+    assert tested.filter(pl.col("view") == tested["view"][0])["n"].sum() == header["rows"] == 750
+    valid = cells.filter((pl.col("system") == "model") & (pl.col("segment") == VALID))
+    assert valid["n"].sum() == (750 if task == "binary" else 0)
     assert header["task"] == task
 
 
@@ -280,9 +280,8 @@ def test_runs_of_neighbouring_days_are_drawn_where_days_are_the_units_and_said_i
     assert {name: r["value"] for name, r in by_run.items()} == {name: r["value"] for name, r in by_day.items()}
     assert by_run["log_loss"]["high"] != by_day["log_loss"]["high"]
     cells, header = read_evaluation(Path(f"data/evaluation/{DATASET}.parquet"))
-    own = cells.filter(pl.col("system") == "model")
-    table = BinaryDecision(**header["systems"]["model"]["decides"]).table(own, own["unit"].unique().sort().to_list())
-    drawn = replicate(table.measure, draw_weights(15, header["replicates"], header["seed"], header["block"]))
+    weights = draw_both(15, 15, header["replicates"], header["seed"], header["block"])
+    drawn = replicate(system_of(cells, header).table.measure, weights)
     for name in ("accuracy", "expected_cost"):
         expected = np.quantile(drawn[name], [0.05, 0.95])
         assert [by_run[name]["low"], by_run[name]["high"]] == pytest.approx(expected, rel=1e-5)
@@ -321,11 +320,10 @@ def test_the_stored_table_alone_gives_the_intervals_back() -> None:
     prepare()
     main(DATASET)
     cells, header = read_evaluation(Path(f"data/evaluation/{DATASET}.parquet"))
-    task = BinaryDecision(**header["systems"]["model"]["decides"])
-    own = cells.filter(pl.col("system") == "model")
-    units = own["unit"].unique().sort().to_list()
-    weights = draw_weights(len(units), header["replicates"], header["seed"])
-    drawn = replicate(task.table(own, units).measure, weights)
+    weights = draw_both(
+        len(units_of(cells)), len(valid_units_of(cells, ["model"])), header["replicates"], header["seed"]
+    )
+    drawn = replicate(system_of(cells, header).table.measure, weights)
     for name in ("accuracy", "expected_cost"):
         expected = np.quantile(drawn[name], [0.05, 0.95])
         assert [results()[name]["low"], results()[name]["high"]] == pytest.approx(expected, rel=1e-5)

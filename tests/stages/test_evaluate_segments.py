@@ -12,11 +12,12 @@ from sklearn.metrics import brier_score_loss, log_loss, recall_score, roc_auc_sc
 
 from stages import evaluate, train
 from stages.features.table import open_features, read_selection
-from stages.metrics.bootstrap import draw_weights
+from stages.metrics.bootstrap import draw_both
 from stages.metrics.files import read_evaluation
 from stages.metrics.paired import compare
 from stages.metrics.stored import (
     OTHER,
+    VALID,
     Segments,
     decision_of,
     months_of,
@@ -24,6 +25,7 @@ from stages.metrics.stored import (
     system_of,
     task_named,
     units_of,
+    valid_units_of,
 )
 from stages.models.boosting import FAMILY
 from stages.models.families import read_model
@@ -79,7 +81,7 @@ def test_the_segments_of_a_column_hold_every_row_once(told_apart: Path, monkeypa
     cells, _ = read_evaluation(TABLE)
     key = ["system", "unit", "label"]
     whole = cells.filter(pl.col("segment") == "").group_by(key).agg(pl.col("n").sum()).sort(key)
-    parts = cells.filter(pl.col("segment") != "").group_by(key).agg(pl.col("n").sum()).sort(key)
+    parts = cells.filter(~pl.col("segment").is_in(["", VALID])).group_by(key).agg(pl.col("n").sum()).sort(key)
     assert whole.equals(parts)
 
 
@@ -158,7 +160,8 @@ def test_the_difference_to_the_baseline_is_the_one_that_a_comparison_of_revision
 ) -> None:
     monkeypatch.chdir(told_apart)
     cells, header = read_evaluation(TABLE)
-    weights = draw_weights(header["units"], header["replicates"], header["seed"], header["block"])
+    n_valid = len(valid_units_of(cells, ["baseline", "model"]))
+    weights = draw_both(header["units"], n_valid, header["replicates"], header["seed"], header["block"])
     systems = [system_of(cells, header, system) for system in ("baseline", "model")]
     gaps = compare(*systems, task_named("binary").metrics, weights, level=header["level"], block=header["block"])
     results = read_json(Path(f"metrics/{DATASET}/results.json"))

@@ -67,7 +67,7 @@ class CountDecision:
         """Deviance of the rows."""
         return {"poisson_deviance": float(mean_poisson_deviance(labels, scores))}
 
-    def outcomes(self, table: CountTable) -> None:
+    def outcomes(self, table: CountTable, weights: np.ndarray) -> None:
         """Nothing is decided."""
 
     def outcome_metrics(self, outcomes: np.ndarray) -> dict[str, np.ndarray]:

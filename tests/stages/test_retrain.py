@@ -9,9 +9,10 @@ import yaml
 from sklearn.metrics import roc_auc_score
 
 from stages import evaluate, retrain, train
+from stages.experiments.comparison.comparison import Evaluation, Resampling, Trainings, interval_of, metrics_of
 from stages.features.table import open_features, read_selection, read_sketches
 from stages.metrics.files import read_evaluation
-from stages.metrics.stored import system_of
+from stages.metrics.stored import VALID, system_of, valid_units_of
 from stages.models.families import FAMILIES, fit_model
 from stages.models.rows import Share
 from stages.workspace.composition import compose_params
@@ -58,6 +59,29 @@ def test_further_trainings_are_judged_on_the_rows_of_the_first(planted, task: st
     lead = next(iter(figures[0]))
     assert len({found[lead] for found in figures}) == 3
     assert np.ptp([found[lead] for found in figures]) < 0.5 * abs(figures[0][lead])
+
+
+def test_a_change_is_asked_with_other_valid_days_too_and_a_given_model_with_its_own_threshold(planted) -> None:
+    trained(planted)
+    evaluate.main("trial")
+    cells, header = read_evaluation(EVALUATION)
+    asked = Evaluation(cells, header, "new", Trainings(*read_evaluation(TRAININGS)))
+    old = Evaluation(cells.filter(pl.col("segment") != VALID), header, "old")
+    change, given, held = (
+        Resampling.of(a, asked, None, None, question)
+        for a, question in ((asked, "change"), (asked, "model"), (old, "change"))
+    )
+    assert change.valid_units == valid_units_of(cells, ["model"]) != []
+    assert given.valid_units == held.valid_units == []
+    assert np.array_equal(change.weights[:, : len(change.units)], held.weights)
+    metrics = metrics_of(header, ["recall", "roc_auc"])
+    moved, fixed = (interval_of(asked, "recall", metrics["recall"], each) for each in (change, held))
+    assert moved.high - moved.low > fixed.high - fixed.low
+    assert interval_of(asked, "roc_auc", metrics["roc_auc"], change) == interval_of(
+        asked, "roc_auc", metrics["roc_auc"], held
+    )
+    assert change.held(asked, asked) == given.held(old, asked) == []
+    assert "old kept no valid rows" in held.held(old, asked)[0]
 
 
 def test_a_training_is_the_one_that_train_would_make_from_its_seed(planted, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,8 @@ Works on stored resampling tables alone.  Both are resampled alike, from the ref
 of neighbouring units is taken.
 
 Two questions.  *change*: does what was changed help?  Each side counts by the mean of its trainings, and chance in the
-training is part of the test (`paired.compare_trained`).  *model*: is this very model better than that one?
+training is part of the test (`paired.compare_trained`); so are the valid days on which thresholds were chosen.
+*model*: is this very model better than that one?  Its threshold is a part of it, and stays.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from stages.metrics.bootstrap import Float, draw_weights, replicate
+from stages.metrics.bootstrap import Float, draw_both, replicate
 from stages.metrics.contract import Metric, System
 from stages.metrics.paired import Correction, Difference, compare, compare_trained, correct, mean_of, refuse_other_rows
-from stages.metrics.stored import WHOLE, months_of, segments_of, system_of, task_named, units_of
+from stages.metrics.resampling import in_order
+from stages.metrics.stored import WHOLE, months_of, segments_of, system_of, task_named, units_of, valid_units_of
 from stages.metrics.systems import Around, interval_around
 
 MODEL = "model"
@@ -58,23 +60,42 @@ class Evaluation:
         """Whether another seed would give another model, as far as is known."""
         return self.again is None or bool(self.again.header["by_chance"])
 
-    def model(self, segment: str = WHOLE, units: list[str] | None = None) -> System:
-        """The model that ships."""
-        return system_of(self.cells, self.header, MODEL, segment, units)
+    @property
+    def valid_units(self) -> list[str]:
+        """The units on which the thresholds of all its trainings were chosen, where they are known."""
+        found = valid_units_of(self.cells, [MODEL])
+        if self.again is not None and self.trainings > 1:
+            found = found if valid_units_of(self.again.cells, list(self.again.header["systems"])) else []
+        return found
 
-    def every_training(self, segment: str = WHOLE, units: list[str] | None = None) -> list[System]:
+    def model(
+        self, segment: str = WHOLE, units: list[str] | None = None, valid_units: list[str] | None = None
+    ) -> System:
+        """The model that ships."""
+        return system_of(self.cells, self.header, MODEL, segment, units, valid_units)
+
+    def every_training(
+        self, segment: str = WHOLE, units: list[str] | None = None, valid_units: list[str] | None = None
+    ) -> list[System]:
         """The model that ships, and the others."""
-        again, found = self.again, [self.model(segment, units)]
+        again, found = self.again, [self.model(segment, units, valid_units)]
         if again is not None:
-            found += [system_of(again.cells, again.header, name, segment, units) for name in again.header["systems"]]
+            found += [
+                system_of(again.cells, again.header, name, segment, units, valid_units)
+                for name in again.header["systems"]
+            ]
         return found
 
 
 @dataclass(frozen=True)
 class Resampling:
-    """How both tables are resampled: ``units`` in order, how often each is drawn, and what was drawn from."""
+    """How both tables are resampled: ``units`` in order, how often each is drawn, and what was drawn from.
+
+    Beside the weights of the units stand those of the ``valid_units``; without any, thresholds stay as they are.
+    """
 
     units: list[str]
+    valid_units: list[str]
     weights: Float
     replicates: int
     level: float
@@ -88,14 +109,26 @@ class Resampling:
     ) -> Resampling:
         """One for two tables of the same rows; what is not asked for is as the candidate was evaluated."""
         refuse_other_rows(a.header, b.header, (a.label, b.label))
-        units = units_of(a.cells)
+        units, chosen_on = units_of(a.cells), [each.valid_units for each in (a, b)]
+        valid_units = in_order([*{*chosen_on[0], *chosen_on[1]}]) if question == "change" and all(chosen_on) else []
         seed, block = a.header["seed"], max(each.header.get("block", SINGLY) for each in (a, b))
         replicates, level = replicates or b.header["replicates"], level or b.header["level"]
-        return cls(units, draw_weights(len(units), replicates, seed, block), replicates, level, block, seed, question)
+        weights = draw_both(len(units), len(valid_units), replicates, seed, block)
+        return cls(units, valid_units, weights, replicates, level, block, seed, question)
+
+    def held(self, a: Evaluation, b: Evaluation) -> list[str]:
+        """A sentence where thresholds stay although other valid rows would have moved them."""
+        old = [each.label for each in (a, b) if not each.valid_units]
+        if self.question == "model" or not task_named(a.header["task"]).at_threshold or not old:
+            return []
+        return [
+            f"Thresholds stay as they are in every resample: {' and '.join(old)} kept no valid rows to choose them "
+            f"from again (`dvc repro evaluate@{a.header['dataset']}` there keeps them)."
+        ]
 
     def only(self, units: list[str]) -> Resampling:
         """The same, of fewer units, which are drawn by themselves."""
-        weights = draw_weights(len(units), self.replicates, self.seed, self.block)
+        weights = draw_both(len(units), len(self.valid_units), self.replicates, self.seed, self.block)
         return replace(self, units=units, weights=weights)
 
 
@@ -130,7 +163,7 @@ def compare_whole(
 
 def interval_of(evaluation: Evaluation, name: str, metric: Metric, resampling: Resampling) -> Around:
     """The interval of one metric of one table by itself."""
-    trainings = evaluation.every_training(WHOLE, resampling.units)
+    trainings = evaluation.every_training(WHOLE, resampling.units, resampling.valid_units)
     system = mean_of(trainings) if resampling.question == "change" else trainings[0]
     drawn = replicate(system.table.measure, resampling.weights)
     coded = system.table.measure(np.ones((1, len(resampling.units))))
@@ -178,7 +211,7 @@ def _differences(
     if resampling.question == "model":
         own, other = (each.model(segment, resampling.units) for each in (a, b))
         return list(compare(own, other, metrics, drawn, level=level, block=block).values())
-    every_a, every_b = (each.every_training(segment, resampling.units) for each in (a, b))
+    every_a, every_b = (each.every_training(segment, resampling.units, resampling.valid_units) for each in (a, b))
     chance = a.by_chance, b.by_chance
     found = compare_trained(every_a, every_b, metrics, drawn, level=level, block=block, by_chance=chance)
     return list(found.values())

@@ -10,11 +10,12 @@ import polars as pl
 
 from stages.experiments.folds.pooled import FoldScores
 from stages.experiments.folds.table import Fold
-from stages.features.table import read_sketches
+from stages.features.table import FeatureTable, read_sketches
+from stages.metrics.contract import Tabulated
 from stages.metrics.resampling import unit_names
 from stages.metrics.scoring import Scorer, choose_workers, cluster_of, decide, score_test, terms_of
 from stages.metrics.settings import EvaluateSettings
-from stages.metrics.stored import Segments
+from stages.metrics.stored import Segments, task_named
 from stages.models.baseline import OneRule, predict_one_rule
 from stages.models.contract import FamilySettings, Fit
 from stages.models.families import fit_baseline, fit_model
@@ -63,7 +64,7 @@ def score_fold(
         "model": fit.model.predict,
         "baseline": lambda frame: predict_one_rule(rule, frame),
     }
-    decisions = decide(table, scorers, terms_of(table, grid_rule, judging), workers)
+    decisions, chosen_on = decide(table, scorers, terms_of(table, grid_rule, judging), judging, workers)
     scored = score_test(table, scorers, decisions, judging, workers, Segments({}))
     # days tell themselves apart; rows, and blocks of rows, have the same numbers in every fold
     prefix = "" if cluster_of(table, judging) else f"{fold.number}:"
@@ -71,5 +72,12 @@ def score_fold(
     for system, cells in scored.cells.items():
         units = [f"{prefix}{unit}" for unit in unit_names(cells)]
         named = cells.with_columns((pl.lit(prefix) + pl.col("unit").cast(pl.String)).alias("unit"))
-        tested[system] = FoldScores.of(decisions[system], named, units, scored.labels, scored.scores[system])
+        valid = valid_part(table, chosen_on[system]) if chosen_on else (0, lambda tested: tested)
+        tested[system] = FoldScores.of(decisions[system], named, units, scored.labels, scored.scores[system], *valid)
     return tested
+
+
+def valid_part(table: FeatureTable, cells: pl.DataFrame) -> tuple[int, Callable[[Tabulated], Tabulated]]:
+    """From how many valid units a threshold is chosen again, and what chooses it; one unit is nothing to draw from."""
+    units, redecide = unit_names(cells), task_named(table.task).redecide
+    return (len(units), lambda tested: redecide(tested, cells, units, False)) if len(units) > 1 else (0, lambda t: t)

@@ -78,7 +78,7 @@ def notes(record: Record) -> list[str]:
     drawn = "rows" if record["resampled"] == "rows" else f"{record['units']} units of {record['resampled']}{runs}"
     lines = [
         f"{level_text(record['level'])} intervals resample the tested {drawn} within each fold; the fitted models are "
-        "held fixed."
+        "held fixed.  Differences and verdicts are those of the paired test."
     ]
     if fewest / block < FEW_RUNS:
         lines.append(f"A fold alone has as few as {fewest} units{runs}: its own intervals are rough, and too narrow.")

@@ -1,7 +1,8 @@
 """What the recent rows say about champion and candidate: a ruling, and all the evidence for it.
 
 Two ways lead to the same figures.  Where the resampling tables of both revisions are about these very rows, made under
-the same costs and thresholds, they answer by themselves; otherwise both bundles score the rows again.
+the same costs and thresholds, they answer by themselves; otherwise both bundles score the rows again.  Either way these
+files are judged as they are; whether the change helps, trained again, is told beside it (`change.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 from pydantic import Field
 
+from stages.experiments.promotion.change import answer_change
 from stages.experiments.promotion.contenders import Contender, score_rows, stored_systems
 from stages.experiments.promotion.rows import RecentRows
 from stages.experiments.promotion.ruling import Ruling, rule
@@ -59,7 +61,8 @@ def evaluate_challenger(
     ruling = rule(found[settings.metric], settings.margin)
     gain = {"gain": {"value": ruling.gain, "low": ruling.low, "high": ruling.high}}
     compared = {"metrics": {name: compared_as(difference) for name, difference in found.items()}}
-    return ruling, round_figures(evidence | gain | compared)
+    changed = {"change": answer_change(champion, candidate, rows, settings.metric, evaluation)}
+    return ruling, round_figures(evidence | gain | compared | changed)
 
 
 def facts(rows: RecentRows, settings: PromoteSettings, evaluation: EvaluateSettings) -> dict[str, Any]:

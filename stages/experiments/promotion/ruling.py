@@ -147,7 +147,24 @@ def _told(evidence: Mapping[str, Any]) -> list[str]:
         "",
         as_text(_metrics_table(evidence)),
         "",
+        *_changed(evidence),
     ]
+
+
+def _changed(evidence: Mapping[str, Any]) -> list[str]:
+    """The answer to the other question, which decides nothing; nothing in evidence from before it was asked."""
+    change = evidence.get("change")
+    if change is None:
+        return []
+    asked = f"does the change help on {evidence['metric']}, trained again (decides nothing)?"
+    if "reason" in change:
+        return [f"{asked} {change['verdict']}: {change['reason']}"]
+    between = (
+        "" if change["low"] is None else f" [{fixed(change['low'], sign=True)}, {fixed(change['high'], sign=True)}]"
+    )
+    means = " and ".join(str(k) for k in change["trainings"].values())
+    figures = f"{fixed(change['difference'], sign=True)}{between}, p {p_text(change['p_value'])}"
+    return [f"{asked} {change['verdict']}: {figures}, means of {means} trainings"]
 
 
 def _unseen(unseen: Mapping[str, Mapping[str, int]]) -> list[str]:

@@ -73,8 +73,7 @@ def score_trial(
 ) -> float:
     """The metric on the rows ``judged``; NaN where they leave it undefined."""
     asked = task_named(task)
-    counts = asked.count(stopped.labels.astype(asked.label_type), stopped.scores)
-    decision = asked.decide(counts, Terms(n_classes, **costs))
+    decision = asked.decide_by(stopped.labels, stopped.scores, Terms(n_classes, **costs))
     name = asked.loss if metric == LOSS else metric
     return decision.exact(judged.labels.astype(asked.label_type), judged.scores)[name]
 

@@ -13,14 +13,14 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
-from stages import evaluate, package, promote, train
+from stages import evaluate, package, promote, retrain, train
 from tests.git_repositories import commit_all, git, go_to, new_repository
 
 PIPELINE = """\
 stages:
   package:
     cmd: "true"
-    outs: [bundles/trial, data/evaluation/trial.parquet]
+    outs: [bundles/trial, data/evaluation/trial.parquet, data/trainings/trial.parquet]
 artifacts:
   trial: {path: bundles/trial, type: model}
 """
@@ -39,7 +39,7 @@ def change_params(**sections: dict[str, object]) -> None:
 def commit_model(message: str, **model: object) -> str:
     """Train, evaluate and package with other settings, and commit what came out."""
     change_params(model=model)
-    for stage in (train, evaluate, package):
+    for stage in (train, evaluate, retrain, package):
         stage.main("trial")
     with Repo() as repo:
         repo.commit(force=True)
@@ -54,7 +54,7 @@ def original(tmp_path_factory: pytest.TempPathFactory, planted: SimpleNamespace)
         Path("dvc.yaml").write_text(PIPELINE)
         with Path(".gitignore").open("a") as ignored:
             ignored.write(IGNORED)
-        planted.write(planted.rows(n=4000), dropped=("wind",), evaluate={"block": 2})
+        planted.write(planted.rows(n=4000), dropped=("wind",), evaluate={"block": 2, "trainings": 3})
         change_params(promote=PROMOTE)
         weak = commit_model("weak", max_rounds=1)
         git("update-ref", f"refs/exps/{weak[:2]}/{weak[2:]}/weak", weak)

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from dvc.repo.artifacts import Artifacts
 
+from stages import compare
 from stages.experiments.promotion import registry
 from stages.workspace.errors import UserError
 
@@ -18,11 +19,11 @@ def decisions() -> list[dict]:
     return [json.loads(line) for line in LOG.read_text().splitlines()]
 
 
-def without_tables(tools, *revisions: str) -> None:
+def without_tables(tools, *revisions: str, table: str = "evaluation") -> None:
     """Take the resampling tables of revisions out of the cache: the bundles have to answer."""
     for revision in revisions:
         lock = tools.git("show", f"{revision}:dvc.lock")
-        md5 = lock.split("path: data/evaluation/trial.parquet")[1].split("md5: ")[1].split()[0]
+        md5 = lock.split(f"path: data/{table}/trial.parquet")[1].split("md5: ")[1].split()[0]
         Path(".dvc/cache/files/md5", md5[:2], md5[2:]).unlink()
 
 
@@ -56,6 +57,40 @@ def test_a_real_gain_is_promoted_a_loss_kept_out_and_a_twin_left_open(repository
     ]  # fmt: skip
 
 
+def test_whether_the_change_helps_is_told_beside_it_as_a_comparison_has_it(repository, told, tools, tmp_path) -> None:
+    told("weak")
+    out = told("main")
+    change = decisions()[-1]["evidence"]["change"]
+    compare.main("weak", "main", "--dataset", "trial", "--metric", "log_loss", "--write", str(tmp_path))
+    [metric] = json.loads((tmp_path / "comparison.json").read_text())["metrics"]
+    assert {key: change[key] for key in ("verdict", "difference", "low", "high")} == {
+        key: metric[key] for key in ("verdict", "difference", "low", "high")
+    }
+    assert (change["verdict"], change["trainings"]) == ("better", {"champion": 3, "candidate": 3})
+    assert "does the change help on log_loss, trained again (decides nothing)? better: −0." in out
+
+
+def test_a_change_whose_trainings_are_lacking_is_not_known_and_the_ruling_the_same(repository, told, tools) -> None:
+    told("weak")
+    known = told("main", "--dry-run")
+    without_tables(tools, "main~1", "main", table="trainings")
+    out = told("main", "--dry-run")
+    assert "trained again (decides nothing)? not known: another seed may move a figure as far" in out
+    assert "dvc repro retrain@trial" in out
+    assert next(line for line in known.splitlines() if line.startswith("promote: ")) in out
+    without_tables(tools, "main~1", "main")
+    assert "trained again (decides nothing)? not known: " in told("main", "--dry-run")
+
+
+def test_on_the_latest_days_alone_the_change_is_asked_of_these_days(repository, told, tools) -> None:
+    told("weak")
+    whole = told("main", "--dry-run")
+    tools.change_params(promote={"last_units": 12})
+    latest = told("main", "--dry-run")
+    asked = [[line for line in out.splitlines() if "does the change help" in line] for out in (whole, latest)]
+    assert asked[0] != asked[1] and all("trained again (decides nothing)? better" in line for (line,) in asked)
+
+
 def test_the_champion_itself_is_nothing_to_decide(repository, told) -> None:
     told("main")
     assert told("HEAD") == "trial: HEAD is the champion already (v0.0.1): nothing to do\n"
@@ -78,7 +113,10 @@ def test_bundles_that_score_the_rows_say_the_same_as_the_stored_tables(repositor
     without_tables(tools, "main~1", "main")
     slow = told("main", "--dry-run")
     assert "(bundles scored the rows: no resampling table of the champion" in slow
-    assert slow.splitlines()[3:] == quick.splitlines()[3:]
+    asked = "does the change help"  # the tables alone can tell
+    assert [line for line in slow.splitlines()[3:] if not line.startswith(asked)] == [
+        line for line in quick.splitlines()[3:] if not line.startswith(asked)
+    ]
 
 
 def test_what_a_rescored_candidate_is_credited_with_is_what_evaluate_wrote(repository, told, tools) -> None:
