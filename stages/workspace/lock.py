@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from stages.workspace.errors import UserError
-from stages.workspace.waiting import LOOK_AGAIN_S, dvc_of, holder_of, wait_while
+from stages.workspace.waiting import dvc_of, holder_of, wait_while
 
 LOCK = Path(".dvc/tmp/workspace.lock")
 HOLDER = "PLUMBLINE_HOLDS_WORKSPACE"  # set for all that the holder starts
 IN_USE = Path(".dvc/tmp/rwlock")
 EXPERIMENT = Path(".dvc/tmp/exps/run/workspace/workspace.json")
-TRIES = 5  # of a file that DVC may be writing
+TRIES, AGAIN_S = 30, 0.1  # of a file that DVC may be writing: on a busy machine for a second and more
 
 
 @contextmanager
@@ -84,7 +84,7 @@ def read_in_use(path: Path) -> dict[str, Any]:
             if isinstance(content, dict):
                 return content
             found = f"a {type(content).__name__}"
-        time.sleep(LOOK_AGAIN_S / TRIES)  # DVC writes it in place
+        time.sleep(AGAIN_S)  # DVC writes it in place
     raise UserError(
         f"DVC's list of files in use, {path}",
         f"a file that is empty or cut short ({found}), as a killed DVC or a full disk leaves it",

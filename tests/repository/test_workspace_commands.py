@@ -126,8 +126,8 @@ def test_a_second_experiment_is_refused_and_the_first_ends_well(line: Path, run,
     (line / "wait").unlink()
     said, _ = first.communicate(timeout=PATIENCE_S)
     assert (first.returncode, "Ran experiment(s): more" in said) == (0, True)
-    composing.communicate(timeout=PATIENCE_S)
-    assert composing.returncode == 0
+    said, _ = composing.communicate(timeout=PATIENCE_S)
+    assert composing.returncode == 0, said
     assert json.loads((line / "metrics/pears/count.json").read_text())["length"]["value"] == 6
 
 
