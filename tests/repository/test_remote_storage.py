@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from dvc.config import Config
 
 from tools.storage import prepare_client, read_remote, serve
 
@@ -76,6 +77,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def configure(repository: Path, **settings: str | None) -> None:
+    """What `dvc remote modify --local storage` writes, without a start of DVC for each; None unsets."""
+    with Config(str(repository / ".dvc"), validate=False).edit("local") as config:
+        remote = config.setdefault("remote", {}).setdefault("storage", {})
+        for key, value in settings.items():
+            remote.pop(key) if value is None else remote.update({key: value})
+
+
 def hashes(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
@@ -97,7 +106,7 @@ def drawn(original: Path, tmp_path: Path, run) -> Path:
     """A copy of it with its outputs in the cache, on a port of its own."""
     folder = Path(shutil.copytree(original, tmp_path / "line", symlinks=True))
     endpoint = f"http://127.0.0.1:{free_port()}"
-    run("dvc", "remote", "modify", "--local", "storage", "endpointurl", endpoint, cwd=folder)
+    configure(folder, endpointurl=endpoint)
     return folder
 
 
@@ -137,17 +146,17 @@ def test_the_client_setting_is_what_lets_one_large_file_come_back(drawn: Path, s
     (drawn / "data" / "large.bin").unlink()
     (drawn / ".dvc" / "cache" / "files" / "md5" / cached[:2] / cached[2:]).unlink()
     setting = read_client_setting(drawn)
-    run("dvc", "remote", "modify", "--local", "--unset", "storage", "configpath", cwd=drawn)
+    configure(drawn, configpath=None)
     without = run("dvc", "pull", cwd=drawn, check=False)
     assert without.returncode != 0 and "checksum" in without.stderr
-    run("dvc", "remote", "modify", "--local", "storage", "configpath", setting, cwd=drawn)
+    configure(drawn, configpath=setting)
     run("dvc", "pull", cwd=drawn)
     assert "up to date" in run("dvc", "status", cwd=drawn).stdout
 
 
 def test_a_wrong_key_is_refused_in_words_and_loses_nothing(drawn: Path, server: Server, run) -> None:
     before = hashes(drawn / "data")
-    run("dvc", "remote", "modify", "--local", "storage", "secret_access_key", "not-the-secret", cwd=drawn)
+    configure(drawn, secret_access_key="not-the-secret")
     for command in ("push", "pull"):
         refused = run("dvc", command, cwd=drawn, check=False)
         assert refused.returncode != 0
@@ -155,7 +164,7 @@ def test_a_wrong_key_is_refused_in_words_and_loses_nothing(drawn: Path, server: 
     assert server.objects() == []
     assert hashes(drawn / "data") == before
     assert "up to date" in run("dvc", "status", cwd=drawn).stdout
-    run("dvc", "remote", "modify", "--local", "storage", "secret_access_key", server.keys[1], cwd=drawn)
+    configure(drawn, secret_access_key=server.keys[1])
     run("dvc", "push", cwd=drawn)
     assert len(server.objects()) == N_OBJECTS
 
@@ -189,11 +198,10 @@ def test_git_push_uploads_outputs_when_the_server_answers(drawn: Path, server: S
 
 
 def test_git_push_stops_when_an_upload_fails_but_not_for_want_of_keys(drawn: Path, server: Server, run) -> None:
-    run("dvc", "remote", "modify", "--local", "storage", "secret_access_key", "not-the-secret", cwd=drawn)
+    configure(drawn, secret_access_key="not-the-secret")
     refused = run("python", "-m", "tools.hooks", "push", cwd=drawn, check=False)
     assert refused.returncode != 0 and "git push stops here" in refused.stdout
-    for key in ("access_key_id", "secret_access_key", "configpath"):
-        run("dvc", "remote", "modify", "--local", "--unset", "storage", key, cwd=drawn)
+    configure(drawn, access_key_id=None, secret_access_key=None, configpath=None)
     nowhere = {"HOME": str(drawn), "AWS_EC2_METADATA_DISABLED": "true"}
     skipped = run("python", "-m", "tools.hooks", "push", cwd=drawn, **nowhere)
     assert "skipped, no keys for the remote 'storage'" in skipped.stdout
@@ -221,6 +229,6 @@ def test_make_storage_serves_until_it_is_stopped_and_keeps_its_keys(drawn: Path,
 
 
 def test_a_remote_elsewhere_needs_no_local_server(drawn: Path, run) -> None:
-    run("dvc", "remote", "modify", "--local", "storage", "endpointurl", "https://s3.example.org", cwd=drawn)
+    configure(drawn, endpointurl="https://s3.example.org")
     done = run("python", "-m", "tools.storage", cwd=drawn, check=False)
     assert done.returncode == 1 and "is not needed for this remote" in done.stderr

@@ -188,7 +188,7 @@ def test_make_main_refuses_where_results_would_be_lost(line: Path, run) -> None:
     assert changes(run, line) == [" M count.py", " M dvc.yaml"]
 
 
-@pytest.mark.parametrize("name", ["a folder", "clé"])
+@pytest.mark.parametrize("name", [pytest.param("a folder", marks=pytest.mark.slow), "une clé"])
 def test_daily_commands_work_in_folders_with_other_letters(line: Path, run, tmp_path: Path, name: str) -> None:
     moved = line.rename(tmp_path / name)
     run("python", "-m", "tools.params", cwd=moved)
