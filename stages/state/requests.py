@@ -157,7 +157,7 @@ def _answer(memory: Memory, partition: str, asked: pl.DataFrame, at: datetime | 
     moments = dataset.moment(asked)
     first, last = moments.min(), moments.max()
     assert isinstance(first, datetime) and isinstance(last, datetime)
-    context, known = memory.context_of(partition, last), memory.around(partition, first, last)
+    context, known = memory.context_of(partition, last), memory.around(partition, min(first, at or first), last)
     asked = with_outcomes(dataset, asked, known)
     recent = known.join(asked, on=list(dataset.records.key), how="anti", nulls_equal=True, maintain_order="left")
     ahead = (moments > at) if at is not None else pl.repeat(False, len(asked), eager=True)
@@ -168,7 +168,7 @@ def _answer(memory: Memory, partition: str, asked: pl.DataFrame, at: datetime | 
         if is_ahead and at is not None:
             mine, others = (known_by(dataset.outcomes, dataset.forbidden, rows, at) for rows in (mine, others))
             then = dataset.recall(context, at)
-        features = compute_features(dataset, mine, then, recent=others)
+        features = compute_features(dataset, mine, then, recent=others, at=at if is_ahead else None)
         told = _notes(dataset, features, moments.filter(ahead == is_ahead), pl.concat([others, mine]), at)
         answers.append(features.with_columns(place.filter(ahead == is_ahead), told.alias("_note")))
     return pl.concat(answers)
