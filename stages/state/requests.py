@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from stages.records.contract import Dataset
-from stages.records.prepare import FAILURES, compute_features
+from stages.records.prepare import FAILURES, compute_features, judge_rows
 from stages.state.facts import derive, known_by, levels_of, take_in, wanted_columns
 from stages.state.locations import open_store
 from stages.state.memory import Memory, remember
@@ -138,7 +138,10 @@ def open_known(bundle_folder: Path, location: str | None) -> Known:
         Where the bundle takes no published rows, or comes from other feature code than this.
     """
     seed = read_seed(bundle_folder)
-    memory = remember(seed)
+    memory, table = remember(seed), seed.dataset.records
+    # what takes seconds the first time: the checks are imported, past days are added up
+    judge_rows(table, pl.DataFrame(schema=dict.fromkeys(table.columns, pl.String)), seed.open)
+    memory.context_of(seed.open)
     if not has_memory(seed.dataset):
         return Known(memory)
     known = Known(memory, open_store(location, seed.dataset.name))
