@@ -48,8 +48,8 @@ def build_router(service: Service) -> APIRouter:
             shown[name] = open_shown(found, None)
         return shown[name]
 
-    def write(template: str, status: int = 200, **told: Any) -> HTMLResponse:
-        return HTMLResponse(templates.get_template(template).render(models=sorted(served.served), **told), status)
+    def write(template: str, code: int = 200, **told: Any) -> HTMLResponse:
+        return HTMLResponse(templates.get_template(template).render(models=sorted(served.served), **told), code)
 
     class Page(APIRoute):
         """A route whose problems are a page too."""
@@ -61,10 +61,10 @@ def build_router(service: Service) -> APIRouter:
                 try:
                     return await answer(request)
                 except Problem as problem:
-                    return write("problem.html.j2", problem.status, problem=problem)
+                    status, detail = problem.status, problem.detail
                 except HTTPException as error:  # a form that cannot be read
-                    problem = Problem(error.status_code, f"wanted a form, found: {error.detail}")
-                    return write("problem.html.j2", problem.status, problem=problem)
+                    status, detail = error.status_code, f"wanted a form, found: {error.detail}"
+                return write("problem.html.j2", status, status=status, detail=detail)
 
             return answered
 
@@ -113,7 +113,8 @@ def build_router(service: Service) -> APIRouter:
     @router.get("/models/{name}/example.csv")
     async def example(name: str, request: Request) -> Response:
         model = await run_in_threadpool(look, request, name)
-        return Response(model.inputs.example.write_csv(), media_type="text/csv")
+        way = model.way(by_inputs=request.query_params.get("as") != "published")
+        return Response(way.example.write_csv(), media_type="text/csv")
 
     @router.get("/assets/{name}")
     async def asset(name: str) -> Response:

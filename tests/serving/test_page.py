@@ -414,6 +414,22 @@ def test_a_day_before_all_that_is_remembered_is_refused_in_words(real: TestClien
     assert "in what is remembered: from 2013-12 on" in Page(response.text).answer
 
 
+def test_a_file_of_flights_as_published_is_answered_as_the_form_answers_them(real: TestClient) -> None:
+    source = real.get("/models/nycflights/example.csv?as=published").text
+    rows = pl.read_csv(io.StringIO(source), infer_schema=False)
+    assert rows.equals(pl.read_csv(ROOT / "bundles/nycflights" / PUBLISHED, infer_schema=False))
+    wrong = pl.int_range(pl.len()) == 2
+    rows = rows.with_columns(sched_dep_time=pl.when(wrong).then(pl.lit("2570")).otherwise("sched_dep_time"))
+    upload = {"file": ("flights.csv", rows.write_csv())}
+    told = Page(real.post("/models/nycflights/file", files=upload).text).by_id("looked").text
+    assert "9 rows answered, 1 without a score" in told
+    assert "sched_dep_time: wanted time of day (hhmm)" in told
+    answered = pl.read_csv(io.StringIO(real.post("/models/nycflights/file?as=csv", files=upload).text))
+    for place in (0, 9):
+        page = Page(real.get(f"/models/nycflights?example={place + 1}").text)
+        assert f"{100 * answered['probability'][place]:.1f}" in page.by_id("answer-title").text
+
+
 def test_an_image_is_asked_for_as_it_lies(real: TestClient) -> None:
     page = Page(real.get("/models/digits").text)
     cells = [each for each in page.all("input") if each.attributes.get("class", "").startswith("cell")]
