@@ -29,7 +29,7 @@ def tell_reasons(
     ValueError
         Where the family has no exact contributions: wanted, found, next step.
     """
-    told: dict[str, list[str]] = {"speaks_for": [], "speaks_against": []}
+    told: dict[str, list[str | None]] = {"speaks_for": [], "speaks_against": []}
     for start in range(0, len(inputs), AT_ONCE):
         rows = inputs[start : start + AT_ONCE]
         parts = model.contributions(rows)
@@ -42,7 +42,7 @@ def tell_reasons(
             for name, sign in (("speaks_for", 1), ("speaks_against", -1)):
                 strongest = [place for place in places if sign * shares[place] > 0][:STRONGEST]
                 words = (_say(entries[place], values[place], float(shares[place])) for place in strongest)
-                told[name].append("; ".join(words))
+                told[name].append("; ".join(words) or None)
     return pl.DataFrame(told, schema=dict.fromkeys(told, pl.String))
 
 

@@ -228,8 +228,6 @@ def _plain(at: datetime | None) -> datetime | None:
 
 
 def _too_early(rows: pl.DataFrame, first: str) -> pl.DataFrame:
-    told = rows.select(
-        "_row", pl.lit(None, pl.String).alias("column"), pl.lit(f"in what is remembered: from {first} on"), "_partition"
-    )
-    told.columns = list(FAILURES)
-    return told.cast(FAILURES)  # type: ignore[arg-type]
+    check = pl.lit(f"in what is remembered: from {first} on")
+    told = (pl.col("_row"), pl.lit(None, pl.String), check, pl.col("_partition"))
+    return rows.select(value.alias(name) for name, value in zip(FAILURES, told, strict=True))
