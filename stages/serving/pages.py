@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -45,7 +46,7 @@ def build_router(service: Service) -> APIRouter:
     def look(request: Request, name: str) -> Shown:
         found = service.find(request, name)
         if name not in shown or shown[name].served is not found:
-            shown[name] = open_shown(found, None)
+            shown[name] = open_shown(found, service.knowledge)
         return shown[name]
 
     def write(template: str, code: int = 200, **told: Any) -> HTMLResponse:
@@ -99,7 +100,7 @@ def build_router(service: Service) -> APIRouter:
         status, found = 200, dict[str, Any]()
         try:
             with TemporaryDirectory(prefix="plumbline-") as folder:
-                job = write_scored if as_table else look_at
+                job = partial(write_scored if as_table else look_at, state=service.state)
                 seen = await score_upload(service, request, model.served, Path(folder), job)
                 service.count(request, model.served, seen.tallied)
                 if as_table:

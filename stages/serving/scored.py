@@ -79,12 +79,15 @@ class _Sums:
     heads: list[pl.DataFrame] = field(default_factory=list)
 
 
-def look_at(work: Work, write: Write = lambda _rows: None) -> Look:
-    """Score a whole file and sum it up; ``write`` is given its other columns and the answers, piece by piece."""
+def look_at(work: Work, write: Write = lambda _rows: None, *, state: str | None = None) -> Look:
+    """Score a whole file and sum it up; ``write`` is given its other columns and the answers, piece by piece.
+
+    ``state`` is where news of rows as published are kept.
+    """
     check_file(work.rows, work.limits)
     bundle, sums = opened(work.bundle), _Sums()
     task, tally = task_named(bundle.signature["task"]), Tally(bundle.signature["inputs"])
-    known = known_of(work, bundle)
+    known = known_of(work, bundle, state)
     for piece in (
         pieces_of_inputs(work, bundle, tally) if known is None else published_pieces(work, bundle, known, tally)
     ):
@@ -103,18 +106,18 @@ def look_at(work: Work, write: Write = lambda _rows: None) -> Look:
     )  # fmt: skip
 
 
-def write_scored(work: Work) -> Look:
+def write_scored(work: Work, *, state: str | None = None) -> Look:
     """The same, and all rows with their answers as CSV."""
     with whole_table(work.output) as write:
-        return look_at(work, write)
+        return look_at(work, write, state=state)
 
 
-def known_of(work: Work, bundle: Bundle) -> Known | None:
+def known_of(work: Work, bundle: Bundle, state: str | None) -> Known | None:
     """What makes features of rows as published; None where the file's are none, or the inputs themselves."""
     columns = {*next((piece.rows.columns for piece in read_pieces(work.rows, {}) if len(piece.rows)), [])}
     if {entry["name"] for entry in bundle.signature["inputs"]} <= columns or not (work.bundle / ABOUT).exists():
         return None
-    known = open_known(work.bundle, None)
+    known = open_known(work.bundle, state)
     return known if columns.issuperset(known.columns) else None
 
 

@@ -355,17 +355,22 @@ def test_a_file_that_cannot_be_scored_is_told_of(client: TestClient, name: str, 
 
 
 # ── the same for programs ────────────────────────────────────────────────────────────────────────────────────────────
-def test_the_command_that_is_shown_asks_for_the_same_answer(client: TestClient, bundles: Path) -> None:
-    typed = {**example(bundles / "binary"), "carrier": "it's “ה” $HOME"}
-    page = Page(client.post("/models/binary", data=typed).text)
+def sent(client: TestClient, page: Page) -> dict[str, object]:
+    """The answer to the command that a page shows."""
     words = shlex.split(page.by_id("command").text.replace("\\\n", " "))
     assert words[:2] == ["curl", "-s"]
     body = words[words.index("-d") + 1]
     assert json.loads(body) == json.loads(page.by_id("json").text)
-    assert json.loads(body)["carrier"] == typed["carrier"]
     answered = client.post(words[2], content=body.encode(), headers={"content-type": "application/json"})
-    assert answered.status_code == 200
-    assert f"{100 * answered.json()['answers'][0]['probability']:.1f}" in page.answer
+    answer: dict[str, object] = answered.raise_for_status().json()["answers"][0]
+    return answer
+
+
+def test_the_command_that_is_shown_asks_for_the_same_answer(client: TestClient, bundles: Path) -> None:
+    typed = {**example(bundles / "binary"), "carrier": "it's “ה” $HOME"}
+    page = Page(client.post("/models/binary", data=typed).text)
+    assert json.loads(page.by_id("json").text)["carrier"] == typed["carrier"]
+    assert f"{100 * sent(client, page)['probability']:.1f}" in page.answer
 
 
 # ── rows as published, and images ────────────────────────────────────────────────────────────────────────────────────
@@ -382,6 +387,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
 
 def test_a_flight_is_asked_about_as_it_is_published(real: TestClient) -> None:
     page = Page(real.get("/models/nycflights").text)
+    assert f"{100 * sent(real, page)['probability']:.1f}" in page.by_id("answer-title").text
     assert list(page.values) and set(page.values) == {
         "year", "month", "day", "sched_dep_time", "sched_arr_time", "carrier", "flight", "tailnum", "origin", "dest",
         "distance",
