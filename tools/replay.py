@@ -70,12 +70,13 @@ def main(*arguments: str) -> None:
     parser.add_argument("--first", required=True, metavar="PARTITION", help="the first that is told anew")
     parser.add_argument("--early-min", type=int, default=0, help="minutes by which outcomes are told before they count")
     parser.add_argument("--days", type=int, help="stop after so many")
+    parser.add_argument("--every", type=int, default=1, help="ask at one moment in so many; every fact is told")
     options = parser.parse_args(arguments)
     line, start = read_line(options.dataset), time.perf_counter()
     days = None if options.days is None else timedelta(days=options.days)
     with tempfile.TemporaryDirectory() as folder:
         early = timedelta(minutes=options.early_min)
-        found = replay(line, options.first, f"{folder}/state.sqlite", early=early, days=days)
+        found = replay(line, options.first, f"{folder}/state.sqlite", early=early, days=days, every=options.every)
     seconds = time.perf_counter() - start
     for each in found.different[:20]:
         print(*each)
@@ -103,7 +104,13 @@ def read_line(name: str) -> Line:
 
 
 def replay(
-    line: Line, first: str, location: str, *, early: timedelta = timedelta(), days: timedelta | None = None
+    line: Line,
+    first: str,
+    location: str,
+    *,
+    early: timedelta = timedelta(),
+    days: timedelta | None = None,
+    every: int = 1,
 ) -> Replayed:
     """Tell and ask, moment by moment, from the partition ``first`` on.
 
@@ -113,6 +120,8 @@ def replay(
         How long before the line would count it the last outcome of a row is told.
     days
         Stop so long after the first moment.
+    every
+        Ask at one moment in so many.
     """
     dataset, partitions = line.dataset, [name for name in line.clean if name >= first]
     moments = list(each_moment(line, partitions))
@@ -122,7 +131,7 @@ def replay(
     known = Known(remember(seed_before(line, first, start)), store)
     told, asked, different = 0, 0, list[tuple[Any, ...]]()
     done = 0
-    for at, rows, made in tqdm(moments, unit=" moments", disable=None):
+    for at, rows, made in tqdm(moments[::every], unit=" moments", disable=None):
         if at > end:
             break
         facts: dict[str, list[Fact]] = {}
@@ -139,14 +148,14 @@ def replay(
     return Replayed(asked, done, told, different)
 
 
-def seed_before(line: Line, first: str, start: datetime) -> Seed:
-    """What the line knew before a partition, and of joined tables what was known when its first row was asked about."""
+def seed_before(line: Line, first: str, start: datetime | None) -> Seed:
+    """What the line knew before a partition, and of joined tables all that it knows, or what was known at ``start``."""
     before = [name for name in line.clean if name < first]
     if not before:
         raise UserError("a partition before the first that is replayed", f"none before {first}", "start later")
     references = {
         table.name: line.references[table.name]
-        if table.known is None
+        if table.known is None or start is None
         else line.references[table.name].filter(table.known(line.references[table.name]) <= start)
         for table in line.dataset.references
     }

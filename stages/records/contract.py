@@ -122,7 +122,8 @@ class Dataset:
     context: Callable[..., Any]
     """``context(summaries, references)``; where a feature needs complete partitions, with ``complete=`` besides."""
     featurize: Callable[..., pl.DataFrame]
-    """``featurize(tidy, context)``; for a request, with ``last=`` besides: only so many rows at the end get a line."""
+    """``featurize(tidy, context)``; for a request, with ``last=`` besides: only so many rows at the end get a line; and
+    with ``at=`` where it comes before their moment: what is asked of the present is that of this one."""
     split: Callable[[pl.DataFrame, Mapping[str, Any], int], pl.Series]
     unlabelled: Callable[[pl.DataFrame], pl.Series]
     """Why a tidy row has no label ("cancelled", …); null where it has one."""

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from stages.records.contract import Dataset
-from stages.records.prepare import FAILURES, compute_features
+from stages.records.prepare import FAILURES, compute_features, judge_rows
 from stages.state.facts import derive, known_by, levels_of, take_in, wanted_columns
 from stages.state.locations import open_store
 from stages.state.memory import Memory, remember
@@ -138,7 +138,10 @@ def open_known(bundle_folder: Path, location: str | None) -> Known:
         Where the bundle takes no published rows, or comes from other feature code than this.
     """
     seed = read_seed(bundle_folder)
-    memory = remember(seed)
+    memory, table = remember(seed), seed.dataset.records
+    # what takes seconds the first time: the checks are imported, past days are added up
+    judge_rows(table, pl.DataFrame(schema=dict.fromkeys(table.columns, pl.String)), seed.open)
+    memory.context_of(seed.open)
     if not has_memory(seed.dataset):
         return Known(memory)
     known = Known(memory, open_store(location, seed.dataset.name))
@@ -157,7 +160,7 @@ def _answer(memory: Memory, partition: str, asked: pl.DataFrame, at: datetime | 
     moments = dataset.moment(asked)
     first, last = moments.min(), moments.max()
     assert isinstance(first, datetime) and isinstance(last, datetime)
-    context, known = memory.context_of(partition, last), memory.around(partition, first, last)
+    context, known = memory.context_of(partition, last), memory.around(partition, min(first, at or first), last)
     asked = with_outcomes(dataset, asked, known)
     recent = known.join(asked, on=list(dataset.records.key), how="anti", nulls_equal=True, maintain_order="left")
     ahead = (moments > at) if at is not None else pl.repeat(False, len(asked), eager=True)
@@ -168,7 +171,7 @@ def _answer(memory: Memory, partition: str, asked: pl.DataFrame, at: datetime | 
         if is_ahead and at is not None:
             mine, others = (known_by(dataset.outcomes, dataset.forbidden, rows, at) for rows in (mine, others))
             then = dataset.recall(context, at)
-        features = compute_features(dataset, mine, then, recent=others)
+        features = compute_features(dataset, mine, then, recent=others, at=at if is_ahead else None)
         told = _notes(dataset, features, moments.filter(ahead == is_ahead), pl.concat([others, mine]), at)
         answers.append(features.with_columns(place.filter(ahead == is_ahead), told.alias("_note")))
     return pl.concat(answers)

@@ -114,17 +114,26 @@ def _clock_ahead(flights: pl.DataFrame, zones: pl.DataFrame) -> pl.DataFrame:
     return flown_to.join(offsets, on="zone").join(at_home, on="day").select("dest", "day", ahead)
 
 
-def featurize(flights: pl.DataFrame, context: Context, last: int | None = None) -> pl.DataFrame:
-    """Every column that later stages may see, one row per flight, or for the ``last`` ones, in their order."""
-    asked = flights if last is None else flights.tail(last)
-    asked = asked.with_columns((pl.col("sched_dep_min") // 60).alias("sched_dep_hour"), _row=pl.int_range(pl.len()))
+def featurize(
+    flights: pl.DataFrame, context: Context, last: int | None = None, at: datetime | None = None
+) -> pl.DataFrame:
+    """Every column that later stages may see, one row per flight, or for the ``last`` ones, in their order.
+
+    Asked ``at`` an earlier moment than the scheduled departure, a flight sees the weather and the airport of that
+    moment: what is between them, nobody knows yet.
+    """
+    asked = (flights if last is None else flights.tail(last)).with_columns(
+        (pl.col("sched_dep_min") // 60).alias("sched_dep_hour"),
+        asked_utc=pl.min_horizontal("sched_dep_utc", pl.lit(at, pl.Datetime("us"))),
+        _row=pl.int_range(pl.len()),
+    )
     known = (
         asked.join(context.planes, on="tailnum", how="left", maintain_order="left")
         .join(_clock_ahead(asked, context.zones), on=["dest", "day"], how="left", maintain_order="left")
-        .sort("sched_dep_utc")
+        .sort("asked_utc")
         .join_asof(
             context.weather,
-            left_on="sched_dep_utc",
+            left_on="asked_utc",
             right_on="known_utc",
             by="origin",
             tolerance=WEATHER_AGE_AT_MOST,

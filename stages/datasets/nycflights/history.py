@@ -122,11 +122,11 @@ def past_days(flights: pl.DataFrame, days: Mapping[str, Past]) -> pl.DataFrame:
 
 # ── memory of the last hours ─────────────────────────────────────────────────────────────────────────────────────────
 def last_hours(flights: pl.DataFrame, asked: pl.DataFrame) -> pl.DataFrame:
-    """Delays of ``flights`` that had left by the scheduled minute of those asked; how many should have but had not."""
+    """Delays of ``flights`` that had left by the minute at which is asked; how many should have but had not."""
     left = flights.filter(pl.col("dep_delay_min").is_not_null()).select(
         "carrier", "origin", "dest", "tailnum", "sched_dep_utc", "distance_mi", *_departure_facts()
     )
-    asked = asked.select(pl.col("sched_dep_utc").alias("at"), "carrier", "origin", "dest", "tailnum")
+    asked = asked.select(pl.col("asked_utc").alias("at"), "sched_dep_utc", "carrier", "origin", "dest", "tailnum")
     found: list[pl.DataFrame] = []
     for group, columns in RECENTS.items():
         past = accumulate(left, at="at", by=columns, values=["one", "delay", "behind"])
@@ -175,7 +175,8 @@ def _aircraft_today(asked: pl.DataFrame, left: pl.DataFrame) -> pl.DataFrame:
     """The last departure from New York of the same aircraft: how late it left, how long ago.
 
     Should an aircraft have left twice in one minute, the longer delay counts.  Where it was not even planned to be back
-    by now, the recorded aircraft is not the planned one: it was swapped in once delays were known, so nothing is told.
+    when it is due out, the recorded aircraft is not the planned one: it was swapped in once delays were known, so
+    nothing is told.
     """
     there_and_back = (pl.col("distance_mi") * 2 / FASTEST_MI_PER_MIN).cast(pl.Int64) + QUICKEST_TURNS_MIN
     last = left.drop_nulls("tailnum").select(
@@ -197,7 +198,7 @@ def _aircraft_today(asked: pl.DataFrame, left: pl.DataFrame) -> pl.DataFrame:
         )
         .sort("_row")
     )
-    planned = pl.when(pl.col("back_at") <= pl.col("at"))
+    planned = pl.when(pl.col("back_at") <= pl.col("sched_dep_utc"))
     ago = (pl.col("at") - pl.col("left_at")).dt.total_minutes()
     return joined.select(
         planned.then(pl.col("delay")).cast(pl.Int16).alias("aircraft_last_delay_min"),

@@ -41,6 +41,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import polars as pl
 
@@ -67,10 +68,12 @@ def build_context(
     return Context(add_up(summaries), complete)
 
 
-def featurize(flights: pl.DataFrame, context: Context, last: int | None = None) -> pl.DataFrame:
+def featurize(
+    flights: pl.DataFrame, context: Context, last: int | None = None, at: datetime | None = None
+) -> pl.DataFrame:
     """Every column that later stages may see, one row per flight, in the order of ``flights``: those of one month.
 
-    With ``last``, of so many at the end.
+    With ``last``, of so many at the end.  Asked ``at`` an earlier moment, a flight sees less, and nothing else.
     Without ``context.complete`` the features that need complete months are left out.
     """
     coded = encode(flights)
