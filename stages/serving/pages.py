@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Coroutine, Mapping
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -100,9 +99,8 @@ def build_router(service: Service) -> APIRouter:
         status, found = 200, dict[str, Any]()
         try:
             with TemporaryDirectory(prefix="plumbline-") as folder:
-                job = partial(write_scored if as_table else look_at, state=service.state)
+                job = write_scored if as_table else look_at
                 seen = await score_upload(service, request, model.served, Path(folder), job)
-                service.count(request, model.served, seen.tallied)
                 if as_table:
                     return download(Path(folder, SCORES), model.served.name)
             found = tell_file(model.served.task, model.served.bundle.signature, seen)

@@ -20,12 +20,11 @@ from stages.models.bundle import Bundle
 from stages.models.row_files import Write, read_pieces, whole_table
 from stages.models.signature import REFUSED, Tally, unfit_rows
 from stages.serving.answers import Tallied, counted
-from stages.serving.files import Work, check_file, opened
 from stages.serving.problems import Fault, Problem
 from stages.serving.published import reasons_of
+from stages.serving.scoring import Work, check_file, opened, published_columns
 from stages.state.files import read_text, whole_partitions
 from stages.state.requests import Known, open_known
-from stages.state.seed import ABOUT
 
 PREVIEW = 8  # rows that are shown
 BINS = 20
@@ -57,7 +56,7 @@ class Look:
 
     tallied: Tallied
     """The rows that could be scored."""
-    bad: int
+    refused: int
     """The others."""
     reasons: Mapping[str, tuple[int, int]]
     """How many of them for which reason, and the first of those; the most frequent reason first."""
@@ -79,15 +78,12 @@ class _Sums:
     heads: list[pl.DataFrame] = field(default_factory=list)
 
 
-def look_at(work: Work, write: Write = lambda _rows: None, *, state: str | None = None) -> Look:
-    """Score a whole file and sum it up; ``write`` is given its other columns and the answers, piece by piece.
-
-    ``state`` is where news of rows as published are kept.
-    """
+def look_at(work: Work, write: Write = lambda _rows: None) -> Look:
+    """Score a whole file and sum it up; ``write`` is given its other columns and the answers, piece by piece."""
     check_file(work.rows, work.limits)
     bundle, sums = opened(work.bundle), _Sums()
     task, tally = task_named(bundle.signature["task"]), Tally(bundle.signature["inputs"])
-    known = known_of(work, bundle, state)
+    known = known_of(work, bundle)
     for piece in (
         pieces_of_inputs(work, bundle, tally) if known is None else published_pieces(work, bundle, known, tally)
     ):
@@ -106,19 +102,19 @@ def look_at(work: Work, write: Write = lambda _rows: None, *, state: str | None 
     )  # fmt: skip
 
 
-def write_scored(work: Work, *, state: str | None = None) -> Look:
+def write_scored(work: Work) -> Look:
     """The same, and all rows with their answers as CSV."""
     with whole_table(work.output) as write:
-        return look_at(work, write, state=state)
+        return look_at(work, write)
 
 
-def known_of(work: Work, bundle: Bundle, state: str | None) -> Known | None:
+def known_of(work: Work, bundle: Bundle) -> Known | None:
     """What makes features of rows as published; None where the file's are none, or the inputs themselves."""
     columns = {*next((piece.rows.columns for piece in read_pieces(work.rows, {}) if len(piece.rows)), [])}
-    if {entry["name"] for entry in bundle.signature["inputs"]} <= columns or not (work.bundle / ABOUT).exists():
+    needed = published_columns(bundle)
+    if not needed or not needed <= columns or {entry["name"] for entry in bundle.signature["inputs"]} <= columns:
         return None
-    known = open_known(work.bundle, state)
-    return known if columns.issuperset(known.columns) else None
+    return open_known(work.bundle, work.state)
 
 
 def pieces_of_inputs(work: Work, bundle: Bundle, tally: Tally) -> Iterator[ScoredPiece]:
