@@ -19,7 +19,7 @@ LONGEST = 60  # letters of a value
 
 def tell_file(task: Task, signature: Mapping[str, Any], look: Look) -> dict[str, Any]:
     """What the page shows of a file that could be read."""
-    good, bad = look.tallied.rows, f", {count_text(look.bad)} without a score" if look.bad else ""
+    good, bad = look.tallied.rows, f", {count_text(look.refused)} without a score" if look.refused else ""
     decided = sorted(look.tallied.decided.items(), key=lambda item: -item[1])
     answers = [[answer, count_text(n), share_text(n / good)] for answer, n in decided]
     reasons = [[reason, count_text(n), count_text(first)] for reason, (n, first) in look.reasons.items()]

@@ -45,11 +45,11 @@ def build_router(service: Service) -> APIRouter:
     def look(request: Request, name: str) -> Shown:
         found = service.find(request, name)
         if name not in shown or shown[name].served is not found:
-            shown[name] = open_shown(found, None)
+            shown[name] = open_shown(found, service.knowledge)
         return shown[name]
 
-    def write(template: str, status: int = 200, **told: Any) -> HTMLResponse:
-        return HTMLResponse(templates.get_template(template).render(models=sorted(served.served), **told), status)
+    def write(template: str, code: int = 200, **told: Any) -> HTMLResponse:
+        return HTMLResponse(templates.get_template(template).render(models=sorted(served.served), **told), code)
 
     class Page(APIRoute):
         """A route whose problems are a page too."""
@@ -61,10 +61,10 @@ def build_router(service: Service) -> APIRouter:
                 try:
                     return await answer(request)
                 except Problem as problem:
-                    return write("problem.html.j2", problem.status, problem=problem)
+                    status, detail = problem.status, problem.detail
                 except HTTPException as error:  # a form that cannot be read
-                    problem = Problem(error.status_code, f"wanted a form, found: {error.detail}")
-                    return write("problem.html.j2", problem.status, problem=problem)
+                    status, detail = error.status_code, f"wanted a form, found: {error.detail}"
+                return write("problem.html.j2", status, status=status, detail=detail)
 
             return answered
 
@@ -101,7 +101,6 @@ def build_router(service: Service) -> APIRouter:
             with TemporaryDirectory(prefix="plumbline-") as folder:
                 job = write_scored if as_table else look_at
                 seen = await score_upload(service, request, model.served, Path(folder), job)
-                service.count(request, model.served, seen.tallied)
                 if as_table:
                     return download(Path(folder, SCORES), model.served.name)
             found = tell_file(model.served.task, model.served.bundle.signature, seen)
@@ -113,7 +112,8 @@ def build_router(service: Service) -> APIRouter:
     @router.get("/models/{name}/example.csv")
     async def example(name: str, request: Request) -> Response:
         model = await run_in_threadpool(look, request, name)
-        return Response(model.inputs.example.write_csv(), media_type="text/csv")
+        way = model.way(by_inputs=request.query_params.get("as") != "published")
+        return Response(way.example.write_csv(), media_type="text/csv")
 
     @router.get("/assets/{name}")
     async def asset(name: str) -> Response:

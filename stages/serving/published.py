@@ -7,7 +7,7 @@ model, wherever the two have the same values.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -47,20 +47,47 @@ def tidy_of(dataset: Dataset, column: str) -> str | None:
     return found[0] if len(found) == 1 else None if found else column
 
 
-def errors_at(dataset: Dataset, refused: pl.DataFrame, asked: Sequence[str]) -> tuple[dict[str, str], str]:
+def errors_at(dataset: Dataset, refused: pl.DataFrame, asked: Collection[str]) -> tuple[dict[str, str], str]:
     """What to say at each field of a row that was refused, or else of the row as a whole."""
     at: dict[str, str] = {}
     whole = []
-    for column, check, value in refused.select("column", "check", "value").iter_rows():
+    for _, names, check, value in causes(dataset, refused, asked):
         told = f"Wanted {in_words(check)}" + ("." if value in (None, "null") else f", found “{value}”.")
-        empty = check.removesuffix(" not empty")  # of several columns, the one that is
-        sources = (empty,) if empty in asked else sources_of(dataset.records, column or "") or (column,)
-        for name in sources:
-            if name in asked:
-                at.setdefault(name, told)
-        if not set(sources) & set(asked):
-            whole.append(f"{label_of(column)}: {told}" if column else told)
-    return at, "" if at else " ".join(whole)
+        for name in names:
+            at.setdefault(name, told)
+        if not names:
+            whole.append(told)
+    return at, " ".join(whole)
+
+
+def reasons_of(dataset: Dataset, refused: pl.DataFrame, given: Collection[str]) -> dict[str, pl.Series]:
+    """The places of rows that were refused, by reason."""
+    places: dict[str, list[int]] = {}
+    for row, names, check, _ in causes(dataset, refused, given):
+        reason = f"{' '.join(names) or 'the row'}: wanted {in_words(check)}"
+        if places.setdefault(reason, [-1])[-1] != row:
+            places[reason].append(row)
+    return {reason: pl.Series(rows[1:], dtype=pl.Int64) for reason, rows in places.items()}
+
+
+def causes(
+    dataset: Dataset, refused: pl.DataFrame, given: Collection[str]
+) -> Iterator[tuple[int, list[str], str, str | None]]:
+    """Row, columns, check and value of what was wrong; what follows from other columns, only where nothing else is."""
+    for (row,), failures in refused.group_by("row", maintain_order=True):
+        named = [
+            (_given_of(dataset, column, check, given), check, value)
+            for column, check, value in failures.select("column", "check", "value").iter_rows()
+        ]
+        told = [each for each in named if each[0]] or named
+        yield from ((int(str(row)), names, check, value) for names, check, value in told)
+
+
+def _given_of(dataset: Dataset, column: str | None, check: str, given: Collection[str]) -> list[str]:
+    """The columns that were given and that a failure is about; none where it is about the row, or what follows."""
+    empty = check.removesuffix(" not empty")  # of several columns, the one that is
+    sources = (empty,) if empty in given else sources_of(dataset.records, column or "") or (column or "",)
+    return [name for name in sources if name in given]
 
 
 def in_words(check: str) -> str:

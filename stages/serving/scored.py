@@ -7,7 +7,7 @@ scores files, which sends back what is told of the whole.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,13 +20,16 @@ from stages.models.bundle import Bundle
 from stages.models.row_files import Write, read_pieces, whole_table
 from stages.models.signature import REFUSED, Tally, unfit_rows
 from stages.serving.answers import Tallied, counted
-from stages.serving.files import Work, check_file, opened
 from stages.serving.problems import Fault, Problem
+from stages.serving.published import reasons_of
+from stages.serving.scoring import Work, check_file, opened, published_columns
+from stages.state.files import read_text, whole_partitions
+from stages.state.requests import Known, open_known
 
 PREVIEW = 8  # rows that are shown
 BINS = 20
-PLACE, PROBLEM = "row", "problem"
-"""The columns that say which row it is, from 1 on, and why it has no score."""
+PLACE, PROBLEM, NOTE = "row", "problem", "note"
+"""The columns that say which row it is, from 1 on, why it has no score, and what was not known of it."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,9 @@ class ScoredPiece:
     beside: pl.DataFrame
     """Their columns that are no inputs, as they were given."""
     inputs: pl.DataFrame
-    """Their inputs, as they were given."""
+    """Their inputs, as they were given, those that matter most first; none where they were made of the others."""
     answers: pl.DataFrame
-    """Row number, what `predict` writes, and the reason."""
+    """Row number, what `predict` writes, the reason, and where there are any, notes."""
     named: pl.DataFrame
     """What `predict` writes of the rows that could be scored."""
     scores: NDArray[np.float32]
@@ -53,7 +56,7 @@ class Look:
 
     tallied: Tallied
     """The rows that could be scored."""
-    bad: int
+    refused: int
     """The others."""
     reasons: Mapping[str, tuple[int, int]]
     """How many of them for which reason, and the first of those; the most frequent reason first."""
@@ -69,7 +72,6 @@ class _Sums:
     rows: int = 0
     scored: int = 0
     decided: Counter[str] = field(default_factory=Counter)
-    missing: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     firsts: dict[str, int] = field(default_factory=dict)
     scores: list[NDArray[np.float32]] = field(default_factory=list)
@@ -81,23 +83,20 @@ def look_at(work: Work, write: Write = lambda _rows: None) -> Look:
     check_file(work.rows, work.limits)
     bundle, sums = opened(work.bundle), _Sums()
     task, tally = task_named(bundle.signature["task"]), Tally(bundle.signature["inputs"])
-    kinds = {str(entry["name"]): str(entry["kind"]) for entry in tally.inputs}
-    first = sorted(kinds, key=lambda name: -_effects(bundle).get(name, 0.0))
-    for piece in read_pieces(work.rows, kinds):
-        if not len(piece.rows):
-            continue
-        if lacking := [name for name in kinds if name not in piece.rows.columns]:
-            raise Problem(422, "wanted a column for every input", [Fault(name, "a column", "none") for name in lacking])
-        inputs, beside = piece.rows.select(list(kinds)), piece.rows.drop(list(kinds))
-        scored = score_piece(bundle, task, inputs, beside, tally.fit(inputs), sums.rows + 1)
-        write(pl.concat([beside.drop(scored.answers.columns, strict=False), scored.answers], how="horizontal"))
-        _add(sums, scored, task, first)
+    known = known_of(work, bundle)
+    for piece in (
+        pieces_of_inputs(work, bundle, tally) if known is None else published_pieces(work, bundle, known, tally)
+    ):
+        beside = piece.beside.drop(piece.answers.columns, strict=False)
+        write(pl.concat([beside, piece.answers], how="horizontal"))
+        _add(sums, piece, task)
     if not sums.rows:
         raise Problem(422, "wanted at least one row, found none")
+    missing = {name: n for name, n in tally.missing.items() if n}
     misfits = [misfit for misfit in tally.misfits() if misfit.kind not in REFUSED]
     ends, counts = histogram(task, np.concatenate(sums.scores))
     return Look(
-        Tallied(sums.scored, dict(sums.decided), dict(sums.missing), misfits), sums.rows - sums.scored,
+        Tallied(sums.scored, dict(sums.decided), missing, misfits), sums.rows - sums.scored,
         {reason: (n, sums.firsts[reason]) for reason, n in sums.reasons.most_common()},
         pl.concat(sums.heads, how="diagonal_relaxed").head(PREVIEW), ends, counts,
     )  # fmt: skip
@@ -109,43 +108,86 @@ def write_scored(work: Work) -> Look:
         return look_at(work, write)
 
 
-def _effects(bundle: Bundle) -> dict[str, float]:
-    return {str(entry["name"]): entry.get("effect", 0.0) for entry in bundle.signature["inputs"]}
+def known_of(work: Work, bundle: Bundle) -> Known | None:
+    """What makes features of rows as published; None where the file's are none, or the inputs themselves."""
+    columns = {*next((piece.rows.columns for piece in read_pieces(work.rows, {}) if len(piece.rows)), [])}
+    needed = published_columns(bundle)
+    if not needed or not needed <= columns or {entry["name"] for entry in bundle.signature["inputs"]} <= columns:
+        return None
+    return open_known(work.bundle, work.state)
+
+
+def pieces_of_inputs(work: Work, bundle: Bundle, tally: Tally) -> Iterator[ScoredPiece]:
+    """The rows of a file that holds the inputs."""
+    kinds = {str(entry["name"]): str(entry["kind"]) for entry in tally.inputs}
+    effects = {str(entry["name"]): entry.get("effect", 0.0) for entry in tally.inputs}
+    shown = sorted(kinds, key=lambda name: -effects[name])
+    for piece in read_pieces(work.rows, kinds):
+        if not len(piece.rows):
+            continue
+        if lacking := [name for name in kinds if name not in piece.rows.columns]:
+            raise Problem(422, "wanted a column for every input", [Fault(name, "a column", "none") for name in lacking])
+        first, inputs = tally.rows + 1, piece.rows.select(list(kinds))
+        fitted = tally.fit(inputs)
+        reasons = unfit_rows(inputs, fitted)
+        good = _others(len(inputs), reasons)
+        yield score_piece(
+            bundle, fitted[good], good, reasons, piece.rows.drop(list(kinds)), inputs.select(shown), first
+        )
+
+
+def published_pieces(work: Work, bundle: Bundle, known: Known, tally: Tally) -> Iterator[ScoredPiece]:
+    """The rows of a file as published, a partition at a time, for rows of one know each other."""
+    before = 0
+    for rows in whole_partitions(read_text(work.rows), known.dataset.records):
+        prepared = known.prepare(rows, keep=True)
+        reasons = reasons_of(known.dataset, prepared.refused, rows.columns)
+        good = pl.Series(prepared.rows, dtype=pl.Int64)
+        fitted = tally.fit(prepared.features)
+        notes = pl.DataFrame({PLACE: good + before + 1, NOTE: pl.Series(prepared.notes, dtype=pl.String)})
+        yield score_piece(bundle, fitted, good, reasons, rows, rows[:, :0], before + 1, notes)
+        before += len(rows)
+
+
+def _others(n: int, reasons: Mapping[str, pl.Series]) -> pl.Series:
+    bad = [place for places in reasons.values() for place in places.to_list()]
+    return pl.int_range(n, dtype=pl.Int64, eager=True).filter(~pl.int_range(n, eager=True).is_in(bad))
 
 
 def score_piece(
-    bundle: Bundle, task: Task, inputs: pl.DataFrame, beside: pl.DataFrame, fitted: pl.DataFrame, first: int
-) -> ScoredPiece:
-    """Score the rows that can be scored, and say of the others why not; row numbers begin with ``first``."""
-    reasons = unfit_rows(inputs, fitted)
+    bundle: Bundle, fitted: pl.DataFrame, good: pl.Series, reasons: Mapping[str, pl.Series], beside: pl.DataFrame,
+    inputs: pl.DataFrame, first: int, notes: pl.DataFrame | None = None,
+) -> ScoredPiece:  # fmt: skip
+    """Score ``fitted``, the inputs of the rows at the places ``good``, and say of the others why they have none.
+
+    Row numbers begin with ``first``.
+    """
+    scores = bundle.model.predict(fitted)
+    named = task_named(bundle.signature["task"]).name_scores(scores, bundle.signature)
     told = [
         pl.DataFrame({PLACE: places.cast(pl.Int64) + first, PROBLEM: pl.repeat(reason, len(places), eager=True)})
         for reason, places in reasons.items()
     ]
     nothing = pl.DataFrame(schema={PLACE: pl.Int64, PROBLEM: pl.String})
     problems = pl.concat([nothing, *told]).group_by(PLACE, maintain_order=True).agg(pl.col(PROBLEM).str.join("; "))
-    numbers = pl.int_range(first, first + len(inputs), dtype=pl.Int64, eager=True).alias(PLACE)
-    good = ~numbers.is_in(problems[PLACE].to_list())
-    scores = bundle.model.predict(fitted.filter(good))
-    named = task.name_scores(scores, bundle.signature)
-    answers = (
-        numbers.to_frame()
-        .join(named.with_columns(numbers.filter(good)), on=PLACE, how="left", maintain_order="left")
-        .join(problems, on=PLACE, how="left", maintain_order="left")
-        .select(PLACE, *named.columns, PROBLEM)
-    )
+    answers = pl.int_range(first, first + len(beside), dtype=pl.Int64, eager=True).alias(PLACE).to_frame()
+    answers = answers.join(
+        named.with_columns((good + first).alias(PLACE)), on=PLACE, how="left", maintain_order="left"
+    ).join(problems, on=PLACE, how="left", maintain_order="left")
+    if notes is not None and notes[NOTE].null_count() < len(notes):
+        answers = answers.join(notes, on=PLACE, how="left", maintain_order="left")
     told_of = scores.max(axis=1) if scores.ndim == 2 and len(scores) else scores.reshape(-1)
     return ScoredPiece(beside, inputs, answers, named, told_of, reasons)
 
 
-def _add(sums: _Sums, piece: ScoredPiece, task: Task, first: list[str]) -> None:
+def _add(sums: _Sums, piece: ScoredPiece, task: Task) -> None:
     for reason, places in piece.reasons.items():
         sums.firsts.setdefault(reason, sums.rows + int(places[0]) + 1)
         sums.reasons[reason] += len(places)
     if sums.rows < PREVIEW:
-        inputs = piece.inputs.select(first).head(PREVIEW).cast(pl.String)
-        beside = piece.beside.drop(piece.answers.columns, strict=False).head(PREVIEW)
-        sums.heads.append(pl.concat([piece.answers.head(PREVIEW), beside, inputs], how="horizontal"))
+        beside = piece.beside.drop(piece.answers.columns, strict=False)
+        head = pl.concat([piece.answers, beside, piece.inputs.cast(pl.String)], how="horizontal")
+        sums.heads.append(head.head(PREVIEW))
     sums.rows += len(piece.answers)
     sums.scored += len(piece.named)
     sums.decided.update(counted(task, piece.named))

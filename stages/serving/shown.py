@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -17,10 +17,13 @@ from stages.serving import pictures, words
 from stages.serving.answers import Answers, Refused, Tallied, answer_rows
 from stages.serving.champion import Served
 from stages.serving.form import Field, Form, errors_of, filled, form_of, label_of, number_in, row_of
+from stages.serving.problems import Problem
 from stages.serving.published import errors_at, published_form
-from stages.state.requests import Known, open_known
-from stages.workspace.errors import UserError
+from stages.serving.raw import Knowledge
 from stages.workspace.files import read_json
+
+if TYPE_CHECKING:
+    from stages.state.requests import Known
 
 NOTHING = "Fill in at least one input: with none, there is nothing to answer."
 
@@ -64,25 +67,25 @@ class Reply:
     """What the answer counts."""
 
 
-def open_shown(served: Served, state: str | None) -> Shown:
-    """What the page needs of a bundle; ``state`` is where news of rows as published are kept."""
+def open_shown(served: Served, knowledge: Knowledge) -> Shown:
+    """What the page needs of a bundle, and of what is known for it."""
     folder, signature = served.bundle.folder, served.bundle.signature
     example = pl.read_csv(folder / EXAMPLE, infer_schema=False)
     calibration = read_json(folder / CALIBRATION) if (folder / CALIBRATION).exists() else None
     inputs, published, why = Way(form_of(signature, example), example), None, ""
     try:
-        published = open_published(served, state)
-    except UserError as error:
-        why = f"Rows as published are not taken here: wanted {error.wanted}, found {error.found}."
+        published = open_published(served, knowledge)
+    except Problem as problem:
+        why = f"Rows as published are not taken here: {problem.detail}."
     return Shown(served, words.conclusion_of(served.card), inputs, published, why, calibration)
 
 
-def open_published(served: Served, state: str | None) -> Way | None:
+def open_published(served: Served, knowledge: Knowledge) -> Way | None:
     """How rows as published are asked for; None where the bundle takes none, or they are the inputs themselves."""
     folder, signature = served.bundle.folder, served.bundle.signature
-    if not (folder / PUBLISHED).exists():
+    if not knowledge.takes_raw(served) or not (folder / PUBLISHED).exists():
         return None
-    known = open_known(folder, state)
+    known = knowledge.of(served)
     if {entry["name"] for entry in signature["inputs"]} <= set(known.columns):
         return None
     example = pl.read_csv(folder / PUBLISHED, infer_schema=False)
@@ -99,7 +102,6 @@ def reply(model: Shown, way: Way, typed: Mapping[str, str]) -> Reply:
             wrong = errors_of(refused.misfits, typed)
             return Reply(filled(way.form, typed, wrong), None, "" if wrong else NOTHING)
         return _answered(model, way, typed, row, answers)
-    way.known.refresh()
     prepared = way.known.prepare(row)
     if not prepared.rows:
         wrong, whole = errors_at(way.known.dataset, prepared.refused, row.columns)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import IO, Protocol, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -16,13 +17,14 @@ from starlette.formparsers import MultiPartException
 from starlette.responses import StreamingResponse
 
 from stages.models.row_files import READERS, SUFFIXES
-from stages.serving.answers import plain_warnings
+from stages.serving.answers import Tallied, plain_warnings
 from stages.serving.champion import Served
-from stages.serving.files import Work, score_file
 from stages.serving.problems import Problem, found_text
+from stages.serving.scoring import Work, score_file
 from stages.serving.service import Service
 
 FIELD, SCORES = "file", "scores.csv"
+SHOWN = 5  # warnings and refused rows in a header
 PIECE = 1 << 18
 BY_TYPE = {
     "text/csv": ".csv",
@@ -40,10 +42,13 @@ def build_router(service: Service) -> APIRouter:
     async def predict_file(request: Request, name: str) -> Response:
         served = service.find(request, name)
         with TemporaryDirectory(prefix="plumbline-") as folder:
-            tallied = await score_upload(service, request, served, Path(folder), score_file)
-            service.count(request, served, tallied)
-            told = [each["told"] for each in plain_warnings(tallied.misfits)]
-            headers = {"x-rows": str(tallied.rows), "x-warnings": json.dumps(told[:5])}
+            scored = await score_upload(service, request, served, Path(folder), score_file)
+            headers = {
+                "x-rows": str(scored.tallied.rows),
+                "x-warnings": json.dumps([each["told"] for each in plain_warnings(scored.tallied.misfits)][:SHOWN]),
+                "x-refused": str(scored.refused),
+                "x-refused-rows": json.dumps([asdict(fault) for fault in scored.faults[:SHOWN]]),
+            }
             return download(Path(folder, SCORES), served.name, headers)
 
     return router
@@ -55,20 +60,37 @@ def download(scores: Path, name: str, headers: Mapping[str, str] | None = None) 
     return StreamingResponse(_pieces(scores.open("rb")), media_type="text/csv; charset=utf-8", headers=kept)
 
 
-async def score_upload(
-    service: Service, request: Request, served: Served, folder: Path, job: Callable[[Work], Any]
-) -> Any:
+class Counted(Protocol):
+    """What a job tells of a file that it has scored."""
+
+    @property
+    def tallied(self) -> Tallied:
+        """What is counted of the rows that have a score."""
+
+    @property
+    def refused(self) -> int:
+        """The others."""
+
+
+C = TypeVar("C", bound=Counted)
+
+
+async def score_upload(service: Service, request: Request, served: Served, folder: Path, job: Callable[[Work], C]) -> C:
     """Take the file of a request into ``folder`` and do a job of scoring on it, which may leave scores there."""
     if service.turns.locked():
         raise Problem(503, "other files are being scored: wanted a moment's patience", headers={"retry-after": "10"})
     async with service.turns:
         rows = await take_upload(request, folder)
-        work = Work(served.bundle.folder, rows, folder / SCORES, service.limits)
+        work = Work(served.bundle.folder, rows, folder / SCORES, service.limits, service.state)
         try:
-            return await run_in_threadpool(service.files.score, work, job)
+            scored = await run_in_threadpool(service.files.score, work, job)
         except Problem:
             service.metrics.refused(served.name, "file", 1)
             raise
+    service.count(request, served, scored.tallied)
+    if scored.refused:
+        service.metrics.refused(served.name, "check", scored.refused)
+    return scored
 
 
 async def take_upload(request: Request, folder: Path) -> Path:

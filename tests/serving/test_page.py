@@ -355,17 +355,22 @@ def test_a_file_that_cannot_be_scored_is_told_of(client: TestClient, name: str, 
 
 
 # ── the same for programs ────────────────────────────────────────────────────────────────────────────────────────────
-def test_the_command_that_is_shown_asks_for_the_same_answer(client: TestClient, bundles: Path) -> None:
-    typed = {**example(bundles / "binary"), "carrier": "it's “ה” $HOME"}
-    page = Page(client.post("/models/binary", data=typed).text)
+def sent(client: TestClient, page: Page) -> dict[str, object]:
+    """The answer to the command that a page shows."""
     words = shlex.split(page.by_id("command").text.replace("\\\n", " "))
     assert words[:2] == ["curl", "-s"]
     body = words[words.index("-d") + 1]
     assert json.loads(body) == json.loads(page.by_id("json").text)
-    assert json.loads(body)["carrier"] == typed["carrier"]
     answered = client.post(words[2], content=body.encode(), headers={"content-type": "application/json"})
-    assert answered.status_code == 200
-    assert f"{100 * answered.json()['answers'][0]['probability']:.1f}" in page.answer
+    answer: dict[str, object] = answered.raise_for_status().json()["answers"][0]
+    return answer
+
+
+def test_the_command_that_is_shown_asks_for_the_same_answer(client: TestClient, bundles: Path) -> None:
+    typed = {**example(bundles / "binary"), "carrier": "it's “ה” $HOME"}
+    page = Page(client.post("/models/binary", data=typed).text)
+    assert json.loads(page.by_id("json").text)["carrier"] == typed["carrier"]
+    assert f"{100 * sent(client, page)['probability']:.1f}" in page.answer
 
 
 # ── rows as published, and images ────────────────────────────────────────────────────────────────────────────────────
@@ -382,6 +387,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
 
 def test_a_flight_is_asked_about_as_it_is_published(real: TestClient) -> None:
     page = Page(real.get("/models/nycflights").text)
+    assert f"{100 * sent(real, page)['probability']:.1f}" in page.by_id("answer-title").text
     assert list(page.values) and set(page.values) == {
         "year", "month", "day", "sched_dep_time", "sched_arr_time", "carrier", "flight", "tailnum", "origin", "dest",
         "distance",
@@ -412,6 +418,22 @@ def test_a_day_before_all_that_is_remembered_is_refused_in_words(real: TestClien
     response = real.post("/models/nycflights", data=typed)
     assert response.status_code == 422
     assert "in what is remembered: from 2013-12 on" in Page(response.text).answer
+
+
+def test_a_file_of_flights_as_published_is_answered_as_the_form_answers_them(real: TestClient) -> None:
+    source = real.get("/models/nycflights/example.csv?as=published").text
+    rows = pl.read_csv(io.StringIO(source), infer_schema=False)
+    assert rows.equals(pl.read_csv(ROOT / "bundles/nycflights" / PUBLISHED, infer_schema=False))
+    wrong = pl.int_range(pl.len()) == 2
+    rows = rows.with_columns(sched_dep_time=pl.when(wrong).then(pl.lit("2570")).otherwise("sched_dep_time"))
+    upload = {"file": ("flights.csv", rows.write_csv())}
+    told = Page(real.post("/models/nycflights/file", files=upload).text).by_id("looked").text
+    assert "9 rows answered, 1 without a score" in told
+    assert "sched_dep_time: wanted time of day (hhmm)" in told
+    answered = pl.read_csv(io.StringIO(real.post("/models/nycflights/file?as=csv", files=upload).text))
+    for place in (0, 9):
+        page = Page(real.get(f"/models/nycflights?example={place + 1}").text)
+        assert f"{100 * answered['probability'][place]:.1f}" in page.by_id("answer-title").text
 
 
 def test_an_image_is_asked_for_as_it_lies(real: TestClient) -> None:
