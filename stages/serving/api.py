@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from datetime import datetime
 from html import escape
 from typing import Any
 
@@ -12,6 +14,7 @@ from stages.serving.bodies import read_object
 from stages.serving.champion import Served
 from stages.serving.guard import describe
 from stages.serving.problems import Fault, found_text, unfit
+from stages.serving.raw import RawAnswers
 from stages.serving.service import Service, as_json, asked_of
 
 
@@ -34,29 +37,51 @@ def build_router(service: Service) -> APIRouter:
     async def predict(request: Request, name: str) -> Response:
         served = service.find(request, name)
         body = await read_object(request)
-        rows, pointer = rows_of(body)
+        rows, pointer, at = rows_of(body)
+        told = asked_of(request).told()
+        if await service.is_published(served, rows):
+            raw = await service.answer_published(request, served, rows, pointer, at)
+            return as_json({**told, **published_answers(raw, len(rows)), **terms(served)})
+        if at is not None:
+            raise unfit([Fault("/at", "no moment beside rows of inputs, which do not depend on it", at.isoformat())])
         answers = await service.answer(request, served, rows, pointer)
-        return as_json(
-            {
-                **asked_of(request).told(),
-                "answers": plain_answers(answers),
-                **terms(served),
-                "warnings": plain_warnings(answers.misfits),
-            }
-        )
+        found = {"answers": plain_answers(answers), "warnings": plain_warnings(answers.misfits)}
+        return as_json({**told, **found, **terms(served)})
 
     return router
 
 
-def rows_of(body: dict[str, Any]) -> tuple[list[Any], str]:
-    """The rows of a body, which is one itself or holds a list of them, and where they stand in it."""
+def rows_of(body: dict[str, Any]) -> tuple[list[Any], str, datetime | None]:
+    """The rows of a body, which is one itself or holds some, where they stand in it, and the moment asked about."""
     if "rows" not in body:
-        return [body], ""
-    if others := [key for key in body if key != "rows"]:
+        return [body], "", None
+    if others := [key for key in body if key not in ("rows", "at")]:
         raise unfit([Fault(f"/{key}", "nothing beside rows", found_text(body[key])) for key in others])
     if type(body["rows"]) is not list:
         raise unfit([Fault("/rows", "a list of rows", found_text(body["rows"]))])
-    return body["rows"], "/rows/{}"
+    return body["rows"], "/rows/{}", _moment(body.get("at"))
+
+
+def _moment(text: object) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text)  # type: ignore[arg-type]  # anything else is refused with it
+    except (TypeError, ValueError):
+        raise unfit([Fault("/at", "a moment such as 2013-12-31T18:00:00", found_text(text))]) from None
+
+
+def published_answers(raw: RawAnswers, rows: int) -> dict[str, Any]:
+    """One answer a row, in their order: null for those that are refused, with what was not known yet of the others."""
+    answers: list[dict[str, Any] | None] = [None] * rows
+    if raw.answers is not None:
+        for place, answer, note in zip(raw.places, plain_answers(raw.answers), raw.notes, strict=True):
+            answers[place] = {**answer, **({"note": note} if note else {})}
+    return {
+        "answers": answers,
+        "warnings": plain_warnings(raw.answers.misfits if raw.answers else []),
+        "refused": [asdict(fault) for fault in raw.faults],
+    }
 
 
 def card_page(served: Served) -> str:

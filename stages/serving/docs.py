@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shlex
 from importlib.resources import files
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.concurrency import run_in_threadpool
 
 from stages.serving.openapi import describe_api
 from stages.serving.service import Service, as_json
@@ -22,9 +24,13 @@ def build_router(service: Service) -> APIRouter:
         loader=PackageLoader("stages.serving", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
     ).get_template("docs.html.j2")  # fmt: skip
 
+    def describe() -> dict[str, Any]:
+        published = {each.name: service.knowledge.columns(each) for each in service.champions}
+        return describe_api(service.champions, service.limits, published)
+
     @router.get("/openapi.json")
     async def openapi() -> Response:
-        return as_json(describe_api(service.champions, service.limits))
+        return as_json(await run_in_threadpool(describe))
 
     @router.get("/docs")
     async def docs(request: Request) -> Response:
@@ -37,7 +43,7 @@ def build_router(service: Service) -> APIRouter:
             f"/models/{served.name}/predict-file": f"curl {home}/models/{served.name}/predict-file -F file=@rows.csv"
             for served in service.champions
         }
-        shown = page.render(api=describe_api(service.champions, service.limits), examples=examples)
+        shown = page.render(api=await run_in_threadpool(describe), examples=examples)
         return Response(shown, media_type="text/html")
 
     @router.get("/docs.css")

@@ -10,6 +10,7 @@ import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,10 +36,15 @@ class Inputs:
     high: NDArray[np.float64]
     """The range of training; infinite where there is none."""
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """The names of the inputs."""
         return [str(entry["name"]) for entry in self.entries]
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """The same as a set."""
+        return frozenset(self.names)
 
     @classmethod
     def of(cls, signature: Mapping[str, Any], features: Sequence[str]) -> Inputs:
@@ -82,7 +88,7 @@ class Inputs:
                 else:
                     faults.append(self._fault(f"{pointer.format(place)}/{_escaped(name)}", name, value, codes, row))
             if len(row) > len(named) or len(faults) > before:
-                faults += [self._unknown(pointer.format(place), key, row) for key in row if key not in set(self.names)]
+                faults += [self._unknown(pointer.format(place), key, row) for key in row if key not in self.known]
             if len(faults) > SHOWN:
                 break
         if faults:

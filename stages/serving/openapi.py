@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -44,8 +44,8 @@ REFUSED = {
 }  # fmt: skip
 
 
-def describe_api(served: Iterable[Served], limits: Limits) -> Schema:
-    """The whole description."""
+def describe_api(served: Iterable[Served], limits: Limits, published: Mapping[str, Sequence[str]]) -> Schema:
+    """The whole description; ``published`` names the columns that rows as published need, by model."""
     paths: dict[str, Any] = {
         "/models": {"get": _route("Every model that is served", _json(_object(models=_list(MODEL))))},
         "/v2": {"get": _route("The server", _json(_object(name=TEXT, version=TEXT)))},
@@ -62,7 +62,9 @@ def describe_api(served: Iterable[Served], limits: Limits) -> Schema:
     schemas: dict[str, Schema] = {"Problem": PROBLEM, "Warning": WARNING, "Model": MODEL}
     for each in served:
         schemas[f"{each.name}-row"] = row_schema(each)
-        paths |= _paths_of(each, limits)
+        if columns := published.get(each.name):
+            schemas[f"{each.name}-published"] = published_schema(columns)
+        paths |= _paths_of(each, limits, takes_published=bool(columns))
     return {
         "openapi": "3.1.0",
         "info": {"title": "Plumbline", "version": VERSION, "description": "Answers of packaged models."},
@@ -86,6 +88,12 @@ def row_schema(served: Served) -> Schema:
     }  # fmt: skip
 
 
+def published_schema(columns: Sequence[str]) -> Schema:
+    """A row as the publisher has it; outcomes may be left out."""
+    value = {"type": ["string", "number", "null"]}
+    return {"type": "object", "required": list(columns), "properties": dict.fromkeys(columns, value)}
+
+
 def _input(entry: Mapping[str, Any]) -> Schema:
     about = ", ".join(filter(None, (entry["about"], entry["unit"])))
     if entry["kind"] == "categorical":
@@ -95,14 +103,26 @@ def _input(entry: Mapping[str, Any]) -> Schema:
     return {"type": ["number", "null"], "description": about + seen, "minimum": -LARGEST, "maximum": LARGEST}
 
 
-def _paths_of(served: Served, limits: Limits) -> dict[str, Any]:
+def _paths_of(served: Served, limits: Limits, *, takes_published: bool) -> dict[str, Any]:
     home, v2 = f"/models/{served.name}", f"/v2/models/{served.name}"
     row = {"$ref": f"#/components/schemas/{served.name}-row"}
-    rows = _object(rows={"type": "array", "items": row, "minItems": 1, "maxItems": limits.rows})
+    several = {"type": "array", "minItems": 1, "maxItems": limits.rows}
+    bodies = [row, {**_object(rows={**several, "items": row}), "additionalProperties": False}]
+    if takes_published:
+        row = {"$ref": f"#/components/schemas/{served.name}-published"}
+        asked = _object(rows={**several, "items": row})
+        asked["properties"]["at"] = {
+            "type": "string",
+            "format": "date-time",
+            "description": "the moment of the question",
+        }
+        bodies += [row, asked]
     answer = _object(**{
         name: {"type": "number" if dtype == pl.Float32 else "string"} for name, dtype in served.outputs.items()
     })  # fmt: skip
-    answers = _object(model=MODEL, request_id=TEXT, answers=_list(answer), warnings=_list(WARNING))
+    answers = _object(
+        model=MODEL, request_id=TEXT, answers=_list({"anyOf": [answer, {"type": "null"}]}), warnings=_list(WARNING)
+    )
     table = {kind: {"schema": {"type": "string"}} for kind in BY_TYPE}
     form = _object(**{FIELD: {"type": "string", "contentMediaType": "application/octet-stream"}})
     tensors = _object(
@@ -114,7 +134,7 @@ def _paths_of(served: Served, limits: Limits) -> dict[str, Any]:
     paths: dict[str, Any] = {
         f"{home}/predict": {
             "post": _route(str(served.bundle.signature["question"]), _json(answers), 400, 408, 413, 415, 422,
-                           body=_json({"oneOf": [row, {**rows, "additionalProperties": False}]}))
+                           body=_json({"anyOf": bodies}))
         },
         f"{home}/predict-file": {
             "post": _route("A file of rows up, a table of scores down", {"text/csv": {"schema": TEXT}},

@@ -74,4 +74,4 @@ def create_from_environment() -> FastAPI:
 
     settings, metrics = Settings.of_text(os.environ[SETTINGS]), Metrics()
     champions = open_champions(settings.folders, settings.keep, metrics.reloaded)
-    return create_app(Service(champions, metrics=metrics, token=os.environ.get(TOKEN)))
+    return create_app(Service(champions, metrics=metrics, token=os.environ.get(TOKEN), state=settings.state))

@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from fastapi import Request, Response
@@ -20,7 +21,8 @@ from stages.serving.files import FileScorer
 from stages.serving.guard import Asked
 from stages.serving.limits import Limits
 from stages.serving.metrics import Metrics, forget_dead_workers
-from stages.serving.problems import Problem
+from stages.serving.problems import Problem, unfit
+from stages.serving.raw import Knowledge, RawAnswers
 
 POLL_S = 1.0
 AT_ONCE = 100  # rows that are scored in place: handing them to a thread would take longer
@@ -37,9 +39,13 @@ class Service:
     files: FileScorer = field(init=False)
     turns: asyncio.Semaphore = field(init=False)
     """Files that may be here at once."""
+    state: str | None = None
+    """Where the state of rows as published is kept; None takes each dataset's own file."""
     poll_s: float = POLL_S
+    knowledge: Knowledge = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "knowledge", Knowledge(self.state))
         object.__setattr__(self, "files", FileScorer(self.limits))
         object.__setattr__(self, "turns", asyncio.Semaphore(self.limits.files_at_once))
 
@@ -55,11 +61,8 @@ class Service:
         return served
 
     async def answer(self, request: Request, served: Served, rows: Sequence[Any], pointer: str) -> Answers:
-        """Score JSON objects and count them."""
-        if not rows:
-            raise Problem(422, "wanted at least one row, found none")
-        if len(rows) > self.limits.rows:
-            raise Problem(413, f"wanted at most {self.limits.rows:,} rows in JSON, found {len(rows):,}; send a file")
+        """Score JSON objects of inputs and count them."""
+        self._refuse_amount(rows)
         try:
             if len(rows) <= AT_ONCE:
                 answers = answer_objects(served, rows, pointer)
@@ -70,6 +73,32 @@ class Service:
             raise
         self.count(request, served, answers.tallied(served.task))
         return answers
+
+    async def answer_published(
+        self, request: Request, served: Served, rows: Sequence[Any], pointer: str, at: datetime | None
+    ) -> RawAnswers:
+        """Score JSON objects as published and count them."""
+        self._refuse_amount(rows)
+        raw = await run_in_threadpool(self.knowledge.answer, served, rows, pointer, at)
+        for reason, refused in raw.reasons.items():
+            self.metrics.refused(served.name, reason, refused)
+        if raw.answers is None:
+            raise unfit(raw.faults)
+        self.count(request, served, raw.answers.tallied(served.task))
+        return raw
+
+    async def is_published(self, served: Served, rows: Sequence[Any]) -> bool:
+        """Whether rows are as published, and not of inputs; told by the first."""
+        first = rows[0] if rows else None
+        if type(first) is not dict or first.keys() >= served.inputs.known or not self.knowledge.takes_raw(served):
+            return False
+        return await run_in_threadpool(self.knowledge.is_raw, served, first)
+
+    def _refuse_amount(self, rows: Sequence[Any]) -> None:
+        if not rows:
+            raise Problem(422, "wanted at least one row, found none")
+        if len(rows) > self.limits.rows:
+            raise Problem(422, f"wanted at most {self.limits.rows:,} rows in JSON, found {len(rows):,}; send a file")
 
     def count(self, request: Request, served: Served, tallied: Tallied) -> None:
         """Add answers to the metrics and to the line of log."""
@@ -96,6 +125,7 @@ class Service:
     def look(self, *, now: bool = False) -> None:
         """Look at every bundle once."""
         self.champions.refresh(now=now)
+        self.knowledge.refresh(list(self.champions))
         forget_dead_workers()
         self.metrics.champions(self.champions)
 

@@ -102,7 +102,7 @@ def test_rows_that_say_nothing_are_refused(client: TestClient) -> None:
 
 
 def test_limits_of_rows_and_bytes_are_told(client: TestClient) -> None:
-    assert "10,000 rows" in str(refused(client, 413, json={"rows": [{}] * 10_001})["detail"])
+    assert "10,000 rows" in str(refused(client, 422, json={"rows": [{}] * 10_001})["detail"])
     assert "4,194,304 bytes" in send(client, 413, b" " * (4 << 20) + b"{}")
 
     def endless():  # type: ignore[no-untyped-def]

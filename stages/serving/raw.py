@@ -1,0 +1,168 @@
+"""Rows as published, answered over what is known now: the bundle's own knowledge, and what the state has heard since.
+
+A bundle's knowledge takes half a second and some memory to open, so it is opened when a row first asks for it, or
+beforehand while nobody waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from stages.runtime.log import log
+from stages.serving.answers import Answers, answer_objects, answer_rows
+from stages.serving.champion import Served
+from stages.serving.problems import Fault, Problem, found_text, unfit
+from stages.workspace.errors import UserError
+
+if TYPE_CHECKING:
+    from stages.state.requests import Known, Prepared
+
+ABOUT = "state.json"  # of a bundle that takes rows as published
+FEW = 100
+
+
+@dataclass(frozen=True)
+class RawAnswers:
+    """Answers of the rows that passed, and why the others did not."""
+
+    answers: Answers | None
+    """None where no row passed."""
+    places: Sequence[int]
+    """Where among the rows asked about each of the answers belongs."""
+    notes: Sequence[str | None]
+    faults: Sequence[Fault]
+    reasons: Mapping[str, int]
+    """Rows by the check that they failed."""
+    refused: int
+    features: pl.DataFrame
+    """The features of the rows that passed."""
+
+
+class Knowledge:
+    """What is known for the bundles that answer; threads share it."""
+
+    def __init__(self, state: str | None) -> None:
+        self._state, self._turn = state, Lock()
+        self._known: dict[Path, Known | Problem] = {}
+
+    def takes_raw(self, served: Served) -> bool:
+        """Whether a bundle was packaged with what its rows know beyond themselves."""
+        return (served.bundle.folder / ABOUT).is_file()
+
+    def of(self, served: Served) -> Known:
+        """What is known for a bundle; one that takes no rows as published is a `Problem`."""
+        folder = served.bundle.folder
+        with self._turn:
+            if folder not in self._known:
+                from stages.state.requests import open_known
+
+                try:
+                    self._known[folder] = open_known(folder, self._state)
+                except UserError as error:
+                    log.warning("%s takes no rows as published: %s", served.name, error.found)
+                    self._known[folder] = Problem(422, f"wanted {error.wanted}, found {error.found}")
+            known = self._known[folder]
+        if isinstance(known, Problem):
+            raise known
+        return known
+
+    def columns(self, served: Served) -> tuple[str, ...]:
+        """The columns as published that a row needs; none where rows of features alone are taken."""
+        try:
+            return self.of(served).columns if self.takes_raw(served) else ()
+        except Problem:
+            return ()
+
+    def refresh(self, served: Sequence[Served]) -> None:
+        """Hear what the state has heard, open what is not open yet, and let go of bundles that answer no more."""
+        for each in served:
+            if self.columns(each):
+                self.of(each).refresh()
+        with self._turn:
+            folders = {each.bundle.folder for each in served}
+            self._known = {folder: known for folder, known in self._known.items() if folder in folders}
+
+    def is_raw(self, served: Served, row: object) -> bool:
+        """Whether an object is a row as published: more of its columns are there than of the model's inputs."""
+        if type(row) is not dict or row.keys() >= set(served.inputs.names) or not (columns := self.columns(served)):
+            return False
+        inputs = served.inputs.names
+        return len(row.keys() & set(columns)) / len(columns) > len(row.keys() & set(inputs)) / len(inputs)
+
+    def answer(self, served: Served, rows: Sequence[Any], pointer: str, at: datetime | None) -> RawAnswers:
+        """Answer rows as published, as of a moment; a row of another form is a `Problem`."""
+        known = self.of(served)
+        published = as_published(rows, known.columns, known.dataset.records.columns, pointer)
+        return answer_published(served, known, published, pointer, at)
+
+
+def answer_published(
+    served: Served, known: Known, published: pl.DataFrame, pointer: str, at: datetime | None
+) -> RawAnswers:
+    """Answer a frame of texts as published."""
+    try:
+        prepared = known.prepare(published, at)
+    except UserError as error:
+        raise Problem(422, f"wanted {error.wanted}, found {error.found}") from None
+    faults = [_fault(each, pointer) for each in prepared.refused.iter_rows(named=True)]
+    reasons = {
+        str(check): int(rows)
+        for check, rows in prepared.refused.group_by("check").agg(pl.col("row").n_unique()).iter_rows()
+    }
+    refused = prepared.refused["row"].n_unique()
+    answers = _scored(served, prepared) if prepared.rows else None
+    return RawAnswers(answers, prepared.rows, prepared.notes, faults, reasons, refused, prepared.features)
+
+
+def _scored(served: Served, prepared: Prepared) -> Answers:
+    features = prepared.features.select(served.inputs.names)
+    if len(features) > FEW:
+        return answer_rows(served, features)
+    numbers = [name for name, codes in zip(served.inputs.names, served.inputs.codes, strict=True) if codes is None]
+    plain = features.with_columns(pl.col(numbers).cast(pl.Float32).fill_nan(None))
+    return answer_objects(served, plain.with_columns(pl.exclude(numbers).cast(pl.String)).to_dicts())
+
+
+def as_published(rows: Sequence[Any], needed: Sequence[str], known: Sequence[str], pointer: str) -> pl.DataFrame:
+    """JSON objects as the publisher's text; a value that is no text or number, or an unknown field, is a `Problem`."""
+    faults: list[Fault] = []
+    given = set().union(*(row for row in rows if type(row) is dict))  # a column that no row has is derived, not null
+    texts: dict[str, list[str | None]] = {
+        name: [] for name in dict.fromkeys((*needed, *known)) if name in needed or name in given
+    }
+    for place, row in enumerate(rows):
+        at = pointer.format(place)
+        if type(row) is not dict:
+            faults.append(Fault(at, "an object with the columns as published", found_text(row)))
+            continue
+        faults += [Fault(f"{at}/{name}", "a value, or null", "no such field") for name in needed if name not in row]
+        faults += [
+            Fault(f"{at}/{name}", "only columns as published", "an unknown field") for name in row if name not in texts
+        ]
+        for name, column in texts.items():
+            value = row.get(name)
+            if not _is_text(value):
+                faults.append(Fault(f"{at}/{name}", "a text, a number or null", found_text(value)))
+            column.append(None if value is None else str(value))
+    if faults:
+        raise unfit(faults)
+    return pl.DataFrame(texts, schema=dict.fromkeys(texts, pl.String))
+
+
+def _is_text(value: object) -> bool:
+    """Whether a value can stand in a publisher's file: not so half of a character."""
+    if isinstance(value, str):
+        return not any("\ud800" <= sign <= "\udfff" for sign in value) if not value.isascii() else True
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _fault(refused: Mapping[str, Any], pointer: str) -> Fault:
+    column = f"/{refused['column']}" if refused["column"] else ""
+    return Fault(f"{pointer.format(refused['row'])}{column}", str(refused["check"]), found_text(refused["value"]))
