@@ -40,8 +40,8 @@ def flights() -> list[dict[str, object]]:
     day = {"year": 2013, "month": 12, "day": 31}
     times = [("0600", "0840"), ("1200", "1500"), ("1830", "2110")]
     return [
-        {**day, "sched_dep_time": leaves, "sched_arr_time": lands, "carrier": carrier, "flight": str(number), "tailnum": None,
-         "origin": "JFK", "dest": "MIA", "distance": 1089}
+        {**day, "sched_dep_time": leaves, "sched_arr_time": lands, "carrier": carrier,
+         "flight": str(number), "tailnum": None, "origin": "JFK", "dest": "MIA", "distance": 1089}
         for carrier in ("AA", "DL") for number, (leaves, lands) in enumerate(times, start=1)
     ]  # fmt: skip
 

@@ -1,0 +1,170 @@
+"""Under load: a swap loses no request; a killed process gives no wrong answer, and the server is back within 5 s."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from stages.serving.answers import answer_objects, plain_answers
+from stages.serving.champions import open_champions
+from tests.serving.conftest import Serve, Server, copy_bundle, rows_of
+from tests.serving.load import Load, asked_by
+
+PATH = "/models/binary/predict"
+BACK_S = 5.0
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def pointer(bundles: Path, tmp_path: Path) -> Path:
+    """A link to one of two bundles with different answers: the second calls everything late."""
+    shutil.copytree(bundles / "binary", tmp_path / "v1")
+    copy_bundle(bundles / "binary", tmp_path / "v2", threshold=0.0)
+    (tmp_path / "current").symlink_to(tmp_path / "v1")
+    return tmp_path / "current"
+
+
+def point(pointer: Path, target: str) -> None:
+    (aside := pointer.with_name("aside")).symlink_to(pointer.with_name(target))
+    aside.replace(pointer)
+
+
+@pytest.fixture
+def row(bundles: Path) -> dict[str, object]:
+    return {**rows_of(bundles / "binary")[0], "hour": -2.0, "rain": 0.0}
+
+
+@pytest.fixture
+def right(pointer: Path, row: dict[str, object], tmp_path: Path) -> set[tuple[str, str]]:
+    """The only right answers, by version."""
+    found = set()
+    for version in ("v1", "v2"):
+        served = open_champions([pointer.with_name(version)], tmp_path / "own").served["binary"]
+        found.add((served.version, json.dumps(plain_answers(answer_objects(served, [row])))))
+    return found
+
+
+@pytest.fixture
+def swapping(serve: Serve, pointer: Path) -> Iterator[Server]:
+    server = serve(pointer, "--workers", 2)
+    yield server
+    server.stop()
+
+
+def test_swaps_lose_none_of_five_thousand_requests(swapping: Server, pointer: Path, row, right) -> None:
+    with asked_by(8, swapping.port, PATH, row) as load:
+        turn = 0
+        while load.total < 5_000 or turn < 5:
+            assert not load.failed, load.failed[:3]
+            time.sleep(2)
+            turn += 1
+            point(pointer, "v2" if turn % 2 else "v1")
+            if turn == 3:  # a broken one in between is never answered by
+                shutil.copytree(pointer.with_name("v2"), pointer.with_name("broken"))
+                next(pointer.with_name("broken").glob("model*")).write_bytes(b"")
+                point(pointer, "broken")
+    assert load.failed == [] and load.refused == 0
+    assert set(load.answers) == right
+
+
+def workers_of(server: Server) -> list[psutil.Process]:
+    """The processes that answer: children that hold the port's socket."""
+    children = psutil.Process(server.process.pid).children()
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+
+def check(load: Load, right: set[tuple[str, str]], since: float) -> None:
+    assert set(load.answers) <= right, "a wrong answer"
+    assert load.longest_silence_s(since) < BACK_S
+
+
+def test_a_killed_worker_is_replaced_and_the_other_answers_on(swapping: Server, row, right) -> None:
+    with asked_by(4, swapping.port, PATH, row) as load:
+        time.sleep(1)
+        killed = workers_of(swapping)[0]
+        since = time.monotonic()
+        os.kill(killed.pid, signal.SIGKILL)
+        while len([each for each in workers_of(swapping) if each.pid != killed.pid]) < 2:
+            assert time.monotonic() < since + 20
+            time.sleep(0.05)
+        time.sleep(BACK_S)
+    check(load, right, since)
+    assert len(load.failed) <= 4  # those that the killed one was at
+    text = httpx.get(f"{swapping.url}/metrics").text
+    assert "plumbline_ready 1.0" in text
+
+
+def test_a_killed_worker_that_starts_on_a_broken_pointer_takes_the_last_good_one(
+    swapping: Server, pointer, row, right
+) -> None:
+    next(pointer.with_name("v2").glob("model*")).write_bytes(b"")
+    point(pointer, "v2")
+    with asked_by(4, swapping.port, PATH, row) as load:
+        since = time.monotonic()
+        for process in workers_of(swapping):
+            os.kill(process.pid, signal.SIGKILL)
+        time.sleep(12)
+        health = httpx.get(f"{swapping.url}/v2/health/ready").json()
+    assert set(load.answers) <= right and load.total > 100
+    assert load.answered_s[-1] > since + 8
+    assert health["ready"] and "was changed" in health["models"]["binary"]["fallback"]
+
+
+def test_a_killed_parent_frees_the_port_for_its_successor(serve: Serve, pointer: Path, row, right, tmp_path) -> None:
+    server = serve(pointer, "--workers", 2, keep=tmp_path / "kept")
+    orphans = workers_of(server)
+    with asked_by(4, server.port, PATH, row) as load:
+        time.sleep(1)
+        since = time.monotonic()
+        os.kill(server.process.pid, signal.SIGKILL)
+        server.process.wait()
+        successor = serve(pointer, "--workers", 2, port=server.port, keep=tmp_path / "kept")
+        time.sleep(3)
+    check(load, right, since)
+    assert not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in orphans)
+    successor.stop()
+
+
+def test_the_server_alone_is_back_as_soon_as_it_is_started_again(serve: Serve, pointer, row, right, tmp_path) -> None:
+    server = serve(pointer, keep=tmp_path / "kept")
+    with asked_by(4, server.port, PATH, row) as load:
+        time.sleep(1)
+        since = time.monotonic()
+        os.kill(server.process.pid, signal.SIGKILL)
+        server.process.wait()
+        successor = serve(pointer, port=server.port, keep=tmp_path / "kept")
+        time.sleep(1)
+    check(load, right, since)
+    successor.stop()
+
+
+def test_ten_thousand_idle_connections_leave_it_answering(swapping: Server, row, right) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 12_000:
+        pytest.skip(f"this machine allows {hard} open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (12_000, hard))
+    idle = []
+    try:
+        for number in range(10_000):
+            client = socket.socket()
+            client.bind((f"127.0.0.{2 + number // 5000}", 0))
+            client.connect(("127.0.0.1", swapping.port))
+            idle.append(client)
+        with asked_by(2, swapping.port, PATH, row) as load:
+            time.sleep(3)
+        assert load.total > 50 and load.failed == [] and set(load.answers) <= right
+        time.sleep(20)
+        ended = sum(client.recv(1) == b"" for client in idle[:100])
+        assert ended == 100  # nobody idles for ever
+    finally:
+        for client in idle:
+            client.close()
