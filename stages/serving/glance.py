@@ -10,7 +10,6 @@ from stages.models.signature import Misfit
 from stages.pages.numbers import count_text, elided, share_text, value_text
 from stages.pages.tables import Column, Table, table
 from stages.serving import pictures
-from stages.serving.form import number_in
 from stages.serving.scored import PROBLEM, Look
 
 COLUMNS = 5  # beside the answers
@@ -53,8 +52,7 @@ def _doubt(misfit: Misfit) -> str:
 
 
 def _seen(value: Any) -> str:
-    number = number_in(str(value))
-    return elided(str(value), LONGEST) if number is None else value_text(number)
+    return value_text(value) if isinstance(value, float) else elided(str(value), LONGEST)
 
 
 def _rows(n: int) -> str:

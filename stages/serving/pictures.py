@@ -18,6 +18,7 @@ from stages.serving.words import Calibration, group_for, likely_range
 
 SPEAKING = 8  # inputs that are told of one by one
 HEIGHT = 118  # of a scale with one answer on it
+CELL = 20  # units, of an image
 TALLEST = 220  # of a histogram
 
 
@@ -104,6 +105,21 @@ def speaking(asked: Sequence[tuple[str, str, str]], contributions: NDArray[np.fl
              sides[moved > 0])
         for label, about, value, moved in told
     ]  # fmt: skip
+
+
+def on_the_image(cells: Sequence[Sequence[float | None]], towards: str) -> str:
+    """What each cell of an image adds, the stronger the deeper its colour; None where the model does not look."""
+    placed = [(added or 0.0, y, x) for y, row in enumerate(cells) for x, added in enumerate(row)]
+    largest, (_, down, across) = max(abs(added) for added, _, _ in placed) or 1.0, max(placed)
+    box = f'width="{CELL - 1}" height="{CELL - 1}" rx="2"'
+    pieces = [
+        f'<g transform="translate({x * CELL} {y * CELL})"><rect class="track" {box}/>'
+        f'<rect class="{"chosen" if added > 0 else "model"} fill" {box} fill-opacity="{abs(added) / largest:.2f}"/></g>'
+        for added, y, x in placed
+    ]
+    about = f"Cells that speak for and against {towards}; most for it speaks row {down + 1}, column {across + 1}"
+    size = f"0 0 {CELL * max(map(len, cells))} {CELL * len(cells)}"
+    return f'<svg class="cells-said" viewBox="{size}" role="img" aria-label="{escape(about)}">{"".join(pieces)}</svg>'
 
 
 def histogram(task: Task, signature: Mapping[str, Any], ends: NDArray[np.float64], counts: NDArray[np.int64]) -> str:

@@ -124,6 +124,7 @@ def tell(model: Shown, row: pl.DataFrame, answers: Answers, notes: Sequence[str]
     scores, given = answers.scores[0], row.row(0, named=True)
     by_class = task.has_classes and task.positive is None
     score = float(scores.max() if by_class else scores)
+    titles = words.speaking_titles(task, signature, scores)
     return {
         "headline": words.headline(task, signature, scores),
         "decision": words.decision(task, signature, scores),
@@ -133,20 +134,25 @@ def tell(model: Shown, row: pl.DataFrame, answers: Answers, notes: Sequence[str]
         "has_group": words.group_for(task, score, model.calibration) is not None,
         "seen": words.SEEN[task.scored],
         "classes": pictures.classes(signature, scores) if by_class else [],
-        "speaking": speaking(model, answers, given),
-        **words.speaking_titles(task, signature, scores),
+        **titles,
+        **speaking(model, answers, given, titles["towards"]),
     }
 
 
-def speaking(model: Shown, answers: Answers, given: Mapping[str, Any]) -> list[pictures.Line]:
+def speaking(model: Shown, answers: Answers, given: Mapping[str, Any], towards: str) -> dict[str, Any]:
     """What speaks for the answer and what against it; nothing where the family has no exact contributions."""
     fitted, task = model.served.bundle.model, model.served.task
     found = fitted.contributions(answers.inputs)
     if found is None:
-        return []
+        return {"speaking": [], "image": ""}
+    own = found[0, told_output(task, answers.scores[0])]
     fields = {field.name: field for field in model.inputs.form.fields}
     asked = [(name_of(fields[name]), fields[name].about, seen_as(given[name])) for name in fitted.features]
-    return pictures.speaking(asked, found[0, told_output(task, answers.scores[0])], by_odds=task.has_classes)
+    image, added = "", dict(zip(fitted.features, own.tolist(), strict=False))
+    if grid := model.inputs.form.grid:
+        cells = [[None if cell is None else added[cell.name] for cell in row] for row in grid.rows]
+        image = pictures.on_the_image(cells, towards)
+    return {"speaking": pictures.speaking(asked, own, by_odds=task.has_classes), "image": image}
 
 
 def told_output(task: Task, scores: NDArray[np.float32]) -> int:

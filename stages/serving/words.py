@@ -133,9 +133,11 @@ def speaking_titles(task: Task, signature: Mapping[str, Any], scores: np.ndarray
     """What the table of contributions is called, and what its figures are."""
     if not task.has_classes:
         unit = signature.get("target_unit", "")
-        return {"speaking_title": "What moves the prediction", "speaking_unit": f"adds, in {unit}" if unit else "adds"}
-    towards = signature["classes"][int(scores.argmax()) if task.positive is None else task.positive]
-    return {"speaking_title": f"What speaks for and against “{towards}”", "speaking_unit": "multiplies the odds by"}
+        figures = f"adds, in {unit}" if unit else "adds"
+        return {"towards": "more", "speaking_title": "What moves the prediction", "speaking_unit": figures}
+    name = signature["classes"][int(scores.argmax()) if task.positive is None else task.positive]
+    title = f"What speaks for and against “{name}”"
+    return {"towards": f"“{name}”", "speaking_title": title, "speaking_unit": "multiplies the odds by"}
 
 
 def doubts(signature: Mapping[str, Any], misfits: Sequence[Misfit], row: Mapping[str, Any]) -> list[str]:

@@ -454,3 +454,19 @@ def test_the_models_own_inputs_can_be_given_instead(real: TestClient) -> None:
     assert "40 further inputs" in details.text
     answered = real.post("/models/nycflights?as=inputs", data=page.values)
     assert Page(answered.text).by_id("answer-title").text == page.by_id("answer-title").text
+
+
+def test_the_cells_that_speak_most_for_an_image_are_the_deepest(real: TestClient) -> None:
+    page = Page(real.get("/models/digits?as=inputs").text)
+    bundle = open_bundle(ROOT / "bundles/digits")
+    rows, _ = fit_rows(pl.read_csv(bundle.folder / EXAMPLE, infer_schema=False), bundle.signature["inputs"])
+    digit = bundle.model.predict(rows[:1])[0].argmax()
+    added = dict(zip(bundle.model.features, bundle.model.contributions(rows[:1])[0, digit].tolist(), strict=False))
+    most = max((name for name in added if name.startswith("pixel")), key=lambda name: added[name])
+    row, column = map(int, most.removeprefix("pixel_").split("_"))
+    [picture] = page.all("svg", **{"class": "cells-said"})
+    assert picture.attributes["aria-label"].endswith(f"speaks row {row + 1}, column {column + 1}")
+    drawn = [each for each in page.all("rect") if "fill-opacity" in each.attributes]
+    assert len(drawn) == 64
+    largest = max(abs(each) for name, each in added.items() if name.startswith("pixel"))
+    assert drawn[8 * row + column].attributes["fill-opacity"] == f"{added[most] / largest:.2f}"
