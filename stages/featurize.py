@@ -14,7 +14,7 @@ those alone that reach it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -92,7 +92,7 @@ def main(name: str) -> None:
     warn_of_extracts(dataset, dict(zip(partitions, (facts["sign_of_extract"] for facts in summarized), strict=True)))
     arguments = {"split": split, "seed": seed, "features": [f.name for f in dataset.features]}
     jobs = [features_job(dataset, partition, partitions, arguments) for partition in partitions]
-    uses = [dataset.context, dataset.featurize, dataset.split]
+    uses: list[Callable[..., Any]] = [dataset.context, dataset.featurize, dataset.split]
     with run_jobs(featurize_partition, jobs, uses=uses, label=f"{name}: featurize", **run) as done:
         whole = add_up(done)
 

@@ -1,9 +1,11 @@
 """Score new rows with a saved bundle, without training.
 
-Reads   bundles/<dataset>/, and a file of rows: .csv, .parquet or .jsonl
+Reads   bundles/<dataset>/, and a file of rows: .csv, .parquet or .jsonl, or standard input (-)
+        state/<dataset>.sqlite, or the one of --state, for rows as published
 Writes  a table with the rows' other columns and their scores, to standard output (CSV) or to --output
 
-Rows are read, checked, scored and written a piece at a time; what was written appears once all rows have passed.
+Rows are read, checked, scored and written a piece at a time; what was written appears once all rows have passed.  Of
+rows as published, those that fail a check are told of with their reasons, and the others are scored.
 """
 
 from __future__ import annotations
@@ -13,19 +15,27 @@ import difflib
 import re
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
 
 from stages.metrics.stored import task_named
 from stages.models.bundle import EXAMPLE, Bundle, open_bundle
+from stages.models.reasons import tell_reasons
 from stages.models.row_files import SUFFIXES, WRITERS, read_pieces, whole_table
 from stages.models.signature import REFUSED, Misfit, Tally
+from stages.records.contract import load_dataset
 from stages.records.lines import likely_cause
 from stages.runtime.log import log, start_log
+from stages.state.facts import wanted_columns
+from stages.state.files import Refusals, plain_file, read_text, whole_partitions
+from stages.state.requests import open_known
+from stages.state.seed import ABOUT
 from stages.workspace.errors import UserError, plain_words, run_stage
 
 SHOWN = 20  # misfits in a message
+PARTLY = 3  # the exit status where some rows were refused and the others scored
 DECIMAL_COMMA = re.compile(r"\d,\d")
 REFUSED_STRICTLY = ("unknown category", "missing more often")
 HELP = """\
@@ -36,6 +46,11 @@ field, or in which no input is filled, is refused.
 
 A category that training never saw counts as missing, as in the evaluation; of that, and of inputs that are missing more
 often than in training, you are warned, or with --strict the rows are refused.
+
+Rows as published by the source (--raw, or by themselves where their columns are the publisher's) become features by the
+line's own code, over what the bundle and the state know.  Rows of a file know each other, a month at a time, so a large
+file wants its months in order.  Outcomes may be left out.  A row that fails a check is refused with its reason and the
+others are scored; the exit status is then 3.
 
   binary       probability of the second class, and the decision at the bundle's threshold
   multiclass   the most probable class, and the probability of every class
@@ -53,8 +68,13 @@ def main(*arguments: str) -> None:
     if options.rows is None:
         raise UserError("a file of rows", "none", f"python -m stages.predict {options.bundle} rows.csv")
     check_suffix(options.output)
-    rows = score_file(bundle, options.rows, options.output, strict=options.strict)
+    with plain_file(options.rows) as path:
+        raw = options.raw or is_published(path, bundle)
+        score = score_published if raw else score_file
+        rows, refused = score(bundle, path, options)
     log.info("%s rows scored by %s", f"{rows:,}", bundle.folder)
+    if refused:
+        sys.exit(PARTLY)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -66,10 +86,19 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("bundle", type=Path, help="a bundle, such as bundles/nycflights")
-    parser.add_argument("rows", type=Path, nargs="?", help=f"the rows to score: {SUFFIXES}")
+    parser.add_argument("rows", type=Path, nargs="?", help=f"the rows to score: {SUFFIXES}; - for standard input")
     parser.add_argument("-o", "--output", type=Path, help="write there instead of to standard output (same formats)")
     parser.add_argument("--strict", action="store_true", help="refuse unknown categories and inputs missing more often")
     parser.add_argument("--example", action="store_true", help="print example rows as CSV and stop")
+    parser.add_argument("--explain", action="store_true", help="add what speaks for and against each answer")
+    parser.add_argument("--raw", action="store_true", help="the rows are as published, not features")
+    parser.add_argument(
+        "--at", type=datetime.fromisoformat, help="of raw rows: what was known then, such as 2013-12-31T17:00"
+    )
+    parser.add_argument(
+        "--state", help="of raw rows: what has been heard, a file or redis://… (state/<dataset>.sqlite)"
+    )
+    parser.add_argument("--refused", type=Path, help="of raw rows: write those that fail there, as JSON lines")
     return parser.parse_args(arguments)
 
 
@@ -79,14 +108,22 @@ def check_suffix(output: Path | None) -> None:
         raise UserError(f"an output in one of {', '.join(WRITERS)}", str(output), "choose another suffix")
 
 
-def score_file(bundle: Bundle, rows: Path, output: Path | None, *, strict: bool) -> int:
-    """Write the scores of a file of rows, in its order; returns how many there are."""
-    with plain_words():
-        task = task_named(bundle.signature["task"])
+def is_published(path: Path, bundle: Bundle) -> bool:
+    """Whether rows are as published: not every input is among their columns, and every column that is published is."""
+    if not (bundle.folder / ABOUT).is_file():
+        return False
+    columns = {*next((piece.rows.columns for piece in read_pieces(path, {}) if len(piece.rows)), [])}
+    inputs = {str(entry["name"]) for entry in bundle.signature["inputs"]}
+    dataset = load_dataset(bundle.signature["dataset"])
+    return not inputs <= columns and {*wanted_columns(dataset, dataset.records)} <= columns
+
+
+def score_file(bundle: Bundle, path: Path, options: argparse.Namespace) -> tuple[int, int]:
+    """Write the scores of a file of features, in its order; returns how many there are, and how many were refused."""
     tally, blank, columns = Tally(bundle.signature["inputs"]), 0, list[str]()
     kinds = {str(entry["name"]): str(entry["kind"]) for entry in tally.inputs}
-    with whole_table(output) as write:
-        for piece in read_pieces(rows, kinds):
+    with whole_table(options.output) as write:
+        for piece in read_pieces(path, kinds):
             blank += piece.blank_lines
             if not len(piece.rows):
                 continue
@@ -94,14 +131,44 @@ def score_file(bundle: Bundle, rows: Path, output: Path | None, *, strict: bool)
             inputs = tally.fit(piece.rows)
             if any(kind in REFUSED for kind, _ in tally.found):
                 continue  # nothing will be written: the other rows are read to tell of all that is wrong
-            scores = task.name_scores(bundle.model.predict(inputs), bundle.signature)
+            scores = score_rows(bundle, inputs, explain=options.explain)
             write(pl.concat([piece.rows.drop(*kinds, *scores.columns, strict=False), scores], how="horizontal"))
         if not tally.rows:
-            raise UserError(f"at least one row in {rows}", "none", "`--example` prints rows to start from")
-        judge(tally.misfits(), columns, strict=strict)
+            raise UserError(f"at least one row in {path}", "none", "`--example` prints rows to start from")
+        judge(tally.misfits(), columns, strict=options.strict)
     if blank:
         log.warning("warning: blank lines skipped: %s", f"{blank:,}")
-    return tally.rows
+    return tally.rows, 0
+
+
+def score_rows(bundle: Bundle, inputs: pl.DataFrame, *, explain: bool) -> pl.DataFrame:
+    """Scores by name, and what speaks for and against them."""
+    with plain_words():
+        scores = bundle.model.predict(inputs)
+        named = task_named(bundle.signature["task"]).name_scores(scores, bundle.signature)
+        reasons = [tell_reasons(bundle.model, inputs, bundle.signature["inputs"], scores)] if explain else []
+    return pl.concat([named, *reasons], how="horizontal")
+
+
+def score_published(bundle: Bundle, path: Path, options: argparse.Namespace) -> tuple[int, int]:
+    """Write the scores of a file of rows as published, in its order; returns how many, and how many were refused."""
+    known, tally, first = open_known(bundle.folder, options.state), Tally(bundle.signature["inputs"]), 0
+    refusals = Refusals(options.refused or (options.output and options.output.with_suffix(".refused.jsonl")))
+    with whole_table(options.output) as write:
+        for rows in whole_partitions(read_text(path), known.dataset.records):
+            prepared = known.prepare(rows, options.at, keep=True)
+            refusals.add(rows, prepared.refused, first)
+            first += len(rows)
+            if prepared.rows:
+                scores = score_rows(bundle, tally.fit(prepared.features), explain=options.explain)
+                notes = pl.Series("note", prepared.notes, pl.String)
+                others = rows[prepared.rows].drop("note", *scores.columns, strict=False)
+                write(pl.concat([others, scores.with_columns(notes)], how="horizontal"))
+        if not tally.rows:
+            raise UserError(f"at least one row in {path} that passes", refusals.told() or "none", "correct the file")
+        judge(tally.misfits(), [], strict=options.strict)
+    refusals.write()
+    return tally.rows, len(refusals.rows)
 
 
 def judge(misfits: Sequence[Misfit], columns: Sequence[str], *, strict: bool) -> None:

@@ -62,6 +62,8 @@ class Table:
     """How the publisher sets fields in delimited text."""
     partition_of: pl.Expr | None = field(default=None, compare=False)
     """The partition that a published row names, null where it names none; None: no row does."""
+    known: Callable[[pl.DataFrame], pl.Series] | None = None
+    """Of a joined table: the moment from which each tidy row is known; None where it does not matter."""
     derived: Mapping[str, pl.Expr] = field(default_factory=dict, compare=False)
     """Published columns that follow from others: who asks about a row may leave them out."""
 
@@ -119,7 +121,9 @@ class Dataset:
     summarize: Callable[[pl.DataFrame], pl.DataFrame]
     context: Callable[..., Any]
     """``context(summaries, references)``; where a feature needs complete partitions, with ``complete=`` besides."""
-    featurize: Callable[[pl.DataFrame, Any], pl.DataFrame]
+    featurize: Callable[..., pl.DataFrame]
+    """``featurize(tidy, context)``; for a request, with ``last=`` besides: only so many rows at the end get a line; and
+    with ``at=`` where it comes before their moment: what is asked of the present is that of this one."""
     split: Callable[[pl.DataFrame, Mapping[str, Any], int], pl.Series]
     unlabelled: Callable[[pl.DataFrame], pl.Series]
     """Why a tidy row has no label ("cancelled", …); null where it has one."""
@@ -138,6 +142,8 @@ class Dataset:
     """Of the forbidden columns, those that show what has happened, in the order in which it becomes known."""
     recall: Callable[[Any, datetime], Any] = lambda context, _at: context
     """Of a context, what was known at a moment before the rows' own: for who asks ahead."""
+    asked_from: Callable[[pl.DataFrame], pl.Series] | None = None
+    """Of each line of a summary, the first moment of a row that may ask for it; None: any row may."""
 
 
 def split_values(settings: Mapping[str, Any], *names: str) -> tuple[Any, ...]:

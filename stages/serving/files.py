@@ -7,125 +7,20 @@ server answers on, and says so.  The process is started by the first file and st
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import signal
 import threading
-from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import lru_cache
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 from typing import Any
 
-import polars as pl
-
-from stages.metrics.stored import task_named
-from stages.models.bundle import open_bundle
-from stages.models.row_files import read_pieces, whole_table
-from stages.models.signature import REFUSED, Misfit, Tally
-from stages.records.lines import likely_cause
 from stages.runtime.log import log
-from stages.serving.answers import Tallied, counted
 from stages.serving.limits import Limits
-from stages.serving.problems import Fault, Problem
+from stages.serving.problems import Problem
 from stages.serving.processes import follow_parent, limit_memory
+from stages.serving.scoring import Scored, Work, score_file
 from stages.workspace.errors import DISK_FULL, UserError
-
-BLOCK = 1 << 20
-
-
-@dataclass(frozen=True)
-class Work:
-    """A file to score: by which bundle, from where, to where."""
-
-    bundle: Path
-    rows: Path
-    output: Path
-    limits: Limits
-
-
-def score_file(work: Work) -> Tallied:
-    """Write the scores of a file as CSV, as `predict` does, or nothing: what does not fit is a `Problem`."""
-    check_file(work.rows, work.limits)
-    bundle = _bundle(work.bundle)
-    task, tally = task_named(bundle.signature["task"]), Tally(bundle.signature["inputs"])
-    kinds = {str(entry["name"]): str(entry["kind"]) for entry in tally.inputs}
-    decided, missing, columns = Counter[str](), Counter[str](), list[str]()
-    with whole_table(work.output) as write:
-        for piece in read_pieces(work.rows, kinds):
-            if not len(piece.rows):
-                continue
-            columns = piece.rows.columns
-            inputs = tally.fit(piece.rows)
-            if any(kind in REFUSED for kind, _ in tally.found):
-                continue
-            missing.update({column.name: nulls for column in inputs if (nulls := column.null_count())})
-            scores = task.name_scores(bundle.model.predict(inputs), bundle.signature)
-            decided.update(counted(task, scores))
-            write(pl.concat([piece.rows.drop(*kinds, *scores.columns, strict=False), scores], how="horizontal"))
-        if not tally.rows:
-            raise UserError("at least one row", "none", "")
-        misfits = tally.misfits()
-        if wrong := [misfit for misfit in misfits if misfit.kind in REFUSED]:
-            cause = likely_cause(columns, [misfit.column for misfit in wrong])
-            detail = f"wanted rows that fit the model's inputs{f'; {cause}' if cause else ''}"
-            raise Problem(422, detail, [_fault(misfit) for misfit in wrong])
-    return Tallied(tally.rows, dict(decided), dict(missing), misfits)
-
-
-@lru_cache(maxsize=8)
-def _bundle(folder: Path) -> Any:
-    return open_bundle(folder, threads=1)
-
-
-def _fault(misfit: Misfit) -> Fault:
-    wanted = {
-        "missing column": "a column of that name",
-        "not a number": "a number, or nothing where it is missing",
-        "not a category": "a text, or nothing where it is missing",
-    }.get(misfit.kind, "at least one input that is filled")
-    return Fault(
-        misfit.column, wanted, "none" if misfit.kind == "missing column" else f"{misfit.told}, in {misfit.rows:,} rows"
-    )
-
-
-def check_file(path: Path, limits: Limits) -> None:
-    """Refuse lines and headers beyond the limits before anything reads them."""
-    if path.suffix == ".parquet":
-        import pyarrow.parquet as pq
-
-        try:
-            columns = len(pq.ParquetFile(path).schema_arrow)
-        except (OSError, ValueError) as error:  # pyarrow's own are ones of these
-            raise Problem(422, f"wanted a parquet file, found: {str(error).splitlines()[0]}") from None
-    else:
-        columns = _check_lines(path, limits)
-    if columns > limits.columns:
-        raise Problem(422, f"wanted at most {limits.columns:,} columns, found {columns:,}")
-
-
-def _check_lines(path: Path, limits: Limits) -> int:
-    """The columns of the first line, or the keys of some lines of JSON; a line that is too long is refused."""
-    columns, pending, keys = 0, 0, set[str]()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            first, *others = block.split(b"\n")
-            longest = max(pending + len(first), *map(len, others), 0)
-            if longest > limits.line_bytes:
-                raise Problem(422, f"wanted lines of at most {limits.line_bytes:,} bytes, found a longer one")
-            pending = len(others[-1]) if others else pending + len(first)
-            columns = columns or first.count(b",") + 1
-            if path.suffix != ".csv" and len(others) > 1:  # what hides between, the limit of memory finds
-                with suppress(ValueError, RecursionError):
-                    keys.update(json.loads(others[0]))
-                columns = len(keys)
-                if columns > limits.columns:
-                    break
-    return columns
 
 
 class FileScorer:
@@ -136,7 +31,7 @@ class FileScorer:
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
 
-    def score(self, work: Work) -> Tallied:
+    def score(self, work: Work) -> Scored:
         """Score a file, after those before it; raises `Problem`."""
         with self._turn:
             process, pipe = self._started()
@@ -151,7 +46,7 @@ class FileScorer:
                 log.warning("a file ended the process that scored it: %s", process.exitcode)
                 self.stop()
                 raise _too_hungry(self._limits) from None
-        if isinstance(answer, Tallied):
+        if isinstance(answer, Scored):
             return answer
         raise Problem(**answer)
 
@@ -185,7 +80,7 @@ def _work(pipe: Connection, memory_bytes: int) -> None:
         pipe.send(_answer(work))
 
 
-def _answer(work: Work) -> Tallied | Mapping[str, Any]:
+def _answer(work: Work) -> Scored | Mapping[str, Any]:
     """What came of a file, or the arguments of a `Problem`: exceptions do not travel whole."""
     try:
         return score_file(work)

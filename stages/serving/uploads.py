@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
@@ -16,13 +17,14 @@ from starlette.formparsers import MultiPartException
 from starlette.responses import StreamingResponse
 
 from stages.models.row_files import READERS, SUFFIXES
-from stages.serving.answers import Tallied, plain_warnings
+from stages.serving.answers import plain_warnings
 from stages.serving.champion import Served
-from stages.serving.files import Work
 from stages.serving.problems import Problem, found_text
+from stages.serving.scoring import Scored, Work
 from stages.serving.service import Service
 
 FIELD = "file"
+SHOWN = 5  # warnings and refused rows in a header
 PIECE = 1 << 18
 BY_TYPE = {
     "text/csv": ".csv",
@@ -40,31 +42,35 @@ def build_router(service: Service) -> APIRouter:
     async def predict_file(request: Request, name: str) -> Response:
         served = service.find(request, name)
         with TemporaryDirectory(prefix="plumbline-") as folder:
-            tallied, scores = await score_upload(service, request, served, Path(folder))
+            scored, scores = await score_upload(service, request, served, Path(folder))
         headers = {
             "content-disposition": f'attachment; filename="{served.name}-scores.csv"',
-            "x-rows": str(tallied.rows),
-            "x-warnings": json.dumps([each["told"] for each in plain_warnings(tallied.misfits)][:5]),
+            "x-rows": str(scored.tallied.rows),
+            "x-warnings": json.dumps([each["told"] for each in plain_warnings(scored.tallied.misfits)][:SHOWN]),
+            "x-refused": str(scored.refused),
+            "x-refused-rows": json.dumps([asdict(fault) for fault in scored.faults[:SHOWN]]),
         }
         return StreamingResponse(_pieces(scores), media_type="text/csv; charset=utf-8", headers=headers)
 
     return router
 
 
-async def score_upload(service: Service, request: Request, served: Served, folder: Path) -> tuple[Tallied, IO[bytes]]:
+async def score_upload(service: Service, request: Request, served: Served, folder: Path) -> tuple[Scored, IO[bytes]]:
     """Take the file of a request into ``folder`` and score it; the scores, being open, outlive the folder."""
     if service.turns.locked():
         raise Problem(503, "other files are being scored: wanted a moment's patience", headers={"retry-after": "10"})
     async with service.turns:
         rows = await take_upload(request, folder)
-        work = Work(served.bundle.folder, rows, folder / "scores.csv", service.limits)
+        work = Work(served.bundle.folder, rows, folder / "scores.csv", service.limits, service.state)
         try:
-            tallied = await run_in_threadpool(service.files.score, work)
+            scored = await run_in_threadpool(service.files.score, work)
         except Problem:
             service.metrics.refused(served.name, "file", 1)
             raise
-    service.count(request, served, tallied)
-    return tallied, work.output.open("rb")
+    service.count(request, served, scored.tallied)
+    if scored.refused:
+        service.metrics.refused(served.name, "check", scored.refused)
+    return scored, work.output.open("rb")
 
 
 async def take_upload(request: Request, folder: Path) -> Path:

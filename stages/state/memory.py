@@ -31,38 +31,72 @@ class Memory:
     rows: Mapping[str, pl.DataFrame]
     references: Mapping[str, pl.DataFrame]
     _summaries: dict[str, pl.DataFrame] = field(default_factory=dict)
-    _contexts: dict[str, Any] = field(default_factory=dict)
+    _contexts: dict[str, tuple[Any, datetime]] = field(default_factory=dict)
+    """With the first moment that may ask for a count which is not in it yet."""
     _turn: Lock = field(default_factory=Lock)
 
     def after(self, facts: Mapping[str, Sequence[Fact]]) -> Memory:
         """What is known when these facts have been heard as well; those of closed partitions are counted already."""
         dataset = self.seed.dataset
-        references, rows = dict(self.references), dict(self.rows)
-        for table in dataset.references:
-            if told := facts.get(table.name):
-                references[table.name] = replaced(table, references[table.name], from_facts(told, tidy_schema(table)))
+        told = {t.name: from_facts(facts[t.name], tidy_schema(t)) for t in dataset.references if facts.get(t.name)}
         heard: dict[str, list[Fact]] = {}
         for fact in facts.get(dataset.records.name, ()):
             if fact.partition >= self.seed.open:
                 heard.setdefault(fact.partition, []).append(fact)
         schema = tidy_schema(dataset.records)
-        for name, told in heard.items():
-            news = from_facts(told, schema)
-            old = rows.get(name, news.clear())
-            rows[name] = in_order(dataset, replaced(dataset.records, old, newer_rows(dataset, old, news)))
-        kept = {name: summary for name, summary in self._summaries.items() if name not in heard}
-        return Memory(self.seed, rows, references, kept)
+        return self.with_rows({name: from_facts(rows, schema) for name, rows in heard.items()}, told)
 
-    def context_of(self, partition: str) -> Any:
-        """What the rows of a partition may know beyond it."""
+    def with_rows(self, heard: Mapping[str, pl.DataFrame], told: Mapping[str, pl.DataFrame]) -> Memory:
+        """What is known with further rows, by partition, and further rows of joined tables, by table."""
+        dataset, rows = self.seed.dataset, dict(self.rows)
+        references = dict(self.references)
+        for table in dataset.references:
+            if table.name in told:
+                references[table.name] = replaced(table, references[table.name], told[table.name])
+        with self._turn:
+            summaries, contexts = dict(self._summaries), {} if told else dict(self._contexts)
+        for name, news in heard.items():
+            old = self.rows_of(name)
+            newer = newer_rows(dataset, old, news)
+            rows[name] = in_order(dataset, replaced(dataset.records, old, newer))
+            contexts = self._count(name, old, newer, summaries, contexts)
+        return Memory(self.seed, rows, references, summaries, contexts)
+
+    def _count(
+        self,
+        partition: str,
+        old: pl.DataFrame,
+        news: pl.DataFrame,
+        summaries: dict[str, pl.DataFrame],
+        contexts: dict[str, tuple[Any, datetime]],
+    ) -> dict[str, tuple[Any, datetime]]:
+        """Add what ``news`` count to a summary; returns the contexts that still hold, and until when.
+
+        Where a row was counted before, as when it is corrected, the partition is counted again.
+        """
+        dataset = self.seed.dataset
+        before = old.join(news, on=list(dataset.records.key), how="semi", nulls_equal=True)
+        if partition not in summaries or dataset.asked_from is None or len(dataset.summarize(before)):
+            summaries.pop(partition, None)
+            return {}
+        fresh = dataset.summarize(news)
+        if fresh.is_empty():
+            return contexts
+        summaries[partition] = pl.concat([summaries[partition], fresh])
+        first: Any = dataset.asked_from(fresh).min()
+        return {name: (context, min(first, until)) for name, (context, until) in contexts.items()}
+
+    def context_of(self, partition: str, last: datetime = datetime.min) -> Any:
+        """What the rows of a partition may know beyond it, up to the moment ``last``."""
         dataset = self.seed.dataset
         with self._turn:
-            if partition not in self._contexts:
+            context, until = self._contexts.get(partition, (None, datetime.min))
+            if partition not in self._contexts or last >= until:
                 partitions = sorted({*self.seed.summaries, *self.rows, partition})
                 reached = [self._summary(name) for name in dataset.reach(partition, partitions)]
                 context = build_context(dataset, reached, self.references, complete=self.seed.complete)
-                self._contexts[partition] = context
-            return self._contexts[partition]
+                self._contexts[partition] = context, datetime.max
+            return context
 
     def _summary(self, partition: str) -> pl.DataFrame:
         if partition in self.seed.summaries:

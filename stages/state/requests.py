@@ -70,7 +70,7 @@ class Known:
             except UserError as error:
                 self._silent = f"the state does not answer ({error.found}): known is what it told before"
 
-    def prepare(self, published: pl.DataFrame, at: datetime | None = None) -> Prepared:
+    def prepare(self, published: pl.DataFrame, at: datetime | None = None, *, keep: bool = False) -> Prepared:
         """The features of published rows, all text; see the module.
 
         Parameters
@@ -78,6 +78,8 @@ class Known:
         at
             The moment of the question, by the clock of `Dataset.moment` (UTC where it has a zone); None stands for
             each row's own.
+        keep
+            Whether later questions to this object know these rows as well; the store is not told.
 
         Raises
         ------
@@ -92,6 +94,8 @@ class Known:
         if len(closed):
             failures = pl.concat([failures, _too_early(closed, memory.seed.open)]).sort("row", maintain_order=True)
             rows = rows.filter(pl.col("_partition") >= memory.seed.open)
+        if keep and len(rows) and dataset.moment is not None:
+            self._keep(rows)
         answers = [
             _answer(memory, str(partition), asked, _plain(at))
             for (partition,), asked in (rows.group_by("_partition", maintain_order=True) if len(rows) else ())
@@ -102,6 +106,12 @@ class Known:
         places, notes = features["_row"].to_list(), features["_note"].to_list()
         told = [" · ".join(filter(None, (note, self._silent))) or None for note in notes]
         return Prepared(features.drop("_row", "_note", dataset.target), places, failures, told)
+
+    def _keep(self, rows: pl.DataFrame) -> None:
+        with self._turn:
+            groups = rows.partition_by("_partition", maintain_order=True)
+            heard = {group["_partition"][0]: group.drop("_row", "_partition", "_level") for group in groups}
+            self._memory = self._memory.with_rows(heard, {})
 
     def _with_columns(self, published: pl.DataFrame) -> pl.DataFrame:
         if lacking := [name for name in self.columns if name not in published.columns]:
@@ -139,12 +149,15 @@ def open_known(bundle_folder: Path, location: str | None) -> Known:
 # ── rows of one partition ────────────────────────────────────────────────────────────────────────────────────────────
 def _answer(memory: Memory, partition: str, asked: pl.DataFrame, at: datetime | None) -> pl.DataFrame:
     """Features of rows of one partition with ``_row`` and ``_note``, in any order."""
-    dataset, context = memory.seed.dataset, memory.context_of(partition)
+    dataset = memory.seed.dataset
     place, asked = asked["_row"], asked.drop("_row", "_partition", "_level")
     if dataset.moment is None:
-        return compute_features(dataset, asked, context).with_columns(place, pl.lit(None, pl.String).alias("_note"))
+        features = compute_features(dataset, asked, memory.context_of(partition))
+        return features.with_columns(place, pl.lit(None, pl.String).alias("_note"))
     moments = dataset.moment(asked)
-    known = memory.around(partition, moments.min(), moments.max())  # type: ignore[arg-type]
+    first, last = moments.min(), moments.max()
+    assert isinstance(first, datetime) and isinstance(last, datetime)
+    context, known = memory.context_of(partition, last), memory.around(partition, min(first, at or first), last)
     asked = with_outcomes(dataset, asked, known)
     recent = known.join(asked, on=list(dataset.records.key), how="anti", nulls_equal=True, maintain_order="left")
     ahead = (moments > at) if at is not None else pl.repeat(False, len(asked), eager=True)
@@ -155,7 +168,7 @@ def _answer(memory: Memory, partition: str, asked: pl.DataFrame, at: datetime | 
         if is_ahead and at is not None:
             mine, others = (known_by(dataset.outcomes, dataset.forbidden, rows, at) for rows in (mine, others))
             then = dataset.recall(context, at)
-        features = compute_features(dataset, mine, then, recent=others)
+        features = compute_features(dataset, mine, then, recent=others, at=at if is_ahead else None)
         told = _notes(dataset, features, moments.filter(ahead == is_ahead), pl.concat([others, mine]), at)
         answers.append(features.with_columns(place.filter(ahead == is_ahead), told.alias("_note")))
     return pl.concat(answers)
@@ -215,6 +228,6 @@ def _plain(at: datetime | None) -> datetime | None:
 
 
 def _too_early(rows: pl.DataFrame, first: str) -> pl.DataFrame:
-    told = rows.select("_row", pl.lit(None, pl.String), pl.lit(f"in what is remembered: from {first} on"), "_partition")
-    told.columns = list(FAILURES)
-    return told.cast(FAILURES)  # type: ignore[arg-type]
+    check = pl.lit(f"in what is remembered: from {first} on")
+    told = (pl.col("_row"), pl.lit(None, pl.String), check, pl.col("_partition"))
+    return rows.select(value.alias(name) for name, value in zip(FAILURES, told, strict=True))

@@ -1,11 +1,14 @@
 """Rows as published, over HTTP: the answers of the line's own features, and words for what cannot be answered."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import polars as pl
 import pytest
 from fastapi.testclient import TestClient
 
+from stages.predict import main as predict
 from stages.serving.app import create_app
 from stages.serving.champions import open_champions
 from stages.serving.service import Service
@@ -100,3 +103,16 @@ def test_moments_are_for_published_rows_and_read_strictly(client: TestClient, fl
 def test_the_description_names_the_columns_as_published(client: TestClient, known: Known) -> None:
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
     assert schemas["nycflights-published"]["required"] == list(known.columns)
+
+
+def test_a_file_as_published_gets_the_bytes_of_predict(client: TestClient, flights, tmp_path: Path, capsys) -> None:
+    rows = pl.DataFrame([*flights, {**flights[0], "month": 13}]).cast(pl.String)
+    rows.write_csv(tmp_path / "rows.csv")
+    with pytest.raises(SystemExit, match="3"):  # some rows were refused
+        predict(str(BUNDLE), str(tmp_path / "rows.csv"), "--state", str(tmp_path / "nothing.sqlite"))
+    wanted = capsys.readouterr().out
+    content = (tmp_path / "rows.csv").read_bytes()
+    answer = client.post("/models/nycflights/predict-file", files={"file": ("rows.csv", content)})
+    assert answer.text == wanted
+    assert (answer.headers["x-rows"], answer.headers["x-refused"]) == (str(len(flights)), "1")
+    assert json.loads(answer.headers["x-refused-rows"])[0]["field"].startswith(f"row {len(flights) + 1}")

@@ -7,7 +7,8 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -78,13 +79,25 @@ def test_swaps_lose_none_of_five_thousand_requests(swapping: Server, pointer: Pa
 
 def workers_of(server: Server) -> list[psutil.Process]:
     """The processes that answer: children that hold the port's socket."""
-    children = psutil.Process(server.process.pid).children()
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    found = []
+    for child in psutil.Process(server.process.pid).children():
+        with suppress(psutil.Error):  # it may have ended meanwhile
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
-def check(load: Load, right: set[tuple[str, str]], since: float) -> None:
+def wait_for(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 180
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def check(load: Load, right: set[tuple[str, str]], since: float, server: Server) -> None:
+    """No wrong answer, and the silence is that of a start: 5 s, or as long as this busy machine took for the first."""
     assert set(load.answers) <= right, "a wrong answer"
-    assert load.longest_silence_s(since) < BACK_S
+    assert load.longest_silence_s(since) < max(BACK_S, 2 * server.started_s)
 
 
 def test_a_killed_worker_is_replaced_and_the_other_answers_on(swapping: Server, row, right) -> None:
@@ -93,11 +106,9 @@ def test_a_killed_worker_is_replaced_and_the_other_answers_on(swapping: Server, 
         killed = workers_of(swapping)[0]
         since = time.monotonic()
         os.kill(killed.pid, signal.SIGKILL)
-        while len([each for each in workers_of(swapping) if each.pid != killed.pid]) < 2:
-            assert time.monotonic() < since + 20
-            time.sleep(0.05)
+        wait_for(lambda: len([each for each in workers_of(swapping) if each.pid != killed.pid]) == 2)
         time.sleep(BACK_S)
-    check(load, right, since)
+    check(load, right, since, swapping)
     assert len(load.failed) <= 4  # those that the killed one was at
     text = httpx.get(f"{swapping.url}/metrics").text
     assert "plumbline_ready 1.0" in text
@@ -110,12 +121,14 @@ def test_a_killed_worker_that_starts_on_a_broken_pointer_takes_the_last_good_one
     point(pointer, "v2")
     with asked_by(4, swapping.port, PATH, row) as load:
         since = time.monotonic()
-        for process in workers_of(swapping):
-            os.kill(process.pid, signal.SIGKILL)
-        time.sleep(12)
-        health = httpx.get(f"{swapping.url}/v2/health/ready").json()
-    assert set(load.answers) <= right and load.total > 100
-    assert load.answered_s[-1] > since + 8
+        killed = {process.pid for process in workers_of(swapping)}
+        for process in killed:
+            os.kill(process, signal.SIGKILL)
+        wait_for(lambda: len([each for each in workers_of(swapping) if each.pid not in killed]) == 2)
+        answered = load.total
+        wait_for(lambda: load.total > answered + 20)
+        health = httpx.get(f"{swapping.url}/v2/health/ready", timeout=60).json()
+    check(load, right, since, swapping)
     assert health["ready"] and "was changed" in health["models"]["binary"]["fallback"]
 
 
@@ -129,7 +142,7 @@ def test_a_killed_parent_frees_the_port_for_its_successor(serve: Serve, pointer:
         server.process.wait()
         successor = serve(pointer, "--workers", 2, port=server.port, keep=tmp_path / "kept")
         time.sleep(3)
-    check(load, right, since)
+    check(load, right, since, server)
     assert not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in orphans)
     successor.stop()
 
@@ -143,7 +156,7 @@ def test_the_server_alone_is_back_as_soon_as_it_is_started_again(serve: Serve, p
         server.process.wait()
         successor = serve(pointer, port=server.port, keep=tmp_path / "kept")
         time.sleep(1)
-    check(load, right, since)
+    check(load, right, since, server)
     successor.stop()
 
 
@@ -160,8 +173,8 @@ def test_ten_thousand_idle_connections_leave_it_answering(swapping: Server, row,
             client.connect(("127.0.0.1", swapping.port))
             idle.append(client)
         with asked_by(2, swapping.port, PATH, row) as load:
-            time.sleep(3)
-        assert load.total > 50 and load.failed == [] and set(load.answers) <= right
+            wait_for(lambda: load.total > 50)
+        assert load.failed == [] and set(load.answers) <= right
         time.sleep(20)
         ended = sum(client.recv(1) == b"" for client in idle[:100])
         assert ended == 100  # nobody idles for ever

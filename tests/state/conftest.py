@@ -5,18 +5,22 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import redis
+import yaml
 
+from stages import clean, evaluate, featurize, package, select_features, train
 from stages.records.contract import load_dataset
 from stages.records.prepare import build_context, compute_features, judge_rows
 from stages.state.locations import open_store
 from stages.state.memory import remember
 from stages.state.seed import Seed
 from stages.state.store import Store
+from tests.small_flights import start_workspace
 
 ROOT = Path(__file__).parents[2]
 
@@ -111,3 +115,20 @@ def flights() -> SimpleNamespace:
         memory=remember(seed),
         features={name: compute_features(dataset, rows, context) for name, rows in clean.items()},
     )
+
+
+@pytest.fixture(scope="session")
+def small_line(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which the whole line has run on the sample of nycflights, with a small model; for reading only."""
+    folder = start_workspace(tmp_path_factory.mktemp("line"), workers=1)
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    section = params["datasets"]["nycflights"]
+    section["clean"]["sample"] = 1.0
+    section["model"] |= {"max_rounds": 20}
+    section["evaluate"] |= {"replicates": 80, "block": 1}
+    section["select_features"] |= {"resamples": 3}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    with chdir(folder):
+        for stage in (clean, featurize, select_features, train, evaluate, package):
+            stage.main("nycflights")
+    return folder

@@ -15,7 +15,7 @@ import polars as pl
 
 from stages.datasets.nycflights.features import FEATURES, build_context, featurize, recall
 from stages.datasets.nycflights.flights import FLIGHTS, why_unlabelled
-from stages.datasets.nycflights.history import LOOKS_BACK, OUTCOMES, summarize
+from stages.datasets.nycflights.history import LOOKS_BACK, OUTCOMES, asked_from, summarize
 from stages.datasets.nycflights.references import AIRPORTS, PLANES, WEATHER
 from stages.records.contract import PARTS, Dataset, split_values
 
@@ -64,4 +64,5 @@ DATASET = Dataset(
     looks_back=LOOKS_BACK,
     outcomes=OUTCOMES,
     recall=recall,
+    asked_from=asked_from,
 )

@@ -14,7 +14,7 @@ import polars as pl
 
 from stages.datasets.nycflights.flights import HOME_ZONE
 from stages.datasets.nycflights.history import HISTORIES, RECENTS, add_up_days, last_hours, past_days
-from stages.datasets.nycflights.references import WEATHER_UNITS
+from stages.datasets.nycflights.references import WEATHER_KNOWN_AFTER, WEATHER_UNITS
 from stages.records.clock import MINUTES_PER_DAY, utc_offset_min, utc_to_local_day
 from stages.records.contract import Feature, Kind
 from stages.records.windows import Past, accumulate, sums_before
@@ -26,8 +26,6 @@ ZONES_ADDED = {
     "SJU": "America/Puerto_Rico",
     "STT": "America/St_Thomas",
 }
-# the report under the hour h is the routine one, observed 51 minutes past it (the package rounds its time down)
-WEATHER_KNOWN_AFTER = timedelta(hours=1)
 WEATHER_AGE_AT_MOST = timedelta(hours=3)
 
 
@@ -65,10 +63,12 @@ def recall(context: Context, at: datetime) -> Context:
 
 
 # ── the schedule, the weather, the aircraft ──────────────────────────────────────────────────────────────────────────
-def _congestion(flights: pl.DataFrame) -> pl.DataFrame:
-    """Flights scheduled in the minutes up to and including this one: later ones never count."""
-    asked = flights.select(pl.col("sched_dep_utc").alias("at"), "carrier", "origin", "dest")
-    planned = asked.with_columns(pl.lit(1, pl.Int64).alias("one"))
+def _congestion(flights: pl.DataFrame, asked: pl.DataFrame) -> pl.DataFrame:
+    """Flights scheduled in the minutes up to and including that of each one asked: later ones never count."""
+    asked = asked.select(pl.col("sched_dep_utc").alias("at"), "carrier", "origin", "dest")
+    planned = flights.select(
+        pl.col("sched_dep_utc").alias("at"), "carrier", "origin", "dest", pl.lit(1, pl.Int64).alias("one")
+    )
 
     def counted(by: Sequence[str], minutes: int, name: str) -> pl.DataFrame:
         past = accumulate(planned, at="at", by=by, values=["one"])
@@ -114,16 +114,26 @@ def _clock_ahead(flights: pl.DataFrame, zones: pl.DataFrame) -> pl.DataFrame:
     return flown_to.join(offsets, on="zone").join(at_home, on="day").select("dest", "day", ahead)
 
 
-def featurize(flights: pl.DataFrame, context: Context) -> pl.DataFrame:
-    """Every column that later stages may see, one row per flight, in the order of ``flights``."""
-    flights = flights.with_columns((pl.col("sched_dep_min") // 60).alias("sched_dep_hour"), _row=pl.int_range(pl.len()))
+def featurize(
+    flights: pl.DataFrame, context: Context, last: int | None = None, at: datetime | None = None
+) -> pl.DataFrame:
+    """Every column that later stages may see, one row per flight, or for the ``last`` ones, in their order.
+
+    Asked ``at`` an earlier moment than the scheduled departure, a flight sees the weather and the airport of that
+    moment: what is between them, nobody knows yet.
+    """
+    asked = (flights if last is None else flights.tail(last)).with_columns(
+        (pl.col("sched_dep_min") // 60).alias("sched_dep_hour"),
+        asked_utc=pl.min_horizontal("sched_dep_utc", pl.lit(at, pl.Datetime("us"))),
+        _row=pl.int_range(pl.len()),
+    )
     known = (
-        flights.join(context.planes, on="tailnum", how="left", maintain_order="left")
-        .join(_clock_ahead(flights, context.zones), on=["dest", "day"], how="left", maintain_order="left")
-        .sort("sched_dep_utc")
+        asked.join(context.planes, on="tailnum", how="left", maintain_order="left")
+        .join(_clock_ahead(asked, context.zones), on=["dest", "day"], how="left", maintain_order="left")
+        .sort("asked_utc")
         .join_asof(
             context.weather,
-            left_on="sched_dep_utc",
+            left_on="asked_utc",
             right_on="known_utc",
             by="origin",
             tolerance=WEATHER_AGE_AT_MOST,
@@ -149,7 +159,8 @@ def featurize(flights: pl.DataFrame, context: Context) -> pl.DataFrame:
         (pl.col("day").dt.year() - pl.col("built_year")).cast(pl.Int16).alias("aircraft_age_years"),
     )
     return pl.concat(
-        [frame, _congestion(flights), past_days(flights, context.days), last_hours(flights)], how="horizontal"
+        [frame, _congestion(flights, asked), past_days(asked, context.days), last_hours(flights, asked)],
+        how="horizontal",
     )
 
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 import polars as pl
 
 from stages.datasets.nycflights.flights import HOME_ZONE, LONGEST_DELAY_MIN
-from stages.records.clock import utc_to_local_day
+from stages.records.clock import local_to_utc, utc_to_local_day
 from stages.records.contract import Outcome
 from stages.records.windows import Past, accumulate, smoothed_share, sums_before
 
@@ -80,6 +80,11 @@ def summarize(flights: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(parts)
 
 
+def asked_from(summary: pl.DataFrame) -> pl.Series:
+    """The midnight after which the counts of a day are asked for."""
+    return summary.select(at=local_to_utc(pl.col("day") + pl.duration(days=1), pl.lit(0), HOME_ZONE))["at"]
+
+
 def add_up_days(summaries: Sequence[pl.DataFrame]) -> dict[str, Past]:
     """The daily counts of all months, by group, ready to be asked."""
     daily = pl.concat(summaries)
@@ -116,12 +121,12 @@ def past_days(flights: pl.DataFrame, days: Mapping[str, Past]) -> pl.DataFrame:
 
 
 # ── memory of the last hours ─────────────────────────────────────────────────────────────────────────────────────────
-def last_hours(flights: pl.DataFrame) -> pl.DataFrame:
-    """Delays of flights that had left by the scheduled minute, and how many should have left but had not."""
+def last_hours(flights: pl.DataFrame, asked: pl.DataFrame) -> pl.DataFrame:
+    """Delays of ``flights`` that had left by the minute at which is asked; how many should have but had not."""
     left = flights.filter(pl.col("dep_delay_min").is_not_null()).select(
         "carrier", "origin", "dest", "tailnum", "sched_dep_utc", "distance_mi", *_departure_facts()
     )
-    asked = flights.select(pl.col("sched_dep_utc").alias("at"), "carrier", "origin", "dest", "tailnum")
+    asked = asked.select(pl.col("asked_utc").alias("at"), "sched_dep_utc", "carrier", "origin", "dest", "tailnum")
     found: list[pl.DataFrame] = []
     for group, columns in RECENTS.items():
         past = accumulate(left, at="at", by=columns, values=["one", "delay", "behind"])
@@ -170,7 +175,8 @@ def _aircraft_today(asked: pl.DataFrame, left: pl.DataFrame) -> pl.DataFrame:
     """The last departure from New York of the same aircraft: how late it left, how long ago.
 
     Should an aircraft have left twice in one minute, the longer delay counts.  Where it was not even planned to be back
-    by now, the recorded aircraft is not the planned one: it was swapped in once delays were known, so nothing is told.
+    when it is due out, the recorded aircraft is not the planned one: it was swapped in once delays were known, so
+    nothing is told.
     """
     there_and_back = (pl.col("distance_mi") * 2 / FASTEST_MI_PER_MIN).cast(pl.Int64) + QUICKEST_TURNS_MIN
     last = left.drop_nulls("tailnum").select(
@@ -192,7 +198,7 @@ def _aircraft_today(asked: pl.DataFrame, left: pl.DataFrame) -> pl.DataFrame:
         )
         .sort("_row")
     )
-    planned = pl.when(pl.col("back_at") <= pl.col("at"))
+    planned = pl.when(pl.col("back_at") <= pl.col("sched_dep_utc"))
     ago = (pl.col("at") - pl.col("left_at")).dt.total_minutes()
     return joined.select(
         planned.then(pl.col("delay")).cast(pl.Int16).alias("aircraft_last_delay_min"),

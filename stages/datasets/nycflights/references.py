@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from stages.records.lines import read_lines
 if TYPE_CHECKING:
     import pandera.polars as pa
 
+# the report under the hour h is the routine one, observed 51 minutes past it (the package rounds its time down)
+WEATHER_KNOWN_AFTER = timedelta(hours=1)
 WHOLE = "all"  # each of these tables is a single partition
 
 WEATHER_UNITS = {  # published column → tidy column with its unit
@@ -161,6 +164,7 @@ WEATHER = Table(
     parse=parse_weather,
     schema=weather_schema,
     key=("origin", "hour_utc"),
+    known=lambda weather: weather["hour_utc"] + WEATHER_KNOWN_AFTER,
     parsed_from={"hour_utc": "time_hour", **{tidy: name for name, tidy in WEATHER_UNITS.items()}},
     form=UNQUOTED,
 )

@@ -52,6 +52,11 @@ OUTCOMES = (
 )
 
 
+def asked_from(summary: pl.DataFrame) -> pl.Series:
+    """The midnight after which the counts of a day are asked for, by any airport's own clock."""
+    return summary.select((pl.col("day") + 1).cast(pl.Date).cast(pl.Datetime("us")))["day"]
+
+
 def recall(context: Context, at: datetime) -> Context:
     """The outcomes of the days before the one of ``at``."""
     day = at.toordinal() - date(1970, 1, 1).toordinal()
@@ -108,4 +113,5 @@ DATASET = Dataset(
     looks_back=LOOKS_BACK,
     outcomes=OUTCOMES,
     recall=recall,
+    asked_from=asked_from,
 )

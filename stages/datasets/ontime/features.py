@@ -41,6 +41,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import polars as pl
 
@@ -67,9 +68,12 @@ def build_context(
     return Context(add_up(summaries), complete)
 
 
-def featurize(flights: pl.DataFrame, context: Context) -> pl.DataFrame:
+def featurize(
+    flights: pl.DataFrame, context: Context, last: int | None = None, at: datetime | None = None
+) -> pl.DataFrame:
     """Every column that later stages may see, one row per flight, in the order of ``flights``: those of one month.
 
+    With ``last``, of so many at the end.  Asked ``at`` an earlier moment, a flight sees less, and nothing else.
     Without ``context.complete`` the features that need complete months are left out.
     """
     coded = encode(flights)
@@ -87,7 +91,8 @@ def featurize(flights: pl.DataFrame, context: Context) -> pl.DataFrame:
     blocks = [schedule, past_days(coded, context.known), last_hours(flights, coded, airports)]
     if context.complete:
         blocks += [congestion(coded, airports), inbound(flights, coded)]
-    return pl.concat(blocks, how="horizontal")
+    frame = pl.concat(blocks, how="horizontal")
+    return frame if last is None else frame.tail(last)
 
 
 # ── what each column means ───────────────────────────────────────────────────────────────────────────────────────────
