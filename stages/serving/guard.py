@@ -16,6 +16,7 @@ from stages.serving.champion import Served
 from stages.serving.limits import HEADERS, Limits
 from stages.serving.metrics import Metrics
 from stages.serving.problems import Problem, problem_response
+from stages.workspace.errors import DISK_FULL
 
 ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 UNROUTED = "unknown"
@@ -72,12 +73,9 @@ class Guard:
                 await self.app(scope, self._receiver(asked, receive, self.limits.body_of(scope["path"])), sender)
         except (TimeoutError, ConnectionError):  # of a client that takes nothing more: the connection ends
             asked.status = GAVE_UP
-        except Exception as error:  # what was sent stays out of the log, so it gets the frames and not the message
-            frames = traceback.format_tb(error.__traceback__)
-            told = {"request_id": asked.id, "error": type(error).__name__, "frames": frames}
-            log.error("error", extra={"fields": told})
+        except Exception as error:
+            problem = _of_ours(error, asked.id)
             if not asked.sent:
-                problem = Problem(500, "something is wrong here and not with the request; the log has its id")
                 await problem_response(problem, asked.told())(scope, receive, sender)
         finally:
             seconds = time.perf_counter() - asked.begun_s
@@ -140,6 +138,16 @@ class Guard:
                 await send(message)
 
         return guarded
+
+
+def _of_ours(error: Exception, request_id: str) -> Problem:
+    """What a client hears of a failure that is none of its own; the log gets the frames, and nothing that was sent."""
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        return Problem(507, "wanted room on the disk, found none")
+    frames = traceback.format_tb(error.__traceback__)
+    told = {"request_id": request_id, "error": type(error).__name__, "frames": frames}
+    log.error("error", extra={"fields": told})
+    return Problem(500, "something is wrong here and not with the request; the log has its id")
 
 
 def too_large(most: int, length: int = DRAINED + 1) -> Problem:

@@ -21,6 +21,7 @@ from stages.serving.processes import allow_connections, connection_limits, follo
 MULTIPROC = "PROMETHEUS_MULTIPROC_DIR"  # read when prometheus_client is imported
 SETTINGS, TOKEN = "PLUMBLINE_SERVE", "PLUMBLINE_TOKEN"
 GRACE_S = 10
+HUNG_S = 30  # without a word from a worker, before it is replaced; on a busy machine 5 s say nothing
 log = logging.getLogger("plumbline")
 
 
@@ -48,8 +49,10 @@ def serve(settings: Settings, port: socket.socket, workers: int) -> None:
     start_server_log()
     allow_connections()
     os.environ[SETTINGS] = settings.to_text()
-    options = {"access_log": False, "log_config": None, "server_header": False, "lifespan": "on",
-               "timeout_graceful_shutdown": GRACE_S, **connection_limits()}  # fmt: skip
+    options = {
+        "access_log": False, "log_config": None, "server_header": False, "lifespan": "on",
+        "timeout_graceful_shutdown": GRACE_S, "timeout_worker_healthcheck": HUNG_S, **connection_limits(),
+    }  # fmt: skip
     host, number = port.getsockname()[:2]
     with ExitStack() as stack:
         if workers == 1:

@@ -38,6 +38,7 @@ class SqliteStore:
     def __init__(self, path: Path, dataset: str) -> None:
         self._path, self._dataset = path, dataset
         self._opened: sqlite3.Connection | None = None
+        self._file = 0  # the number of the one that is open: the path may come to hold another
         self._turn = Lock()  # threads of this process share the connection
 
     def version(self) -> str:
@@ -102,8 +103,13 @@ class SqliteStore:
     @contextmanager
     def _connection(self, *, write: bool = False) -> Iterator[sqlite3.Connection | None]:
         with self._turn, self._plain_words():
-            if self._opened is None and (write or self._path.exists()):
+            file = self._path.stat().st_ino if self._path.exists() else 0
+            if self._opened is not None and file != self._file:
+                self._opened.close()
+                self._opened = None
+            if self._opened is None and (write or file):
                 self._opened = self._open()
+                self._file = self._path.stat().st_ino
             yield self._opened
 
     def _open(self) -> sqlite3.Connection:

@@ -8,24 +8,21 @@ with a note that says so.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 
-import numpy as np
 import polars as pl
 
 from stages.records.contract import Dataset
-from stages.records.prepare import FAILURES, compute_features
+from stages.records.prepare import FAILURES, compute_features, judge_rows
 from stages.state.facts import derive, known_by, levels_of, take_in, wanted_columns
 from stages.state.locations import open_store
 from stages.state.memory import Memory, remember
+from stages.state.notes import tell_notes
 from stages.state.seed import has_memory, read_seed
 from stages.state.store import NOTHING, Store
 from stages.workspace.errors import UserError
-
-OLD = timedelta(hours=12)
-"""Of the newest outcome that is known, before a row is told that little is known of the hours before it."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,7 @@ class Known:
             return Prepared(self._nothing(memory), [], failures, [])
         features = pl.concat(answers).sort("_row")
         places, notes = features["_row"].to_list(), features["_note"].to_list()
-        told = [" · ".join(filter(None, (note, self._silent))) or None for note in notes]
+        told = ["; ".join(filter(None, (note, self._silent))) for note in notes] if self._silent else notes
         return Prepared(features.drop("_row", "_note", dataset.target), places, failures, told)
 
     def _keep(self, rows: pl.DataFrame) -> None:
@@ -138,7 +135,10 @@ def open_known(bundle_folder: Path, location: str | None) -> Known:
         Where the bundle takes no published rows, or comes from other feature code than this.
     """
     seed = read_seed(bundle_folder)
-    memory = remember(seed)
+    memory, table = remember(seed), seed.dataset.records
+    # what takes seconds the first time: the checks are imported, past days are added up
+    judge_rows(table, pl.DataFrame(schema=dict.fromkeys(table.columns, pl.String)), seed.open)
+    memory.context_of(seed.open)
     if not has_memory(seed.dataset):
         return Known(memory)
     known = Known(memory, open_store(location, seed.dataset.name))
@@ -169,7 +169,7 @@ def _answer(memory: Memory, partition: str, asked: pl.DataFrame, at: datetime | 
             mine, others = (known_by(dataset.outcomes, dataset.forbidden, rows, at) for rows in (mine, others))
             then = dataset.recall(context, at)
         features = compute_features(dataset, mine, then, recent=others, at=at if is_ahead else None)
-        told = _notes(dataset, features, moments.filter(ahead == is_ahead), pl.concat([others, mine]), at)
+        told = tell_notes(dataset, features, moments.filter(ahead == is_ahead), pl.concat([others, mine]), at)
         answers.append(features.with_columns(place.filter(ahead == is_ahead), told.alias("_note")))
     return pl.concat(answers)
 
@@ -186,40 +186,6 @@ def with_outcomes(dataset: Dataset, asked: pl.DataFrame, known: pl.DataFrame) ->
     return both.with_columns(
         pl.when(is_more).then(pl.col("_told").struct.field(name)).otherwise(pl.col(name)).alias(name) for name in told
     ).select(asked.columns)
-
-
-def _notes(
-    dataset: Dataset, features: pl.DataFrame, moments: pl.Series, seen: pl.DataFrame, at: datetime | None
-) -> pl.Series:
-    """What was not known yet of each row, in words; null where nothing lacks."""
-    ends = moments if at is None else moments.clip(upper_bound=at)
-    first = dataset.outcomes[0] if dataset.outcomes else None
-    happened = np.sort((first.known(seen) if first else seen[dataset.records.key[0]].clear()).drop_nulls().to_numpy())
-    newest = np.searchsorted(happened, ends.to_numpy(), side="right") - 1
-    joined = sorted({feature.joined for feature in dataset.features if feature.joined})
-    found = features.select(
-        pl.any_horizontal(pl.col(f.name).is_not_null() for f in dataset.features if f.joined == table).alias(table)
-        for table in joined
-    )
-    notes = []
-    for k, (moment, end) in enumerate(zip(moments.to_list(), ends.to_list(), strict=True)):
-        told = []
-        if at is not None and moment != at:
-            told.append(
-                f"asked {_span(moment - at)} ahead: what happens until then is not known"
-                if moment > at
-                else f"asked {_span(at - moment)} after: the answer is that of its own moment"
-            )
-        if first and (newest[k] < 0 or end - happened[newest[k]].item() > OLD):
-            told.append(f"nothing is known to have {first.name} in the {_span(OLD)} before")
-        told += [f"not found in {table}" for table in joined if not found[table][k]]
-        notes.append("; ".join(told) or None)
-    return pl.Series("_note", notes, pl.String)
-
-
-def _span(span: timedelta) -> str:
-    hours, minutes = divmod(int(span.total_seconds()) // 60, 60)
-    return f"{hours} h" if not minutes else f"{minutes} min" if not hours else f"{hours} h {minutes} min"
 
 
 def _plain(at: datetime | None) -> datetime | None:

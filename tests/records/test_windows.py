@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages.records import windows
 from stages.records.windows import (
     MAX_MINUTE,
     Questions,
@@ -21,6 +22,12 @@ from stages.records.windows import (
 )
 
 START = datetime(2013, 1, 1)
+
+
+@pytest.fixture(autouse=True, params=["many", "few"])
+def questions_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Questions of a month are answered by joins, those of a request one by one: the same promises."""
+    monkeypatch.setattr(windows, "FEW", 0 if request.param == "many" else 10**9)
 
 
 def drawn(rng: np.random.Generator, n: int) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """Does the description of the API hold?  Requests drawn from it by schemathesis, valid and broken ones."""
 
+import tomllib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from stages.serving.app import ROUTERS
-from tests.serving.conftest import TASKS
+from tests.serving.conftest import ROOT, TASKS
 
 LOOSE = ("infer", "predict-file")  # JSON Schema cannot say that tensors are as long as each other, or what a file holds
 
@@ -51,6 +52,11 @@ def test_every_route_is_described(client: TestClient) -> None:
     service = client.app.state.service  # type: ignore[attr-defined]
     routes = {route.path for build in ROUTERS for route in build(service).routes}  # type: ignore[attr-defined]
     assert {path for path in routes - bare if path.startswith(("/models", "/v2", "/metrics"))} == set()
+
+
+def test_the_version_is_that_of_the_project(client: TestClient) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert client.get("/v2").json()["version"] == project["version"]
 
 
 def test_the_page_of_the_api_needs_no_other_host(client: TestClient) -> None:

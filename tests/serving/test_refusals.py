@@ -2,6 +2,7 @@
 
 import json
 import random
+import resource
 
 import pytest
 from fastapi.testclient import TestClient
@@ -194,6 +195,20 @@ def test_forms_without_a_file_are_refused(client: TestClient) -> None:
     refused(client, 400, path=path, content=b"nonsense", headers={"content-type": "multipart/form-data; boundary=x"})
     refused(client, 400, path=path, content=b"nonsense", headers={"content-type": "multipart/form-data"})
     refused(client, 415, path=path, json={})
+
+
+def test_a_full_disk_is_told(client: TestClient) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))  # no file may grow further, as on a disk that is full
+    try:
+        large = b"hour,carrier,rain,never_known\n" + b"1,AA,1,\n" * 400_000
+        headers = {"content-type": "text/csv"}
+        assert "room" in str(
+            refused(client, 507, path="/models/binary/predict-file", content=large, headers=headers)["detail"]
+        )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert client.post(PATH, json=ONE).status_code == 200
 
 
 def test_random_bytes_never_fail_the_server(client: TestClient) -> None:

@@ -22,6 +22,8 @@ from stages.models.families import FAMILIES, open_model, read_model
 from stages.models.linear import Line
 from stages.models.signature import fit_rows
 from stages.models.trees import Trees
+from stages.serving.answers import answer_objects, answer_rows
+from stages.serving.champion import open_served
 from stages.workspace.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +96,19 @@ def test_a_family_learns_and_ships(trained, monkeypatch: pytest.MonkeyPatch, fam
     card = Path(f"bundles/{NAME}/README.md").read_text()
     assert FAMILIES[family].library() in card
     assert ("number of rounds was chosen" in card) == FAMILIES[family].stops_early
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("task", TASKS)
+def test_a_row_of_json_scores_as_one_of_a_frame(trained, monkeypatch: pytest.MonkeyPatch, family, task: str) -> None:
+    monkeypatch.chdir(trained(family, task))
+    served = open_served(Path("bundles") / NAME)
+    assert (served.by_codes is None) == (family == "linear")
+    rows = rows_of("test").head(50).select(served.inputs.names)
+    plain = rows.with_columns(pl.col(pl.Enum).cast(pl.String)).to_dicts()
+    plain = [row for row in plain if any(value is not None for value in row.values())]
+    found = [answer_objects(served, [row]).scores[0] for row in plain]
+    assert np.array_equal(found, answer_rows(served, pl.DataFrame(plain, schema=rows.schema)).scores)
 
 
 @pytest.mark.parametrize("family", [name for name in FAMILIES if FAMILIES[name].alone])

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from stages.state.embedded import SqliteStore
@@ -52,6 +53,39 @@ def test_a_writer_killed_at_any_moment_leaves_whole_batches_and_loses_none_that_
         ((row, count),) = rows_of(opened()).items()
         turn = int(row.strip("[]"))
         assert count == BATCH and turn in (told[-1], told[-1] + 1)
+
+
+@pytest.mark.slow
+def test_ingest_killed_while_it_writes_has_taken_in_its_file_or_nothing(flights, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    rows = pl.concat([flights.published, flights.february]).drop("(line)")
+    rows.write_csv(tmp_path / "new.csv")
+    command = [sys.executable, "-m", "stages.ingest", "nycflights", str(tmp_path / "new.csv"), "--state"]
+    whole = len(flights.clean["2013-01"]) + len(flights.clean["2013-02"])
+    taken = Counter[int]()
+    for attempt in range(12):
+        path = tmp_path / f"{attempt}.sqlite"
+        with subprocess.Popen([*command, str(path)], cwd=ROOT, stderr=subprocess.DEVNULL) as process:
+            while process.poll() is None and not path.exists():
+                time.sleep(0.001)
+            time.sleep(0.004 * attempt)
+            process.kill()
+        store = open_store(str(path), "nycflights")
+        taken[len(store.changes().facts.get("flights", []))] += 1
+        subprocess.run([*command, str(path)], cwd=ROOT, check=True, capture_output=True)
+        assert len(store.changes().facts["flights"]) == whole
+    assert {*taken} <= {0, whole} and taken[0], "none was killed in time"
+
+
+def test_a_file_that_was_removed_and_made_anew_is_heard_of(tmp_path: Path) -> None:
+    reader, path = open_store(str(tmp_path / "f.sqlite"), "flights"), tmp_path / "f.sqlite"
+    open_store(str(path), "flights").update({"t": [Fact("[0]", "", 0, "[0]")]})
+    before = reader.version()
+    for leftover in tmp_path.glob("f.sqlite*"):
+        leftover.unlink()
+    assert reader.version() == NOTHING
+    open_store(str(path), "flights").update({"t": [Fact("[1]", "", 0, "[1]")]})
+    changes = reader.changes(before)
+    assert changes.anew and rows_of(reader) == {"[1]": 1} and changes.version not in (before, NOTHING)
 
 
 def test_where_the_disk_is_full_nothing_is_changed_and_later_all_is_taken_in(tmp_path: Path) -> None:
