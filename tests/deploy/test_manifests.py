@@ -26,12 +26,6 @@ def said_by(*command: str | Path) -> str:
     return done.stdout
 
 
-def render(name: str, into: Path) -> Path:
-    """The manifests of a kustomization as a cluster would get them."""
-    into.write_text(said_by("kubectl", "kustomize", DEPLOY / name), encoding="utf-8")
-    return into
-
-
 def loaded(path: Path) -> list[dict[str, Any]]:
     """The manifests in a file; a List counts as what is in it."""
     documents = [one for one in yaml.safe_load_all(path.read_text(encoding="utf-8")) if one]
@@ -42,9 +36,8 @@ def pods(manifests: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [each["spec"]["template"]["spec"] for each in manifests if each["kind"] == "Deployment"]
 
 
-@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
-def test_the_dockerfiles_please_the_linter(dockerfile: Path) -> None:
-    said_by(BIN / "hadolint", dockerfile)
+def test_the_dockerfiles_please_the_linter() -> None:
+    said_by(BIN / "hadolint", *DOCKERFILES)
 
 
 def test_what_the_images_copy_travels_into_their_builds() -> None:
@@ -72,24 +65,31 @@ def test_the_compose_file_fits_its_specification_and_names_files_that_are_there(
     assert [port for port in published if not port.startswith("127.0.0.1:")] == []
 
 
-@pytest.mark.parametrize("path", sorted(DEPLOY.glob("kubernetes/**/*.yaml")), ids=lambda path: path.name)
-def test_the_manifests_are_kubernetes(path: Path) -> None:
-    if path.name != "kustomization.yaml":
-        said_by(BIN / "kubernetes-validate", "--strict", "--no-warn", "-k", KUBERNETES, path)
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The manifests of each kustomization as a cluster would get them."""
+    folder = tmp_path_factory.mktemp("rendered")
+    paths = {name: folder / f"{name.replace('/', '-')}.yaml" for name in KUSTOMIZED}
+    for name, path in paths.items():
+        path.write_text(said_by("kubectl", "kustomize", DEPLOY / name), encoding="utf-8")
+    return paths
+
+
+def test_the_manifests_are_kubernetes() -> None:
+    plain = [path for path in DEPLOY.glob("kubernetes/**/*.yaml") if path.name != "kustomization.yaml"]
+    said_by(BIN / "kubernetes-validate", "--strict", "--no-warn", "-k", KUBERNETES, *plain)
+
+
+@with_kubectl
+def test_what_kustomize_makes_of_them_is_too(rendered: dict[str, Path]) -> None:
+    said_by(BIN / "kubernetes-validate", "--strict", "--no-warn", "-k", KUBERNETES, *rendered.values())
 
 
 @with_kubectl
 @pytest.mark.parametrize("name", KUSTOMIZED)
-def test_what_kustomize_makes_of_them_is_too(name: str, tmp_path: Path) -> None:
-    rendered = render(name, tmp_path / "rendered.yaml")
-    said_by(BIN / "kubernetes-validate", "--strict", "--no-warn", "-k", KUBERNETES, rendered)
-
-
-@with_kubectl
-@pytest.mark.parametrize("name", KUSTOMIZED)
-def test_every_pod_keeps_the_restricted_standard(name: str, tmp_path: Path) -> None:
+def test_every_pod_keeps_the_restricted_standard(name: str, rendered: dict[str, Path]) -> None:
     """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted, rule by rule."""
-    for pod in pods(loaded(render(name, tmp_path / "rendered.yaml"))):
+    for pod in pods(loaded(rendered[name])):
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert {"hostNetwork", "hostPID", "hostIPC"}.isdisjoint(pod)
@@ -103,8 +103,8 @@ def test_every_pod_keeps_the_restricted_standard(name: str, tmp_path: Path) -> N
 
 @with_kubectl
 @pytest.mark.parametrize("name", ["kubernetes/overlays/dev", "kubernetes/overlays/prod"])
-def test_what_selects_pods_of_the_service_selects_them(name: str, tmp_path: Path) -> None:
-    manifests = loaded(render(name, tmp_path / "rendered.yaml"))
+def test_what_selects_pods_of_the_service_selects_them(name: str, rendered: dict[str, Path]) -> None:
+    manifests = loaded(rendered[name])
     of_kind = {kind: [each for each in manifests if each["kind"] == kind] for kind in {m["kind"] for m in manifests}}
     labels = [each["spec"]["template"]["metadata"]["labels"] for each in of_kind["Deployment"]]
     selectors = [
