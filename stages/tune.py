@@ -6,6 +6,7 @@ Writes  tuning/<dataset>/               study.db, trials.csv, study.svg; not in 
         params/model/tuned_<dataset>.yaml, and a DVC experiment, when a trial beats the present settings
 Params  datasets.<dataset>.tune, .model, .evaluate (costs of mistakes), seed
 
+The best few trials and the present settings are trained again from fresh seeds before one of them is called the winner.
 A command, not a stage.  Killed at any moment it goes on where it was when it is started again.
 """
 
@@ -15,14 +16,24 @@ import argparse
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import isfinite
 from statistics import fmean
 
 import optuna
 from optuna.storages import RDBStorage
 
-from stages.experiments.tuning.outcome import figure, pick_best, run_winner, say_settings, tell_outcome, write_tables
+from stages.experiments.tuning.confirmation import FRESH, Confirmed, keep_value, kept_values, seed_of, summarise
+from stages.experiments.tuning.outcome import (
+    figure,
+    pick_best,
+    present_trial,
+    ranked,
+    run_winner,
+    say_settings,
+    tell_outcome,
+    write_tables,
+)
 from stages.experiments.tuning.overrides import MODELS, check_composed
 from stages.experiments.tuning.search import Search, read_search
 from stages.experiments.tuning.space import Value
@@ -44,6 +55,9 @@ from stages.experiments.tuning.study import (
 )
 from stages.experiments.tuning.trials import LOSS, TrialFailed, TrialRows, score_trial
 from stages.features.table import read_sketches
+from stages.models.contract import FamilySettings
+from stages.models.families import family_of
+from stages.models.rows import Ticker
 from stages.runtime.commands import run_command
 from stages.runtime.log import Progress, log, progress, start_log
 from stages.workspace.errors import UserError
@@ -76,14 +90,16 @@ def main(*arguments: str) -> None:
         )
         resume(study, storage, search, options.take_over)
         try:
-            run_trials(study, search)
+            with trial_rows(search) as rows:
+                run_trials(study, search, rows)
+                confirmed = confirm(study, search, rows)
         except KeyboardInterrupt:
             log.info("%s: stopped; run the same command again to go on", search.dataset)
             sys.exit(STOPPED)
         trials, importances = read_trials(study), measure_importances(study)
         n_running = len(begun(study)) - len(trials)
     write_tables(search, trials, importances)
-    found, winner = tell_outcome(search, trials)
+    found, winner = tell_outcome(search, trials, confirmed)
     if n_running:
         told = "%s: other processes are at %d trials; run this again when they have ended, for the winner's file"
         log.info(told, search.dataset, n_running)
@@ -125,15 +141,19 @@ def resume(study: optuna.Study, storage: RDBStorage, search: Search, take_over: 
         log.info("%s: %d of %d trials are done%s", search.dataset, len(done), search.settings.trials, again)
 
 
-def run_trials(study: optuna.Study, search: Search) -> None:
+def trial_rows(search: Search) -> TrialRows:
+    """The rows that are learned from and judged."""
+    return TrialRows(
+        search.table, read_sketches(search.dataset), folds=search.settings.folds,
+        threads=read_workers().training_threads, limit_bytes=read_scale().memory_limit_bytes,
+    )  # fmt: skip
+
+
+def run_trials(study: optuna.Study, search: Search, rows: TrialRows) -> None:
     """Try settings until the trials or the minutes are used up; a trial that has begun is finished."""
     settings = search.settings
     deadline = time.monotonic() + 60 * settings.minutes if settings.minutes else float("inf")
-    rows = TrialRows(
-        search.table, read_sketches(search.dataset), folds=settings.folds,
-        threads=read_workers().training_threads, limit_bytes=read_scale().memory_limit_bytes,
-    )  # fmt: skip
-    with rows, progress(f"{search.dataset}: tune", settings.trials, "trials") as counter:
+    with progress(f"{search.dataset}: tune", settings.trials, "trials") as counter:
         counter.advance(len(decided(study)))
         while len(begun(study)) < settings.trials:
             if time.monotonic() >= deadline:
@@ -149,7 +169,7 @@ def run_trial(study: optuna.Study, search: Search, rows: TrialRows, counter: Pro
     trial, settings = begin_trial(study, search.space, search.drawing_seed)
     watch = Watch(search, trial, settings, counter, best_so_far(study, search))
     try:
-        value, rounds = judge(search, rows, watch)
+        value, rounds = judge(search, rows, watch.model, search.training_seed, watch, watch.report)
     except Pruned:
         end_early(study, trial, "behind the others", pruned=True)
     except TrialFailed as error:
@@ -193,11 +213,44 @@ class Watch:
                 raise
 
 
-def judge(search: Search, rows: TrialRows, watch: Watch) -> tuple[float, int]:
-    """The metric of one trial's settings, the mean over the folds, and the rounds that were kept."""
+def confirm(study: optuna.Study, search: Search, rows: TrialRows) -> list[Confirmed]:
+    """The best few trials and the present settings, trained again from fresh seeds; those kept are not done twice."""
+    trials, few = read_trials(study), search.settings.confirm
+    if not few or len(begun(study)) > len(trials):  # others are still at work
+        return []
+    if not family_of(search.dataset).by_chance:
+        log.info("%s: nothing to confirm: a %s model is the same from any seed", search.dataset, search.model.family)
+        return []
+    present, best = present_trial(search, trials), ranked(trials, search.direction)
+    ahead = best[: best.index(present)] if present else best
+    chosen = [*ahead[:few], *([present] if present and ahead else [])]
+    with progress(f"{search.dataset}: confirm", len(chosen) * FRESH, "trainings") as counter:
+        for trial in chosen:
+            model, done = search.model.model_copy(update=trial.settings), len(kept_values(study).get(trial.number, []))
+            counter.advance(done)
+            for number in range(done, FRESH):
+                keep_value(study, trial, number, train_afresh(search, rows, model, number))
+                counter.advance(1)
+    return summarise(kept_values(study), chosen, present, search.direction)
+
+
+def train_afresh(search: Search, rows: TrialRows, model: FamilySettings, number: int) -> float | None:
+    """The metric from one fresh seed; None where the training fails."""
+    try:
+        return judge(search, rows, model, seed_of(number, search.seed, search.dataset), lambda *_: None)[0]
+    except TrialFailed as error:
+        log.warning("%s: trained again from another seed, settings failed: %s", search.dataset, error)
+        return None
+
+
+def judge(
+    search: Search, rows: TrialRows, model: FamilySettings, seed: int, each_round: Ticker,
+    each_fold: Callable[[float, int], None] = lambda *_: None,
+) -> tuple[float, int]:  # fmt: skip
+    """The metric of settings, the mean over the folds, and the rounds that were kept."""
     values, rounds, settings, table = [], [], search.settings, search.table
     for number in range(len(rows.shares)):
-        fit, kept = rows.fit(number, watch.model, search.training_seed, watch)
+        fit, kept = rows.fit(number, model, seed, each_round)
         if settings.metric == LOSS and not settings.folds:
             value = fit.best
         else:
@@ -208,7 +261,7 @@ def judge(search: Search, rows: TrialRows, watch: Watch) -> tuple[float, int]:
         values.append(value)
         rounds.append(fit.best_round + 1)
         if settings.folds:
-            watch.report(fmean(values), number + 1)
+            each_fold(fmean(values), number + 1)
     return fmean(values), round(fmean(rounds))
 
 

@@ -4,10 +4,14 @@ import math
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from scipy import stats
 
+from stages.experiments.tuning.confirmation import summarise
 from stages.experiments.tuning.outcome import Found, conclude, head_of_override, keep_words
 from stages.experiments.tuning.picture import draw_study
+from stages.experiments.tuning.study import Trial
 
 FOUND = Found("nycflights", "nycflights", "loss", "minimize", "the valid part", 30, best=0.365, present=0.368)
 
@@ -37,6 +41,39 @@ def test_a_search_without_a_comparison_claims_none() -> None:
     assert "present parameters could not be judged" in conclude(replace(FOUND, present=None), 4)
     assert "Nothing but the present parameters" in conclude(replace(FOUND, trials=1, best=0.368), 1)
     assert any("max_depth" in line for line in keep_words("digits", "tuned_digits", ["max_depth"]))
+
+
+def of_search(number: int, value: float) -> Trial:
+    return Trial(number, number, "complete", value, {"max_depth": number}, 10, 1.0, "")
+
+
+def test_what_is_left_of_a_gain_has_an_interval_from_the_spread_of_all_seeds_together() -> None:
+    trials = [of_search(4, 0.365), of_search(9, 0.366), of_search(1, 0.368)]
+    values = {4: [0.3690, 0.3672, 0.3682], 9: [0.3651, 0.3668, 0.3659], 1: [0.3681, 0.3677, 0.3690]}
+    first, second, last = summarise(values, trials, trials[2], "minimize")
+    assert [each.trial.number for each in (first, second, last)] == [9, 4, 1]
+    pooled = np.mean([np.var(own, ddof=1) for own in values.values()])
+    reach = stats.t.ppf(0.975, 6) * np.sqrt(pooled / 3)
+    assert (first.low, first.high) == pytest.approx((0.3659333 - reach, 0.3659333 + reach), abs=1e-6)
+    gap = np.mean(values[9]) - np.mean(values[1])
+    assert (first.gap_low, first.gap_high) == pytest.approx((gap - 2**0.5 * reach, gap + 2**0.5 * reach), abs=1e-9)
+    assert "0.366 searched → 0.365933 [" in first.told and "seeds alone" not in first.told
+    assert "seeds alone may move it as far" in second.told
+    lucky = replace(FOUND, best=0.365, confirmed=second)
+    assert not replace(lucky, confirmed=replace(second, gap=0.0002)).is_better
+    assert "do not beat the present parameters: they stay" in conclude(
+        replace(lucky, confirmed=replace(second, gap=0.0002)), 4
+    )
+
+
+def test_settings_that_failed_from_a_fresh_seed_are_not_confirmed() -> None:
+    trials = [of_search(2, 0.3), of_search(1, 0.4)]
+    assert [
+        each.trial.number for each in summarise({2: [0.3, None, 0.3], 1: [0.4] * 3}, trials, trials[1], "minimize")
+    ] == [1]
+    assert summarise({}, trials, trials[1], "minimize") == []
+    (alone,) = summarise({2: [0.3, 0.31, 0.29]}, trials[:1], None, "maximize")
+    assert "against" not in alone.told
 
 
 def marks(values: list[float | None], **changes) -> dict[str, int]:

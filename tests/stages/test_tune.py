@@ -18,11 +18,13 @@ import pytest
 import yaml
 from sklearn.metrics import roc_auc_score
 
-from stages import train
+from stages import train, tune
+from stages.experiments.tuning.confirmation import seed_of
 from stages.experiments.tuning.overrides import composed_params
-from stages.features.table import open_features, read_selection
+from stages.features.table import open_features, read_selection, read_sketches
 from stages.models.boosting import FAMILY
-from stages.models.families import read_model
+from stages.models.families import fit_model, read_model
+from stages.models.rows import Share
 from stages.tune import main
 from stages.workspace.errors import UserError
 from tools.params import compose_params as compose_by_tools
@@ -33,7 +35,8 @@ SPACE = {
     "learning_rate": {"low": 0.02, "high": 0.5, "log": True},
     "subsample": {"low": 0.5, "high": 1.0},
 }
-TUNE = {"metric": "loss", "trials": 5, "minutes": None, "folds": 0, "pruner": "none", "storage": None, "space": SPACE}
+TUNE = {"metric": "loss", "trials": 5, "minutes": None, "folds": 0, "pruner": "none", "confirm": 0, "storage": None,
+        "space": SPACE}  # fmt: skip
 TRIALS, WINNER = Path("tuning/trial/trials.csv"), Path("params/model/tuned_trial.yaml")
 POOR = {"max_depth": 1, "learning_rate": 0.02, "max_rounds": 15}  # so that a search finds something better
 
@@ -238,6 +241,49 @@ def test_a_search_killed_and_resumed_ends_like_one_that_was_left_alone(prepare, 
     assert "cut short and tried again: 1" in caplog.text
     assert decided() == alone
     assert WINNER.read_text() == winner
+
+
+def test_the_best_few_are_trained_again_from_fresh_seeds_and_the_shrinkage_is_told(
+    prepare, capsys, monkeypatch
+) -> None:
+    prepare(tune={"trials": 6, "confirm": 2})
+    main("trial", "--no-run")
+    said = capsys.readouterr().out
+    found = re.search(r"loss (\S+) searched → (\S+) \[(\S+), (\S+)\] confirmed", said)
+    assert found and float(found[3]) <= float(found[2]) <= float(found[4])
+    assert "against the present parameters, from the same seeds, −0." in said
+    assert found[0] in WINNER.read_text()
+    (winner,) = [trial for trial in trials() if f"{float(trial['loss']):.6g}" == found[1]]
+    settings = {**model(), **{name: type(model()[name])(winner[name]) for name in SPACE}}
+    table, losses = open_features("trial", columns=read_selection("trial")), []
+    for number in range(3):
+        monkeypatch.setattr("stages.models.families.child_seed", lambda seed, *_, n=number: seed_of(n, seed, "trial"))
+        fit = fit_model(Share(table, table), read_sketches("trial"), FAMILY.settings(**settings), lambda *_: None, "x")
+        losses.append(fit.best)
+    assert float(found[2]) == pytest.approx(np.mean(losses), rel=1e-5)
+    assert len(set(losses)) == 3
+
+
+def test_fresh_trainings_that_were_cut_short_go_on_where_they_were(prepare, capsys, monkeypatch) -> None:
+    prepare(tune={"trials": 5, "confirm": 2})
+    main("trial", "--no-run")
+    alone = capsys.readouterr().out
+    done, train_afresh = [], tune.train_afresh
+
+    def counted(*arguments) -> float | None:
+        if len(done) == 4:
+            raise KeyboardInterrupt
+        done.append(train_afresh(*arguments))
+        return done[-1]
+
+    monkeypatch.setattr(tune, "train_afresh", counted)
+    with pytest.raises(SystemExit):
+        main("trial", "--no-run", "--fresh")
+    monkeypatch.setattr(tune, "train_afresh", lambda *arguments: done.append(train_afresh(*arguments)) or done[-1])
+    capsys.readouterr()
+    main("trial", "--no-run")
+    assert len(done) == 9  # three of two trials and of the present settings: none twice
+    assert capsys.readouterr().out == alone
 
 
 def test_an_interrupted_search_says_how_to_go_on_and_ends_with_the_status_of_one(prepare) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal
 
 import polars as pl
 
+from stages.experiments.tuning.confirmation import Confirmed
 from stages.experiments.tuning.overrides import (
     MODELS,
     experiment_command,
@@ -47,12 +49,16 @@ class Found:
     trials: int
     best: float
     present: float | None
+    confirmed: Confirmed | None = None
+    """The best trial from fresh seeds, where the best few were trained again."""
 
     @property
     def is_better(self) -> bool:
-        """Whether any trial beat the present parameters, by however little."""
+        """Whether any trial beat the present parameters, by however little; from fresh seeds where there are any."""
         if self.present is None:
             return True
+        if self.confirmed and isfinite(self.confirmed.gap):
+            return self.confirmed.gap < 0 if self.direction == "minimize" else self.confirmed.gap > 0
         return self.best < self.present if self.direction == "minimize" else self.best > self.present
 
     @property
@@ -82,6 +88,7 @@ def head_of_override(found: Found, place: int) -> list[str]:
     return [
         f"Found for {found.dataset} by `make tune`: trial {place} of {found.trials} of the study {found.study}.",
         f"{found.metric} {found.change} on {found.where} ({better} is better); the best of several flatters itself.",
+        *([f"{found.metric} {found.confirmed.shrinkage}."] if found.confirmed else []),
     ]
 
 
@@ -91,11 +98,16 @@ def conclude(found: Found, place: int) -> str:
         return f"Trial {place} is the best of {found.trials}; the present parameters could not be judged."
     if found.trials == 1:
         return "Nothing but the present parameters has been tried."
+    fresh = f"\n{found.metric} {found.confirmed.told}." if found.confirmed else ""
+    if not found.is_better and fresh:
+        return (
+            f"From fresh seeds, the best of {found.trials} trials do not beat the present parameters: they stay.{fresh}"
+        )
     if not found.is_better:
         return f"None of {found.trials} trials beat the present parameters ({figure(found.present)}): they stay."
     share = abs(found.best - found.present) / abs(found.present) if found.present else float("nan")
     return (
-        f"Trial {place} improves {found.metric} on {found.where}: {found.change} ({share:.2%}).\n"
+        f"Trial {place} improves {found.metric} on {found.where}: {found.change} ({share:.2%}).{fresh}\n"
         f"It is the best of {found.trials} on the rows it was chosen on, so part of that is luck; other rows have to "
         "decide."
     )
@@ -120,7 +132,7 @@ ROUNDED = 6  # digits of a loss in training.json
 
 def pick_best(trials: Sequence[Trial], direction: Literal["minimize", "maximize"]) -> Trial | None:
     """The completed trial with the best value, the first of equals."""
-    return next(iter(_ranked(trials, direction)), None)
+    return next(iter(ranked(trials, direction)), None)
 
 
 def write_tables(search: Search, trials: Sequence[Trial], importances: Mapping[str, float]) -> None:
@@ -134,7 +146,7 @@ def write_tables(search: Search, trials: Sequence[Trial], importances: Mapping[s
         for trial in trials
     ]  # fmt: skip
     write_csv(search.folder / "trials.csv", pl.DataFrame(rows, infer_schema_length=None))
-    present = _present(search, trials)
+    present = present_trial(search, trials)
     drawn = draw_study(
         [trial.value if trial.state == "complete" else None for trial in trials], metric=metric,
         direction=search.direction, present=present.value if present else None, importances=importances,
@@ -143,9 +155,11 @@ def write_tables(search: Search, trials: Sequence[Trial], importances: Mapping[s
         aside.write_text(drawn.svg + "\n", encoding="utf-8")
 
 
-def tell_outcome(search: Search, trials: Sequence[Trial]) -> tuple[Found, Trial | None]:
+def tell_outcome(search: Search, trials: Sequence[Trial], confirmed: Sequence[Confirmed]) -> tuple[Found, Trial | None]:
     """Print the better trials and what may be concluded; the winner, when it beats the present settings."""
-    best, present = pick_best(trials, search.direction), _present(search, trials)
+    best, present = pick_best(trials, search.direction), present_trial(search, trials)
+    first = next((each for each in confirmed if each.trial != present), None)
+    best = first.trial if first else best
     if best is None:
         raise UserError(
             f"a completed trial of {search.dataset}",
@@ -154,7 +168,7 @@ def tell_outcome(search: Search, trials: Sequence[Trial]) -> tuple[Found, Trial 
         )
     found = Found(
         search.dataset, search.study, search.settings.metric, search.direction, search.where, len(trials),
-        best.value, present.value if present else None,
+        best.value, present.value if present else None, first,
     )  # fmt: skip
     counts = {state: sum(trial.state == state for trial in trials) for state in ("complete", "pruned", "failed")}
     print(
@@ -200,20 +214,20 @@ def check_loss(search: Search, winner: Trial) -> None:
                     written, figure(loss), figure(winner.value))  # fmt: skip
 
 
-def _present(search: Search, trials: Sequence[Trial]) -> Trial | None:
+def present_trial(search: Search, trials: Sequence[Trial]) -> Trial | None:
     """The trial of the present settings, if it was completed."""
     of_present = (trial for trial in trials if trial.settings == search.present and trial.state == "complete")
     return next(of_present, None)
 
 
-def _ranked(trials: Sequence[Trial], direction: Literal["minimize", "maximize"]) -> list[Trial]:
+def ranked(trials: Sequence[Trial], direction: Literal["minimize", "maximize"]) -> list[Trial]:
     """The completed trials, best first."""
     complete = [trial for trial in trials if trial.state == "complete"]
     return sorted(complete, key=lambda trial: trial.value if direction == "minimize" else -trial.value)
 
 
 def _table(search: Search, trials: Sequence[Trial], present: Trial | None) -> str:
-    shown = _ranked(trials, search.direction)[:SHOWN]
+    shown = ranked(trials, search.direction)[:SHOWN]
     shown += [present] if present and present not in shown else []
     columns: tuple[Column | str, ...] = (Column("trial", "name"), search.settings.metric, "rounds", *search.space)
     rows = [

@@ -37,6 +37,7 @@ class TuneSettings(Settings):
     minutes: float | None = Field(None, gt=0, description="after which one run begins no further trial")
     folds: int = Field(0, ge=0, le=100, description="0 judges on the valid part; so many folds in order of time")
     pruner: Literal["median", "none"] = "median"
+    confirm: int = Field(3, ge=0, le=20, description="so many of the best trials are trained again from fresh seeds")
     storage: str | None = Field(None, min_length=1, description="an RDB URL; null keeps a SQLite file under tuning/")
     space: dict[str, Any]
 
