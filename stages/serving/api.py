@@ -14,7 +14,7 @@ from stages.serving.bodies import read_object
 from stages.serving.champion import Served
 from stages.serving.guard import describe
 from stages.serving.problems import Fault, found_text, unfit
-from stages.serving.raw import RawAnswers
+from stages.serving.raw import RawAnswers, moment_in
 from stages.serving.service import Service, as_json, asked_of
 
 
@@ -66,7 +66,7 @@ def _moment(text: object) -> datetime | None:
     if text is None:
         return None
     try:
-        return datetime.fromisoformat(text)  # type: ignore[arg-type]  # anything else is refused with it
+        return moment_in(text)  # type: ignore[arg-type]  # anything else is refused with it
     except (TypeError, ValueError):
         raise unfit([Fault("/at", "a moment such as 2013-12-31T18:00:00", found_text(text))]) from None
 

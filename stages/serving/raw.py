@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 
 ABOUT = "state.json"  # of a bundle that takes rows as published
 FEW = 100
+MOMENT_EXAMPLE = "2013-12-31T17:00"
+YEARS = (1800, 2200)  # beyond, arithmetic with moments overflows
+
+
+def moment_in(text: str) -> datetime:
+    """The moment that is written there, in UTC; ValueError where none is, or none that can be reckoned with."""
+    moment = datetime.fromisoformat(text)
+    if not YEARS[0] <= moment.year < YEARS[1]:
+        raise ValueError(f"the year {moment.year}")
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from stages.serving.answers import Answers, Refused, Tallied, answer_rows
 from stages.serving.champion import Served
 from stages.serving.form import Field, Form, errors_of, filled, form_of, label_of, number_in, row_of
 from stages.serving.problems import Problem
-from stages.serving.published import errors_at, published_form
-from stages.serving.raw import Knowledge
+from stages.serving.published import MOMENT, errors_at, published_form
+from stages.serving.raw import MOMENT_EXAMPLE, Knowledge, moment_in
 from stages.workspace.files import read_json
 
 if TYPE_CHECKING:
@@ -94,15 +94,20 @@ def open_published(served: Served, knowledge: Knowledge) -> Way | None:
 
 def reply(model: Shown, way: Way, typed: Mapping[str, str]) -> Reply:
     """Answer what was typed."""
-    row = row_of([field.name for field in way.form.fields], typed)
     if way.known is None:
+        row = row_of([field.name for field in way.form.fields], typed)
         try:
             answers = answer_rows(model.served, row)
         except Refused as refused:
             wrong = errors_of(refused.misfits, typed)
             return Reply(filled(way.form, typed, wrong), None, "" if wrong else NOTHING)
         return _answered(model, way, typed, row, answers)
-    prepared = way.known.prepare(row)
+    row = row_of(way.known.columns, typed)
+    try:
+        at = moment_in(asked) if (asked := typed.get(MOMENT.name, "").strip()) else None
+    except ValueError:
+        return Reply(filled(way.form, typed, {MOMENT.name: f"Wanted a moment such as {MOMENT_EXAMPLE}."}), None)
+    prepared = way.known.prepare(row, at)
     if not prepared.rows:
         wrong, whole = errors_at(way.known.dataset, prepared.refused, row.columns)
         return Reply(filled(way.form, typed, wrong), None, whole)
