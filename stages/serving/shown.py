@@ -19,7 +19,7 @@ from stages.serving.champion import Served
 from stages.serving.form import Field, Form, errors_of, filled, form_of, label_of, number_in, row_of
 from stages.serving.problems import Problem
 from stages.serving.published import MOMENT, errors_at, published_form
-from stages.serving.raw import MOMENT_EXAMPLE, Knowledge, moment_in
+from stages.serving.raw import MOMENT_EXAMPLE, Knowledge, moment_in, prepare
 from stages.workspace.files import read_json
 
 if TYPE_CHECKING:
@@ -107,7 +107,10 @@ def reply(model: Shown, way: Way, typed: Mapping[str, str]) -> Reply:
         at = moment_in(asked) if (asked := typed.get(MOMENT.name, "").strip()) else None
     except ValueError:
         return Reply(filled(way.form, typed, {MOMENT.name: f"Wanted a moment such as {MOMENT_EXAMPLE}."}), None)
-    prepared = way.known.prepare(row, at)
+    try:
+        prepared = prepare(way.known, row, at)
+    except Problem as problem:
+        return Reply(filled(way.form, typed), None, f"{words.capital(problem.detail)}.")
     if not prepared.rows:
         wrong, whole = errors_at(way.known.dataset, prepared.refused, row.columns)
         return Reply(filled(way.form, typed, wrong), None, whole)

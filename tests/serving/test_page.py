@@ -451,6 +451,13 @@ def test_a_file_of_flights_as_published_is_answered_as_the_form_answers_them(rea
         assert f"{100 * answered['probability'][place]:.1f}" in page.by_id("answer-title").text
 
 
+def test_a_day_before_the_year_1_is_refused_on_the_page_and_in_json(real: TestClient) -> None:
+    typed = Page(real.get("/models/nycflights").text).values | {"year": "-1"}
+    assert "found some beyond all reason" in Page(real.post("/models/nycflights", data=typed).text).answer
+    del typed["asked_at"]
+    assert real.post("/models/nycflights/predict", json=typed).status_code == 422
+
+
 def test_an_image_is_asked_for_as_it_lies(real: TestClient) -> None:
     page = Page(real.get("/models/digits").text)
     cells = [each for each in page.all("input") if each.attributes.get("class", "").startswith("cell")]
