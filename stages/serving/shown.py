@@ -25,6 +25,7 @@ from stages.workspace.files import read_json
 if TYPE_CHECKING:
     from stages.state.requests import Known
 
+OWN_MOMENT = "How such answers fared was tested at the rows' own moments, not ahead of them."
 NOTHING = "Fill in at least one input: with none, there is nothing to answer."
 
 
@@ -115,7 +116,7 @@ def reply(model: Shown, way: Way, typed: Mapping[str, str]) -> Reply:
         wrong, whole = errors_at(way.known.dataset, prepared.refused, row.columns)
         return Reply(filled(way.form, typed, wrong), None, whole)
     features = prepared.features.select(entry["name"] for entry in model.served.bundle.signature["inputs"])
-    notes = [f"{words.capital(note)}." for note in prepared.notes if note]
+    notes = [f"{words.capital(note)}." for note in prepared.notes if note] + ([OWN_MOMENT] if at else [])
     return _answered(model, way, typed, features, answer_rows(model.served, features), notes)
 
 

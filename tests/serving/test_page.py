@@ -417,6 +417,7 @@ def test_a_flight_can_be_asked_about_ahead_of_its_departure(real: TestClient) ->
     typed = Page(real.get("/models/nycflights?example=10").text).values  # leaves at 16:30 in New York
     page = Page(real.post("/models/nycflights", data=typed | {"asked_at": "2013-12-14T18:30"}).text)
     assert "Asked 3 h ahead: what happens until then is not known" in page.answer
+    assert "was tested at the rows' own moments" in page.answer
     assert f"{100 * sent(real, page)['probability']:.1f}" in page.by_id("answer-title").text
     for text in ("soon", "24:00", "2013-12-14T18:30Europe", "0001-01-01T00:00+14:00", "0001-01-01", "9999-12-31T23:59"):
         response = real.post("/models/nycflights", data=typed | {"asked_at": text})
