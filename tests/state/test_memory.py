@@ -37,7 +37,7 @@ def same_answers(one: Memory, other: Memory, published: pl.DataFrame) -> None:
     assert found.notes == wanted.notes
 
 
-@pytest.mark.parametrize("pieces", [1, 4, 9])
+@pytest.mark.parametrize("pieces", [1, 5])
 def test_facts_in_pieces_and_in_any_order_are_the_facts_at_once(flights, pieces: int) -> None:
     rows = flights.february[Known(flights.memory).prepare(flights.february).rows]
     departed = rows.with_columns(pl.lit("NA").alias(name) for name in OUTCOMES[2:])
@@ -88,10 +88,10 @@ def test_a_late_weather_report_counts_at_once(flights) -> None:
 
 
 # ── asked ahead ──────────────────────────────────────────────────────────────────────────────────────────────────────
-@pytest.mark.parametrize("hours", [1, 6, 30])
+@pytest.mark.parametrize("hours", [1, 30])
 def test_what_becomes_known_after_the_question_changes_no_answer(flights, hours: int) -> None:
     """Other outcomes, no outcomes, no later reports: whoever asks at that moment cannot tell."""
-    dataset, rows = flights.dataset, flights.february.filter(pl.col("day") == "3").gather_every(29)
+    dataset, rows = flights.dataset, flights.february.filter(pl.col("day") == "3").gather_every(43)
     for place in range(len(rows)):
         row = rows[place]
         moment = dataset.moment(dataset.records.parse(row))[0]
