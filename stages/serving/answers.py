@@ -101,7 +101,7 @@ def answer_objects(served: Served, objects: Sequence[Any], pointer: str = "") ->
         else served.bundle.model.predict(served.inputs.frame(coded))
     )
     counts = np.isnan(coded).sum(axis=0)
-    missing = {name: int(count) for name, count in zip(served.inputs.names, counts.tolist(), strict=True) if count}
+    missing = {served.inputs.names[place]: int(counts[place]) for place in np.flatnonzero(counts)}
     return Answers(served, scores, misfits, missing, lambda: served.inputs.frame(coded))
 
 
