@@ -15,7 +15,8 @@ from threading import Lock
 import polars as pl
 
 from stages.records.contract import Dataset
-from stages.records.prepare import FAILURES, compute_features, judge_rows
+from stages.records.failures import FAILURES
+from stages.records.prepare import compute_features, judge_rows
 from stages.state.facts import derive, known_by, levels_of, take_in, wanted_columns
 from stages.state.locations import open_store
 from stages.state.memory import Memory, remember
