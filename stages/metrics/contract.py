@@ -143,6 +143,8 @@ class Task:
     unpack: Callable[[Mapping[str, Any]], Decision]
     of_signature: Callable[[Mapping[str, Any], Terms], Decision]
     name_scores: Callable[[NDArray[np.float32], Mapping[str, Any]], pl.DataFrame]
+    name_row: Callable[[NDArray[np.float32], Mapping[str, Any]], dict[str, Any]] | None = None
+    """The same of one row, without a frame: making one takes longer than the answer.  None asks ``name_scores``."""
     tally: Callable[[Int, list[str], NDArray[Any], NDArray[np.float32]], pl.DataFrame] | None = None
     redecide: Callable[[Tabulated, pl.DataFrame, list[str], bool], Tabulated] = redecides_nothing
     draw: Callable[[Any, Any, Sequence[str], Float, float, int], dict[str, pl.DataFrame]] = draws_nothing

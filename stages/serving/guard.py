@@ -7,6 +7,7 @@ import logging
 import re
 import time
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -23,6 +24,7 @@ UNROUTED = "unknown"
 DRAINED = 64 << 20
 GAVE_UP = 499  # nginx's number for a client that went away
 STATIC = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+BARE = [pair for pair in STATIC if pair[0] in (b"content-security-policy", b"x-content-type-options", b"cache-control")]
 log = logging.getLogger("plumbline.requests")
 
 
@@ -127,7 +129,8 @@ class Guard:
                 if served := asked.served:
                     own += [(b"x-model-version", served.version.encode()), (b"x-data-hash", served.data.encode())]
                 given = {name.lower() for name, _ in message["headers"]}
-                message["headers"] = [*message["headers"], *own, *(pair for pair in STATIC if pair[0] not in given)]
+                static = STATIC if _is_page(message["headers"]) else BARE  # the others are for what a browser shows
+                message["headers"] = [*message["headers"], *own, *(pair for pair in static if pair[0] not in given)]
                 await send(message)
                 return
             asked.sent += len(message.get("body", b""))
@@ -138,6 +141,10 @@ class Guard:
                 await send(message)
 
         return guarded
+
+
+def _is_page(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    return any(name == b"content-type" and value.startswith(b"text/html") for name, value in headers)
 
 
 def _of_ours(error: Exception, request_id: str) -> Problem:

@@ -1,7 +1,8 @@
 """How do JSON objects become rows?  One by one, without a frame: making one takes longer than scoring a row.
 
 Types are those of JSON: a number for a number, a string for a category, null where a value is missing.  What
-`predict` makes of the same rows in a file, this makes of them, to the bit (tests/serving/test_answers.py).
+`predict` makes of the same rows in a file, this makes of them, to the bit (tests/serving/test_answers.py).  A string
+such as "NA" counts as missing here, too, but a row that holds one is not empty.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ class Inputs:
     entries: tuple[Mapping[str, Any], ...]
     codes: tuple[Mapping[str, int] | None, ...]
     """Place of a category in its enum, by its name and by that with spaces around it gone; None for numbers."""
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    """The range of training; infinite where there is none."""
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+    """The range of training, which was one of such numbers; infinite where there is none."""
 
     @cached_property
     def names(self) -> list[str]:
@@ -56,8 +57,9 @@ class Inputs:
             for entry in entries
         )
         ends = [(entry.get("low"), entry.get("high")) for entry in entries]
-        low = np.array([-np.inf if None in both else both[0] for both in ends])
-        return cls(entries, codes, low, np.array([np.inf if None in both else both[1] for both in ends]))
+        low = np.array([-np.inf if None in both else both[0] for both in ends], np.float32)
+        high = np.array([np.inf if None in both else both[1] for both in ends], np.float32)
+        return cls(entries, codes, low, high)
 
     def read(self, objects: Sequence[Any], pointer: str = "") -> tuple[NDArray[np.float32], list[Misfit]]:
         """Rows (rows, inputs), categories by their codes, and what training never saw.
@@ -122,7 +124,7 @@ class Inputs:
                 )
         outside = (matrix < self.low) | (matrix > self.high)
         found = [*unknown]
-        for column in np.flatnonzero(outside.any(axis=0)).tolist():
+        for column in np.flatnonzero(outside.any(axis=0)).tolist() if outside.any() else ():
             name, rows = self.names[column], np.flatnonzero(outside[:, column])
             told = f"{name} = {matrix[rows[0], column]:.7g} in row {rows[0] + 1}"
             told += f" (training: {self.low[column]:g} to {self.high[column]:g})"

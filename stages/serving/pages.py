@@ -23,6 +23,7 @@ from stages.serving.answers import Tallied
 from stages.serving.form import Form, as_json, values_of
 from stages.serving.glance import tell_file
 from stages.serving.problems import Problem
+from stages.serving.published import MOMENT
 from stages.serving.scored import look_at, write_scored
 from stages.serving.service import Service
 from stages.serving.shown import Shown, open_shown, reply
@@ -164,6 +165,9 @@ def sections(
 
 def programs(form: Form, url: str) -> dict[str, str]:
     """The same request for a program: its body, and a command that sends it."""
-    body = json.dumps(as_json(form), ensure_ascii=False, allow_nan=False)
+    content = as_json(form)
+    if at := content.pop(MOMENT.name, None):
+        content = {"at": at, "rows": [content]}
+    body = json.dumps(content, ensure_ascii=False, allow_nan=False)
     command = f"curl -s {shlex.quote(url)} \\\n  -H 'content-type: application/json' \\\n  -d {shlex.quote(body)}"
-    return {"json": json.dumps(as_json(form), ensure_ascii=False, indent=1), "curl": command}
+    return {"json": json.dumps(content, ensure_ascii=False, indent=1), "curl": command}

@@ -15,7 +15,13 @@ import polars as pl
 
 from stages.records.contract import Dataset
 from stages.serving.form import Field, Form, field_of, label_of, make_form
+from stages.serving.raw import MOMENT_EXAMPLE
 from stages.state.facts import sources_of
+
+MOMENT = Field(
+    "asked_at", "Asked at", "what was known then counts; empty: at its own moment", hint=f"in UTC: {MOMENT_EXAMPLE}"
+)
+"""The field that is no column: a row can be asked about ahead of its own moment."""
 
 
 def published_form(
@@ -38,7 +44,7 @@ def published_form(
         elif tidy in features and features[tidy].kind == "numeric":
             field = replace(field, about=features[tidy].about, is_number=types[tidy].is_numeric())
         fields.append(field)
-    return make_form(fields)
+    return make_form([*fields, MOMENT] if dataset.moment and MOMENT.name not in columns else fields)
 
 
 def tidy_of(dataset: Dataset, column: str) -> str | None:

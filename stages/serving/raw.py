@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 
 ABOUT = "state.json"  # of a bundle that takes rows as published
 FEW = 100
+MOMENT_EXAMPLE = "2013-12-31T17:00"
+YEARS = (1800, 2200)  # beyond, arithmetic with moments overflows
+
+
+def moment_in(text: str) -> datetime:
+    """The moment that is written there, in UTC; ValueError where none is, or none that can be reckoned with."""
+    moment = datetime.fromisoformat(text)
+    if not YEARS[0] <= moment.year < YEARS[1]:
+        raise ValueError(f"the year {moment.year}")
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 @dataclass(frozen=True)
@@ -107,10 +117,7 @@ def answer_published(
     served: Served, known: Known, published: pl.DataFrame, pointer: str, at: datetime | None
 ) -> RawAnswers:
     """Answer a frame of texts as published."""
-    try:
-        prepared = known.prepare(published, at)
-    except UserError as error:
-        raise Problem(422, f"wanted {error.wanted}, found {error.found}") from None
+    prepared = prepare(known, published, at)
     faults = [_fault(each, pointer) for each in prepared.refused.iter_rows(named=True)]
     reasons = {
         str(check): int(rows)
@@ -119,6 +126,16 @@ def answer_published(
     refused = prepared.refused["row"].n_unique()
     answers = _scored(served, prepared) if prepared.rows else None
     return RawAnswers(answers, prepared.rows, prepared.notes, faults, reasons, refused, prepared.features)
+
+
+def prepare(known: Known, published: pl.DataFrame, at: datetime | None) -> Prepared:
+    """The features of rows as published; what no check can judge is a `Problem` as well."""
+    try:
+        return known.prepare(published, at)
+    except UserError as error:
+        raise Problem(422, f"wanted {error.wanted}, found {error.found}") from None
+    except ValueError:  # a day before the year 1, which a check cannot tell of
+        raise Problem(422, "wanted values that the checks can read, found some beyond all reason") from None
 
 
 def _scored(served: Served, prepared: Prepared) -> Answers:

@@ -18,13 +18,14 @@ from stages.serving.answers import Answers, Refused, Tallied, answer_rows
 from stages.serving.champion import Served
 from stages.serving.form import Field, Form, errors_of, filled, form_of, label_of, number_in, row_of
 from stages.serving.problems import Problem
-from stages.serving.published import errors_at, published_form
-from stages.serving.raw import Knowledge
+from stages.serving.published import MOMENT, errors_at, published_form
+from stages.serving.raw import MOMENT_EXAMPLE, Knowledge, moment_in, prepare
 from stages.workspace.files import read_json
 
 if TYPE_CHECKING:
     from stages.state.requests import Known
 
+OWN_MOMENT = "How such answers fared was tested at the rows' own moments, not ahead of them."
 NOTHING = "Fill in at least one input: with none, there is nothing to answer."
 
 
@@ -94,20 +95,28 @@ def open_published(served: Served, knowledge: Knowledge) -> Way | None:
 
 def reply(model: Shown, way: Way, typed: Mapping[str, str]) -> Reply:
     """Answer what was typed."""
-    row = row_of([field.name for field in way.form.fields], typed)
     if way.known is None:
+        row = row_of([field.name for field in way.form.fields], typed)
         try:
             answers = answer_rows(model.served, row)
         except Refused as refused:
             wrong = errors_of(refused.misfits, typed)
             return Reply(filled(way.form, typed, wrong), None, "" if wrong else NOTHING)
         return _answered(model, way, typed, row, answers)
-    prepared = way.known.prepare(row)
+    row = row_of(way.known.columns, typed)
+    try:
+        at = moment_in(asked) if (asked := typed.get(MOMENT.name, "").strip()) else None
+    except ValueError:
+        return Reply(filled(way.form, typed, {MOMENT.name: f"Wanted a moment such as {MOMENT_EXAMPLE}."}), None)
+    try:
+        prepared = prepare(way.known, row, at)
+    except Problem as problem:
+        return Reply(filled(way.form, typed), None, f"{words.capital(problem.detail)}.")
     if not prepared.rows:
         wrong, whole = errors_at(way.known.dataset, prepared.refused, row.columns)
         return Reply(filled(way.form, typed, wrong), None, whole)
     features = prepared.features.select(entry["name"] for entry in model.served.bundle.signature["inputs"])
-    notes = [f"{words.capital(note)}." for note in prepared.notes if note]
+    notes = [f"{words.capital(note)}." for note in prepared.notes if note] + ([OWN_MOMENT] if at else [])
     return _answered(model, way, typed, features, answer_rows(model.served, features), notes)
 
 

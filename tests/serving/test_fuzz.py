@@ -41,8 +41,9 @@ def test_the_api_is_as_described(client: TestClient) -> None:
 
 
 @pytest.mark.slow
-def test_the_api_is_as_described_at_length(client: TestClient) -> None:
-    fuzz(client, 300, TASKS)
+@pytest.mark.parametrize("task", TASKS)
+def test_the_api_is_as_described_at_length(task: str, client: TestClient) -> None:
+    fuzz(client, 60, [task])
 
 
 def test_every_route_is_described(client: TestClient) -> None:
@@ -50,7 +51,9 @@ def test_every_route_is_described(client: TestClient) -> None:
     version = client.get("/v2/models/binary").json()["versions"][0]
     bare = {path.replace("/binary", "/{name}").replace(version, "{version}") for path in described}
     service = client.app.state.service  # type: ignore[attr-defined]
-    routes = {route.path for build in ROUTERS for route in build(service).routes}  # type: ignore[attr-defined]
+    every = [route for build in ROUTERS for route in build(service).routes]
+    routes = {route.path for route in every if route.include_in_schema}  # type: ignore[attr-defined]  # pages are none
+    assert len(routes) > 15
     assert {path for path in routes - bare if path.startswith(("/models", "/v2", "/metrics"))} == set()
 
 

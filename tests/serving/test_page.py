@@ -390,7 +390,7 @@ def test_a_flight_is_asked_about_as_it_is_published(real: TestClient) -> None:
     assert f"{100 * sent(real, page)['probability']:.1f}" in page.by_id("answer-title").text
     assert list(page.values) and set(page.values) == {
         "year", "month", "day", "sched_dep_time", "sched_arr_time", "carrier", "flight", "tailnum", "origin", "dest",
-        "distance",
+        "distance", "asked_at",
     }  # fmt: skip
     assert "probable" in page.by_id("answer-title").text
     again = Page(real.post("/models/nycflights", data=page.values).text)
@@ -411,6 +411,22 @@ def test_what_would_be_quarantined_is_told_at_its_field(real: TestClient, column
     [field] = [each for each in page.elements if each.attributes.get("name") == column]
     key = next(key for key in field.attributes["aria-describedby"].split() if key.endswith("-error"))
     assert told in page.by_id(key).text
+
+
+def test_a_flight_can_be_asked_about_ahead_of_its_departure(real: TestClient) -> None:
+    typed = Page(real.get("/models/nycflights?example=10").text).values  # leaves at 16:30 in New York
+    page = Page(real.post("/models/nycflights", data=typed | {"asked_at": "2013-12-14T18:30"}).text)
+    assert "Asked 3 h ahead: what happens until then is not known" in page.answer
+    assert "was tested at the rows' own moments" in page.answer
+    assert f"{100 * sent(real, page)['probability']:.1f}" in page.by_id("answer-title").text
+    for text in ("soon", "24:00", "2013-12-14T18:30Europe", "0001-01-01T00:00+14:00", "0001-01-01", "9999-12-31T23:59"):
+        response = real.post("/models/nycflights", data=typed | {"asked_at": text})
+        assert response.status_code == 422
+        assert "Asked at: Wanted a moment such as 2013-12-31T17:00." in Page(response.text).answer
+        body = {"at": text, "rows": [json.loads(page.by_id("json").text)["rows"][0]]}
+        assert real.post("/models/nycflights/predict", json=body).status_code == 422
+    for text in ("1900-01-01", "2100-01-01T00:00Z"):
+        assert real.post("/models/nycflights", data=typed | {"asked_at": text}).status_code == 200
 
 
 def test_a_day_before_all_that_is_remembered_is_refused_in_words(real: TestClient) -> None:
@@ -434,6 +450,13 @@ def test_a_file_of_flights_as_published_is_answered_as_the_form_answers_them(rea
     for place in (0, 9):
         page = Page(real.get(f"/models/nycflights?example={place + 1}").text)
         assert f"{100 * answered['probability'][place]:.1f}" in page.by_id("answer-title").text
+
+
+def test_a_day_before_the_year_1_is_refused_on_the_page_and_in_json(real: TestClient) -> None:
+    typed = Page(real.get("/models/nycflights").text).values | {"year": "-1"}
+    assert "found some beyond all reason" in Page(real.post("/models/nycflights", data=typed).text).answer
+    del typed["asked_at"]
+    assert real.post("/models/nycflights/predict", json=typed).status_code == 422
 
 
 def test_an_image_is_asked_for_as_it_lies(real: TestClient) -> None:

@@ -233,5 +233,6 @@ def test_every_answer_bears_the_security_headers(client: TestClient) -> None:
     for answer in (client.get("/models"), client.get("/nowhere"), client.post(PATH, content=b"{")):
         assert answer.headers["content-security-policy"].startswith("default-src 'none'")
         assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.headers["cache-control"] == "no-store"
         assert "server" not in answer.headers
+    assert client.get("/docs").headers["x-frame-options"] == "DENY"
