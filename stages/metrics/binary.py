@@ -210,6 +210,12 @@ def name_scores(scores: NDArray[np.float32], signature: Mapping[str, Any]) -> pl
     return pl.DataFrame({"probability": scores, "decision": classes[flagged]})
 
 
+def name_row(scores: NDArray[np.float32], signature: Mapping[str, Any]) -> dict[str, Any]:
+    """`name_scores` of one row."""
+    flagged = scores[0] >= np.float32(signature["threshold"])
+    return {"probability": scores[0], "decision": signature["classes"][int(flagged)]}
+
+
 def draw_plots(
     model: BinaryTable, baseline: BinaryTable, classes: Sequence[str], weights: Float, level: float, block: int
 ) -> dict[str, pl.DataFrame]:
@@ -235,6 +241,7 @@ BINARY = Task(
     unpack=lambda decides: BinaryDecision(**decides),
     of_signature=decision_of_signature,
     name_scores=name_scores,
+    name_row=name_row,
     draw=draw_plots,
     at_threshold=AT_THRESHOLD,
     positive=1,

@@ -141,6 +141,8 @@ class Task:
     unpack: Callable[[Mapping[str, Any]], Decision]
     of_signature: Callable[[Mapping[str, Any], Terms], Decision]
     name_scores: Callable[[NDArray[np.float32], Mapping[str, Any]], pl.DataFrame]
+    name_row: Callable[[NDArray[np.float32], Mapping[str, Any]], dict[str, Any]] | None = None
+    """The same of one row, without a frame: making one takes longer than the answer.  None asks ``name_scores``."""
     count: Callable[[NDArray[Any], NDArray[np.float32]], Float] = counts_nothing
     draw: Callable[[Any, Any, Sequence[str], Float, float, int], dict[str, pl.DataFrame]] = draws_nothing
     at_threshold: tuple[str, ...] = ()

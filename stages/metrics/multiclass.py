@@ -187,6 +187,13 @@ def name_scores(scores: NDArray[np.float32], signature: Mapping[str, Any]) -> pl
     return pl.DataFrame({"prediction": classes[scores.argmax(axis=1)], **columns})
 
 
+def name_row(scores: NDArray[np.float32], signature: Mapping[str, Any]) -> dict[str, Any]:
+    """`name_scores` of one row."""
+    classes = signature["classes"]
+    named = {f"probability_{name}": score for name, score in zip(classes, scores[0], strict=True)}
+    return {"prediction": classes[int(scores[0].argmax())], **named}
+
+
 def draw_plots(
     model: MulticlassTable, baseline: MulticlassTable, classes: Sequence[str], weights: Float, level: float, block: int
 ) -> dict[str, pl.DataFrame]:
@@ -211,5 +218,6 @@ MULTICLASS = Task(
     unpack=lambda decides: MulticlassDecision(**decides),
     of_signature=lambda _signature, terms: MulticlassDecision(terms.n_classes),
     name_scores=name_scores,
+    name_row=name_row,
     draw=draw_plots,
 )

@@ -188,6 +188,7 @@ REGRESSION = Task(
     unpack=lambda decides: RegressionDecision(Grid(**decides["grid"])),
     of_signature=lambda _signature, terms: RegressionDecision(Grid.around(terms.target_mean, terms.target_spread)),
     name_scores=lambda scores, _signature: pl.DataFrame({"prediction": scores}),
+    name_row=lambda scores, _signature: {"prediction": scores[0]},
     draw=draw_plots,
     scored="number",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,9 @@ from stages.serving.problems import LONGEST
 class Answers:
     """Scores of rows, what follows from them, and what the model did not know about the rows."""
 
+    served: Served
     scores: NDArray[np.float32]
     """(rows,), or (rows, classes)."""
-    named: pl.DataFrame
-    """What `predict` writes: probability and decision, a class and its probabilities, or a prediction."""
     misfits: list[Misfit]
     missing: Mapping[str, int]
     """Rows by input that lacks a value which training knew, where there are any."""
@@ -34,9 +34,24 @@ class Answers:
         """The rows as the model saw them."""
         return self.frame()
 
+    @cached_property
+    def named(self) -> pl.DataFrame:
+        """What `predict` writes: probability and decision, a class and its probabilities, or a prediction."""
+        return self.served.task.name_scores(self.scores, self.served.bundle.signature)
+
+    @cached_property
+    def only(self) -> dict[str, Any] | None:
+        """The same of a row that is alone, where its task tells it without a frame."""
+        name_row = self.served.task.name_row
+        return name_row(self.scores, self.served.bundle.signature) if name_row and len(self.scores) == 1 else None
+
     def tallied(self, task: Task) -> Tallied:
         """What is counted of them."""
-        return Tallied(len(self.scores), counted(task, self.named), self.missing, self.misfits)
+        if self.only is None:
+            decided = counted(task, self.named)
+        else:
+            decided = {value: 1 for value in self.only.values() if isinstance(value, str)}
+        return Tallied(len(self.scores), decided, self.missing, self.misfits)
 
 
 @dataclass(frozen=True)
@@ -66,7 +81,7 @@ def answer_rows(served: Served, rows: pl.DataFrame) -> Answers:
     if wrong := [misfit for misfit in misfits if misfit.kind in REFUSED]:
         raise Refused(wrong)
     missing = {column.name: column.null_count() for column in inputs if column.null_count()}
-    return _answers(served, served.bundle.model.predict(inputs), misfits, missing, lambda: inputs)
+    return Answers(served, served.bundle.model.predict(inputs), misfits, missing, lambda: inputs)
 
 
 def counted(task: Task, named: pl.DataFrame) -> dict[str, int]:
@@ -87,21 +102,13 @@ def answer_objects(served: Served, objects: Sequence[Any], pointer: str = "") ->
     )
     counts = np.isnan(coded).sum(axis=0)
     missing = {name: int(count) for name, count in zip(served.inputs.names, counts.tolist(), strict=True) if count}
-    return _answers(served, scores, misfits, missing, lambda: served.inputs.frame(coded))
-
-
-def _answers(
-    served: Served,
-    scores: NDArray[np.float32],
-    misfits: list[Misfit],
-    missing: Mapping[str, int],
-    frame: Callable[[], pl.DataFrame],
-) -> Answers:
-    return Answers(scores, served.task.name_scores(scores, served.bundle.signature), misfits, missing, frame)
+    return Answers(served, scores, misfits, missing, lambda: served.inputs.frame(coded))
 
 
 def plain_answers(answers: Answers) -> list[dict[str, Any]]:
     """The answers as JSON has them: float32 numbers with as many digits as tell them from any other."""
+    if answers.only is not None:
+        return [{name: value if isinstance(value, str) else float(str(value)) for name, value in answers.only.items()}]
     columns = {
         column.name: [float(text) for text in column.cast(pl.String)] if column.dtype.is_float() else column.to_list()
         for column in answers.named

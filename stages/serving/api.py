@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
 from html import escape
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
 
-from stages.serving.answers import plain_answers, plain_warnings
-from stages.serving.bodies import read_object
+from stages.models.reasons import tell_reasons
+from stages.serving.answers import Answers, plain_answers, plain_warnings
+from stages.serving.bodies import question_of, read_object
 from stages.serving.champion import Served
 from stages.serving.guard import describe
-from stages.serving.problems import Fault, found_text, unfit
+from stages.serving.problems import Fault, unfit
 from stages.serving.raw import RawAnswers
 from stages.serving.service import Service, as_json, asked_of
+
+MOST_EXPLAINED = 100
 
 
 def build_router(service: Service) -> APIRouter:
@@ -37,38 +40,23 @@ def build_router(service: Service) -> APIRouter:
     async def predict(request: Request, name: str) -> Response:
         served = service.find(request, name)
         body = await read_object(request)
-        rows, pointer, at = rows_of(body)
-        told = asked_of(request).told()
-        if await service.is_published(served, rows):
-            raw = await service.answer_published(request, served, rows, pointer, at)
-            return as_json({**told, **published_answers(raw, len(rows)), **terms(served)})
-        if at is not None:
-            raise unfit([Fault("/at", "no moment beside rows of inputs, which do not depend on it", at.isoformat())])
-        answers = await service.answer(request, served, rows, pointer)
-        found = {"answers": plain_answers(answers), "warnings": plain_warnings(answers.misfits)}
-        return as_json({**told, **found, **terms(served)})
+        asked = question_of(body)
+        if await service.is_published(served, asked.rows):
+            raw = await service.answer_published(request, served, asked.rows, asked.pointer, asked.at)
+            found = published_answers(raw, len(asked.rows))
+            places, answers = raw.places, raw.answers
+        else:
+            if asked.at is not None:
+                raise unfit([Fault("/at", "no moment beside rows of inputs: they do not depend on it", str(asked.at))])
+            answers = await service.answer(request, served, asked.rows, asked.pointer)
+            found = {"answers": plain_answers(answers), "warnings": plain_warnings(answers.misfits)}
+            places = range(len(asked.rows))
+        if asked.explain and answers is not None:
+            for place, reasons in zip(places, await run_in_threadpool(explain, served, answers), strict=True):
+                found["answers"][place] |= reasons
+        return as_json({**asked_of(request).told(), **found, **terms(served)})
 
     return router
-
-
-def rows_of(body: dict[str, Any]) -> tuple[list[Any], str, datetime | None]:
-    """The rows of a body, which is one itself or holds some, where they stand in it, and the moment asked about."""
-    if "rows" not in body:
-        return [body], "", None
-    if others := [key for key in body if key not in ("rows", "at")]:
-        raise unfit([Fault(f"/{key}", "nothing beside rows", found_text(body[key])) for key in others])
-    if type(body["rows"]) is not list:
-        raise unfit([Fault("/rows", "a list of rows", found_text(body["rows"]))])
-    return body["rows"], "/rows/{}", _moment(body.get("at"))
-
-
-def _moment(text: object) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return datetime.fromisoformat(text)  # type: ignore[arg-type]  # anything else is refused with it
-    except (TypeError, ValueError):
-        raise unfit([Fault("/at", "a moment such as 2013-12-31T18:00:00", found_text(text))]) from None
 
 
 def published_answers(raw: RawAnswers, rows: int) -> dict[str, Any]:
@@ -82,6 +70,18 @@ def published_answers(raw: RawAnswers, rows: int) -> dict[str, Any]:
         "warnings": plain_warnings(raw.answers.misfits if raw.answers else []),
         "refused": [asdict(fault) for fault in raw.faults],
     }
+
+
+def explain(served: Served, answers: Answers) -> list[dict[str, Any]]:
+    """What spoke for each answer and what against it; at once for few rows, which is all that is asked for."""
+    if len(answers.scores) > MOST_EXPLAINED:
+        found = f"{len(answers.scores):,} rows"
+        raise unfit([Fault("/explain", f"at most {MOST_EXPLAINED} rows to explain", found)])
+    model, entries = served.bundle.model, served.inputs.entries
+    try:
+        return tell_reasons(model, answers.inputs.select(model.features), entries, answers.scores).to_dicts()
+    except ValueError as error:
+        raise unfit([Fault("/explain", str(error.args[0]), str(error.args[1]))]) from None
 
 
 def card_page(served: Served) -> str:

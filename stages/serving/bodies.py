@@ -1,13 +1,15 @@
-"""How is a JSON body read?  Strictly: UTF-8, no NaN or Infinity, no key twice."""
+"""How is a JSON body read, and what does it ask?  Strictly: UTF-8, no NaN or Infinity, no key twice."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NoReturn
 
 from fastapi import Request
 
-from stages.serving.problems import Problem, found_text
+from stages.serving.problems import Fault, Problem, found_text, unfit
 
 JSON = "application/json"
 
@@ -54,3 +56,35 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise Problem(400, f"wanted every field once, found {found_text(twice)} twice")
     return found
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a body asks: rows, where they stand in it, the moment asked about, and whether reasons are wanted."""
+
+    rows: list[Any]
+    pointer: str
+    at: datetime | None = None
+    explain: bool = False
+
+
+def question_of(body: dict[str, Any]) -> Question:
+    """A body is a row itself, or holds a list of them and what is asked beside."""
+    if "rows" not in body:
+        return Question([body], "")
+    if others := [key for key in body if key not in ("rows", "at", "explain")]:
+        raise unfit([Fault(f"/{key}", "nothing beside rows", found_text(body[key])) for key in others])
+    if type(body["rows"]) is not list:
+        raise unfit([Fault("/rows", "a list of rows", found_text(body["rows"]))])
+    if type(wanted := body.get("explain", False)) is not bool:
+        raise unfit([Fault("/explain", "true or false", found_text(wanted))])
+    return Question(body["rows"], "/rows/{}", _moment(body.get("at")), wanted)
+
+
+def _moment(text: object) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text)  # type: ignore[arg-type]  # anything else is refused with it
+    except (TypeError, ValueError):
+        raise unfit([Fault("/at", "a moment such as 2013-12-31T18:00:00", found_text(text))]) from None

@@ -1,7 +1,8 @@
 """How do JSON objects become rows?  One by one, without a frame: making one takes longer than scoring a row.
 
 Types are those of JSON: a number for a number, a string for a category, null where a value is missing.  What
-`predict` makes of the same rows in a file, this makes of them, to the bit (tests/serving/test_answers.py).
+`predict` makes of the same rows in a file, this makes of them, to the bit (tests/serving/test_answers.py).  A string
+such as "NA" counts as missing here, too, but a row that holds one is not empty.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from stages.serving.api import MOST_EXPLAINED
 from stages.serving.bodies import JSON
 from stages.serving.champion import Served
 from stages.serving.inference import NUMBERS, TEXTS, VERSION
@@ -17,6 +18,11 @@ from stages.serving.uploads import BY_TYPE, FIELD
 
 Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
+AT: Schema = {
+    "type": "string", "format": "date-time",
+    "description": "the moment of the question, by default each row's own; UTC where it has no zone",
+}  # fmt: skip
+EXPLAIN: Schema = {"type": "boolean", "description": "whether to tell what spoke for and against each answer"}
 CARDS = ("text/markdown", "text/html")
 MODEL: Schema = {
     "type": "object", "required": ["name", "version", "data"],
@@ -106,23 +112,15 @@ def _input(entry: Mapping[str, Any]) -> Schema:
 def _paths_of(served: Served, limits: Limits, *, takes_published: bool) -> dict[str, Any]:
     home, v2 = f"/models/{served.name}", f"/v2/models/{served.name}"
     row = {"$ref": f"#/components/schemas/{served.name}-row"}
-    several = {"type": "array", "minItems": 1, "maxItems": limits.rows}
-    bodies = [row, {**_object(rows={**several, "items": row}), "additionalProperties": False}]
+    bodies = [row, _rows(row, limits.rows), _rows(row, MOST_EXPLAINED, explain=EXPLAIN)]
     if takes_published:
         row = {"$ref": f"#/components/schemas/{served.name}-published"}
-        asked = _object(rows={**several, "items": row})
-        asked["properties"]["at"] = {
-            "type": "string",
-            "format": "date-time",
-            "description": "the moment of the question",
-        }
-        bodies += [row, asked]
+        bodies += [row, _rows(row, limits.rows, at=AT), _rows(row, MOST_EXPLAINED, at=AT, explain=EXPLAIN)]
     answer = _object(**{
         name: {"type": "number" if dtype == pl.Float32 else "string"} for name, dtype in served.outputs.items()
     })  # fmt: skip
-    answers = _object(
-        model=MODEL, request_id=TEXT, answers=_list({"anyOf": [answer, {"type": "null"}]}), warnings=_list(WARNING)
-    )
+    each = {"anyOf": [answer, {"type": "null"}]}  # null for a row as published that the checks refuse
+    answers = _object(model=MODEL, request_id=TEXT, answers=_list(each), warnings=_list(WARNING))
     table = {kind: {"schema": {"type": "string"}} for kind in BY_TYPE}
     form = _object(**{FIELD: {"type": "string", "contentMediaType": "application/octet-stream"}})
     tensors = _object(
@@ -154,6 +152,13 @@ def _paths_of(served: Served, limits: Limits, *, takes_published: bool) -> dict[
             "post": _route("The Open Inference Protocol", _json(outputs), 400, 408, 413, 415, 422, body=_json(infer))
         }
     return paths
+
+
+def _rows(row: Schema, most: int, **beside: Schema) -> Schema:
+    """Several rows, and what may be asked beside."""
+    several = {"type": "array", "items": row, "minItems": 1, "maxItems": most}
+    properties = {"rows": several, **beside}
+    return {"type": "object", "required": ["rows"], "properties": properties, "additionalProperties": False}
 
 
 def _object(**properties: Schema) -> Schema:
