@@ -126,7 +126,7 @@ class Container:
     def command(self, *words: str) -> list[str]:
         """What runs these words as the image's user, in its folder and environment, on a root that is read-only."""
         inside = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', self.config["WorkingDir"], *words]
-        return ["unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", "-c", INSIDE,
+        return ["unshare", "--mount", "--pid", "--fork", "bash", "-c", INSIDE,
                 str(self.root), self.config["User"], *self.config["Env"], *inside]  # fmt: skip
 
     def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -144,8 +144,11 @@ class Container:
             outer = subprocess.Popen(self.command("env", "PYTHONVERBOSE=1", *words), stderr=file)
         try:
             while not (inner := psutil.Process(outer.pid).children()):
+                assert outer.poll() is None, said.read_text(errors="replace")
                 time.sleep(0.01)
             yield inner[0]
-        finally:
+        finally:  # it by itself, too: whoever has changed its user is not told of its parent's end
+            for process in psutil.Process(outer.pid).children() if outer.poll() is None else []:
+                process.kill()
             outer.kill()
             outer.wait()

@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 
+from stages.serving.metrics import Metrics
 from tests.dask_machines import free_port
 from tests.deploy.service import BUNDLES, ROOT, asked, example_rows, wait_until_ready
 
@@ -60,6 +61,15 @@ def test_each_alert_is_played_and_has_its_lines_in_the_runbook(alert: str) -> No
     assert f"\n### {alert}\n" in (ROOT / page).read_text(encoding="utf-8")
     raised = rf'alertname(: |="){alert}\b'
     assert any(re.search(raised, path.read_text(encoding="utf-8")) for path in PLAYED)
+
+
+def test_every_figure_that_is_asked_for_is_one_that_the_service_has() -> None:
+    expressions = [*QUERIES, *(rule["expr"] for rule in LISTED)]
+    asked_for = {name for text in expressions for name in re.findall(r"plumbline_[a-z_]+", text)}
+    has = {metric.name for metric in Metrics().registry.collect()}
+    assert {re.sub(r"_(total|bucket|sum|count)$", "", name) for name in asked_for} <= has
+    recorded = {rule["record"] for rule in LISTED if "record" in rule}
+    assert {name for text in expressions for name in re.findall(r"plumbline:[a-z_:0-9]+", text)} == recorded
 
 
 def test_panels_do_not_lie_upon_each_other_and_all_ask_the_chosen_source() -> None:

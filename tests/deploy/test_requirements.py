@@ -9,6 +9,7 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
+import grimp
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -17,6 +18,7 @@ from tests.dask_machines import free_port
 from tests.deploy.service import BUNDLES, ROOT, asked, check_answers, wait_until_ready
 
 GROUP = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]["serve"]
+ROOMS = ("stages.serve", "stages.serving.", "stages.ingest", "stages.state.", "stages.records.", "stages.datasets.")
 PYTHON = (sys.executable, "-S")
 
 
@@ -45,6 +47,23 @@ def test_the_lock_answers_what_the_group_asks_for(listed: str) -> None:
 def test_a_model_is_served_by_the_versions_that_evaluated_it() -> None:
     as_evaluated = WHOLE | {"xgboost-cpu": WHOLE["xgboost"]}
     assert {name: version for name, version in SERVING.items() if as_evaluated.get(name) != version} == {}
+
+
+def test_the_rooms_that_only_serve_import_nothing_else() -> None:
+    """Late imports, too: what is imported for the rare request is missed by whoever asks for the usual ones."""
+    graph = grimp.build_graph(
+        "stages", include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None
+    )
+    owners = metadata.packages_distributions()
+    lacking = {
+        f"{module} → {name}"
+        for module in graph.modules
+        if module.startswith(ROOMS)
+        for name in graph.find_modules_directly_imported_by(module)
+        if name != "stages" and not name.startswith("stages.") and name.partition(".")[0] not in sys.stdlib_module_names
+        if {str(canonicalize_name(owner)) for owner in owners[name.partition(".")[0]]}.isdisjoint(SERVING)
+    }
+    assert lacking == set()
 
 
 def test_xgboost_is_there_once() -> None:
