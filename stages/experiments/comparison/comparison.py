@@ -131,7 +131,7 @@ class Resampling:
             return []
         return [
             f"Thresholds stay as they are in every resample: {' and '.join(old)} kept no valid rows to choose them "
-            f"from again (`dvc repro evaluate@{a.header['dataset']}` there keeps them)."
+            f"from again (`dvc repro evaluate@{a.header['dataset']} retrain@{a.header['dataset']}` there keeps them)."
         ]
 
     def only(self, units: list[str]) -> Resampling:
