@@ -11,19 +11,21 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 
 from benchmarks.measure import measure
-from stages.metrics.bootstrap import Float, Scores, draw_weights
-from stages.metrics.contract import System, Tabulated
+from stages.metrics.bootstrap import Float, Scores, draw_both
+from stages.metrics.contract import Metric, System, Tabulated
 from stages.metrics.evidence import Share
 from stages.metrics.files import read_evaluation
 from stages.metrics.paired import Difference, compare, compare_trained, correct
-from stages.metrics.stored import system_of, task_named, units_of
+from stages.metrics.stored import system_of, task_named, units_of, valid_units_of
 from stages.pages.numbers import share_text
 from stages.pages.tables import as_markdown, table
 from stages.workspace import layout
@@ -48,10 +50,9 @@ def study(dataset: str, trainings: int) -> list[list[str]]:
     """A row for each size of the groups."""
     with tempfile.TemporaryDirectory(prefix="plumbline-seeds-") as folder:
         cells, header = read_evaluation(train(dataset, trainings, Path(folder)))
-    systems = [Remembered.of(system_of(cells, header, name)) for name in header["systems"]]
-    metrics = {name: each for name, each in task_named(header["task"]).metrics.items() if not each.descriptive}
-    weights = draw_weights(len(units_of(cells)), header["replicates"], header["seed"], header["block"])
-    rules = {"level": header["level"], "block": header["block"]}
+    systems, metrics, rules = remembered(cells, header), judging_metrics(header), rules_of(header)
+    weights = weights_of(cells, header)
+    held = weights[:, : len(units_of(cells))]  # a given model keeps its threshold
     generator = np.random.default_rng(1)
     rows = []
     for label, (k_a, k_b) in {
@@ -61,16 +62,39 @@ def study(dataset: str, trainings: int) -> list[list[str]]:
         "5": (5, 5),
         "10": (10, 10),
     }.items():
+        if k_a + k_b > len(systems):
+            continue
         found = []
         for _ in range(PAIRS):
             drawn = [systems[place] for place in generator.permutation(len(systems))[: k_a + k_b]]
             a, b = drawn[:k_a], drawn[k_a:]
             if k_a == 1:
-                found.append(compare(a[0], b[0], metrics, weights, **rules))
+                found.append(compare(a[0], b[0], metrics, held, **rules))
             else:
                 found.append(compare_trained(a, b, metrics, weights, **rules))
         rows.append([dataset, label, str(PAIRS), *alarms(found)])
     return rows
+
+
+def remembered(cells: pl.DataFrame, header: Mapping[str, Any]) -> list[System]:
+    """Every training of a table."""
+    return [Remembered.of(system_of(cells, header, name)) for name in header["systems"]]
+
+
+def judging_metrics(header: Mapping[str, Any]) -> dict[str, Metric]:
+    """Those that carry a verdict."""
+    return {name: each for name, each in task_named(header["task"]).metrics.items() if not each.descriptive}
+
+
+def rules_of(header: Mapping[str, Any]) -> dict[str, Any]:
+    """By what level and length of runs trainings are compared."""
+    return {"level": header["level"], "block": header["block"]}
+
+
+def weights_of(cells: pl.DataFrame, header: Mapping[str, Any]) -> Float:
+    """Draws of the test units, and beside them of the valid ones where thresholds are chosen on them."""
+    n_valid = len(valid_units_of(cells, list(header["systems"])))
+    return draw_both(len(units_of(cells)), n_valid, header["replicates"], header["seed"], header["block"])
 
 
 def alarms(found: list[dict[str, Difference]]) -> list[str]:
@@ -114,12 +138,24 @@ class Remembered:
         return self.known[key]
 
 
-def train(dataset: str, trainings: int, folder: Path) -> Path:
-    """The tables of so many further trainings, made in ``folder``."""
+def train(
+    dataset: str,
+    trainings: int,
+    folder: Path,
+    settings: Sequence[str] = (),
+    change: Callable[[Path], None] | None = None,
+) -> Path:
+    """The tables of so many further trainings, made in ``folder``, after a ``change`` of its files."""
     for name in ("data/features", "data/selection", "models"):  # links to the files, which `dvc repro` may remove
         shutil.copytree(ROOT / name, folder / name, copy_function=os.link)
-    overrides = [f"datasets.{dataset}.evaluate.trainings={trainings + 1}", f"datasets.{dataset}.evaluate.segments=[]"]
+    overrides = [
+        f"datasets.{dataset}.evaluate.trainings={trainings + 1}",
+        f"datasets.{dataset}.evaluate.segments=[]",
+        *settings,
+    ]
     (folder / "params.yaml").write_text(compose_params(ROOT, overrides), encoding="utf-8")
+    if change is not None:
+        change(folder)
     env = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
     measure([sys.executable, "-m", "stages.retrain", dataset], cwd=folder, env=env)
     return folder / layout.trainings(dataset)

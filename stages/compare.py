@@ -208,7 +208,7 @@ def compare_dataset(a: Revision, b: Revision, dataset: str, left_out: list[str],
 
 def side_of(revision: Revision, table: Evaluation | None = None) -> Side:
     """How tables name a revision."""
-    trained = (table.trainings, table.by_chance) if table else ()
+    trained = (table.trainings, table.by_chance, table.redrawn) if table else ()
     return Side(revision.label, revision.commit, *trained)
 
 

@@ -94,16 +94,18 @@ def gather_facts(name: str) -> Facts:
         segments=segments, costs=costs,
         effects=effects_of(draw_sample(table, model, header, units), weights[:, : len(units)], level),
         unseen=count_unseen(table), fitted=say_fitted(training),
-        stops_early=FAMILIES[training.get("family", FIRST)].stops_early, trainings=read_trainings(name, header),
+        stops_early=FAMILIES[training.get("family", FIRST)].stops_early,
+        **read_trainings(name, header),
     )  # fmt: skip
 
 
-def read_trainings(name: str, header: dict[str, Any]) -> list[dict[str, float]]:
-    """The metrics of the model and of its further trainings; none where `retrain` has not run."""
+def read_trainings(name: str, header: dict[str, Any]) -> dict[str, Any]:
+    """The metrics of the model and of its further trainings, and what these drew again; none before `retrain`."""
     if not layout.trainings(name).exists():
-        return []
+        return {}
     _, again = read_evaluation(layout.trainings(name))
-    return [system["exact"] for system in (header["systems"]["model"], *again["systems"].values())]
+    systems = (header["systems"]["model"], *again["systems"].values())
+    return {"trainings": [system["exact"] for system in systems], "redrawn": again.get("redrawn")}
 
 
 def guessed_loss(table: FeatureTable, part: str) -> float:

@@ -7,6 +7,8 @@ Writes  data/trainings/<dataset>.parquet  a resampling table for each further tr
 Params  datasets.<dataset>.model, .evaluate, seed
 
 The model that ships is the first training; these are the second to the last, on the same rows with the same settings.
+With ``evaluate.redraw_training`` each learns from training units (days) drawn again, which moves a model of any family,
+and stands for itself: the model that ships, having learnt from all of them, is not one of their kind.
 Each is kept in the partition cache as it ends, so a run that was cut short goes on with the one that it was at.
 """
 
@@ -19,10 +21,12 @@ from typing import Any
 
 import polars as pl
 
+from stages.features.redrawn import redraw_training
 from stages.features.sketch import Sketch
 from stages.features.table import FeatureTable, open_features, read_selection, read_sketches, refuse_no_rows
+from stages.metrics.bootstrap import draw_weights
 from stages.metrics.files import read_evaluation, write_evaluation, write_table
-from stages.metrics.scoring import choose_segments, choose_workers, header_of, judge, terms_of
+from stages.metrics.scoring import choose_segments, choose_workers, cluster_of, header_of, judge, terms_of
 from stages.metrics.settings import EvaluateSettings
 from stages.models.baseline import rule_from_json
 from stages.models.contract import Family, FamilySettings, Fit
@@ -49,20 +53,22 @@ def main(name: str) -> None:
     refuse_impossible(family, settings, table)
     refuse_no_rows(table, "train", "valid", "test")
     why_not = why_once(family, settings, judging)
-    last = 1 if why_not else judging.trainings
+    last = 1 if why_not else judging.trainings + judging.redraw_training
     jobs = [job_of(number, table, family, settings, judging) for number in range(2, last + 1)]
     with ExitStack() as opened, plain_words():
         work = trainer(table, read_sketches(name), settings, judging, opened)
         alone = on_this_machine(read_workers(), threads=1)  # a training takes every core
         running = run_jobs(work, jobs, uses=[family.fit], workers=alone, label=f"{name}: train again", unit="trainings")
         list(opened.enter_context(running))
-    write_trainings(name, jobs, family)
-    log.info("%s: %s", name, why_not or f"trained {last} times, from another seed each")
+    redrawn = (cluster_of(table, judging) or "rows") if judging.redraw_training else None
+    write_trainings(name, jobs, family.by_chance or redrawn is not None, redrawn)
+    drawn = f", on training {redrawn} drawn again" if redrawn else ""
+    log.info("%s: %s", name, why_not or f"trained {last} times, from another seed each{drawn}")
 
 
 def why_once(family: Family, settings: FamilySettings, judging: EvaluateSettings) -> str:
     """Why there is one training only; empty where there are several."""
-    if not family.by_chance:
+    if not family.by_chance and not judging.redraw_training:
         return f"not trained again: a {family.name} model is the same from any seed"
     if settings.distributed:
         return "not trained again: a training on many workers is made once"
@@ -98,16 +104,23 @@ def trainer(
     table: FeatureTable, sketches: Mapping[str, Sketch], settings: FamilySettings, judging: EvaluateSettings,
     opened: ExitStack,
 ) -> Callable[[Job, Path], dict[str, Any]]:  # fmt: skip
-    """The work of a job: fit, judge, write.  Rows are binned by the first job that has to fit, for all."""
+    """The work of a job: fit, judge, write.  The same rows are binned by the first job that has to fit, for all."""
     workers = choose_workers(table, read_workers(), read_scale().memory_limit_bytes)
     segments = choose_segments(table, sketches if judging.segments else {}, judging.segments)
     terms = terms_of(table, rule_from_json(read_json(layout.models(table.dataset) / "baseline.json")), judging)
     fits: list[Callable[[int], Fit]] = []
 
     def train_again(job: Job, root: Path) -> dict[str, Any]:
-        if not fits:
-            fits.append(opened.enter_context(open_trainings(Share(table, table), sketches, settings)))
-        fit = fits[0](job.arguments["seed"])
+        if judging.redraw_training:
+            column, seed = cluster_of(table, judging), job.arguments["seed"]
+            block = judging.block if column else 1
+            own = redraw_training(table, column, lambda units: draw_weights(units, 1, seed, block)[0])
+            with open_trainings(Share(own, table), sketches, settings) as train:
+                fit = train(job.arguments["seed"])
+        else:
+            if not fits:
+                fits.append(opened.enter_context(open_trainings(Share(table, table), sketches, settings)))
+            fit = fits[0](job.arguments["seed"])
         # partitions side by side get a thread each: teams of threads would wait for one another's cores
         fit.model.use_threads(1 if workers.count > 1 else workers.training_threads)
         judged = judge(table, {job.name: fit.model.predict}, terms, judging, workers, segments)
@@ -119,13 +132,15 @@ def trainer(
     return train_again
 
 
-def write_trainings(name: str, jobs: list[Job], family: Family) -> None:
+def write_trainings(name: str, jobs: list[Job], by_chance: bool, redrawn: str | None) -> None:
     """One table of all of them; without any, a header that says whether chance has a part."""
     found = [read_evaluation(job.outputs[0]) for job in jobs]
     header = found[0][1] if found else {"dataset": name}
     systems = {system: about for _, own in found for system, about in own["systems"].items()}
     cells = pl.concat([cells for cells, _ in found]) if found else pl.DataFrame({"segment": []})
-    write_table(layout.trainings(name), cells, header | {"by_chance": family.by_chance, "systems": systems})
+    write_table(
+        layout.trainings(name), cells, header | {"by_chance": by_chance, "redrawn": redrawn, "systems": systems}
+    )
     for job in jobs:
         job.outputs[0].unlink()
 

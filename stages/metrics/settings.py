@@ -29,6 +29,9 @@ class EvaluateSettings(Settings):
     trainings: int = Field(
         default=5, ge=1, le=100, description="of the same settings with other seeds: how far chance moves a figure"
     )
+    redraw_training: bool = Field(
+        default=False, description="the further trainings learn from training units drawn again, not from all of them"
+    )
     cost_of_miss: float = Field(gt=0, le=1e6, allow_inf_nan=False)
     cost_of_false_alarm: float = Field(gt=0, le=1e6, allow_inf_nan=False)
     segments: list[str] = Field(

@@ -65,6 +65,8 @@ class Facts:
     """Whether the valid part decided on the number of rounds."""
     trainings: Sequence[Mapping[str, float]] = ()
     """Every metric of each training, the model's own first; none where there are no others."""
+    redrawn: str | None = None
+    """What the further trainings drew again to learn from, such as day; the model's own then is none of their kind."""
 
     @property
     def kind(self) -> Task:
@@ -121,7 +123,7 @@ class Facts:
 
     def spread(self, metric: str) -> float | None:
         """The standard deviation of a metric over trainings from other seeds; None where they are too few."""
-        values = [found[metric] for found in self.trainings if metric in found]
+        values = [found[metric] for found in self.trainings[1 if self.redrawn else 0 :] if metric in found]
         return stdev(values) if len(values) >= LEAST_TRAININGS else None
 
     def about(self, feature: str) -> str:

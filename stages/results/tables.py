@@ -49,7 +49,8 @@ def trainings(facts: Facts) -> Table:
                      f"± {figure(facts.spread(name), decimals=decimals)}"])  # fmt: skip
     others = [f"training {n}" for n in range(2, min(len(facts.trainings), MOST_TRAININGS) + 1)]
     columns: list[Column | str] = [Column("metric", "name"), "this model", *others, "standard deviation"]
-    return table("The same training from other seeds", columns, rows)
+    drawn = f", training {facts.redrawn} drawn again" if facts.redrawn else ""
+    return table(f"The same training from other seeds{drawn}", columns, rows)
 
 
 def segments(facts: Facts) -> list[Table]:

@@ -71,9 +71,10 @@ def trainings(facts: Facts) -> list[str]:
     spread = facts.spread(facts.lead_name)
     if spread is None:
         return []
-    n, decimals = len(facts.trainings), decimals_of(facts.lead["value"])
+    n, decimals = len(facts.trainings) - bool(facts.redrawn), decimals_of(facts.lead["value"])
+    rows = f"with the training {facts.redrawn} drawn again" if facts.redrawn else "on the same rows"
     told = [
-        f"Trained {n} times from different seeds on the same rows, {metric_name(facts.lead_name)} has a standard "
+        f"Trained {n} times from different seeds {rows}, {metric_name(facts.lead_name)} has a standard "
         f"deviation of {figure(spread, decimals=decimals)}.  The intervals do not hold that; the test of a change does."
     ]
     metric = max((m for m in facts.results if m in facts.kind.at_threshold), key=facts.spread, default="")  # type: ignore[arg-type]

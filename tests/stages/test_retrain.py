@@ -9,8 +9,12 @@ import yaml
 from sklearn.metrics import roc_auc_score
 
 from stages import evaluate, retrain, train
+from stages.compare import side_of
 from stages.experiments.comparison.comparison import Evaluation, Resampling, Trainings, interval_of, metrics_of
+from stages.experiments.revisions.revisions import Revision
+from stages.features.redrawn import redraw_training
 from stages.features.table import open_features, read_selection, read_sketches
+from stages.metrics.bootstrap import draw_weights
 from stages.metrics.files import read_evaluation
 from stages.metrics.stored import VALID, system_of, valid_units_of
 from stages.models.families import FAMILIES, fit_model
@@ -130,6 +134,54 @@ def test_a_model_that_chance_has_no_part_in_is_not_trained_again(planted, caplog
     _, again = read_evaluation(TRAININGS)
     assert (again["by_chance"], again["systems"]) == (False, {})
     assert "the same from any seed" in caplog.text
+
+
+@pytest.mark.parametrize("family", ["linear", "boosting"])
+def test_training_days_are_drawn_again_where_asked_which_moves_a_model_without_chance_too(planted, family: str) -> None:
+    planted.write(planted.rows(), "binary")
+    if family == "linear":
+        params = yaml.safe_load(Path("params.yaml").read_text())
+        params["datasets"]["trial"]["model"] = yaml.safe_load((ROOT / "params/model/linear.yaml").read_text())
+        Path("params.yaml").write_text(yaml.safe_dump(params))
+    change_params(evaluate={"trainings": 3, "redraw_training": True})
+    for stage in (train, evaluate, retrain):
+        stage.main("trial")
+    cells, again = read_evaluation(TRAININGS)
+    assert (again["by_chance"], again["redrawn"], len(again["systems"])) == (True, "day", 3)
+    assert len({each["exact"]["roc_auc"] for each in again["systems"].values()}) == 3
+    asked = Evaluation(*read_evaluation(EVALUATION), "redrawn", Trainings(cells, again))
+    assert (asked.trainings, len(asked.every_training())) == (3, 3)  # the model that ships learnt from all days
+    assert (
+        side_of(Revision("redrawn", None, "redrawn"), asked).trained == "mean of 3 trainings, training day drawn again"
+    )
+    plain = Evaluation(asked.cells, asked.header, "plain")
+    with pytest.raises(ValueError, match="trainings of both that learnt from rows drawn alike") as refused:
+        Resampling.of(plain, asked, None, None)
+    assert refused.value.args[1] == "plain: all rows; redrawn: day drawn again"
+    assert Resampling.of(plain, asked, None, None, "model").question == "model"
+
+
+@pytest.mark.parametrize("unit", ["day", None])
+def test_drawn_again_every_training_row_occurs_as_often_as_its_unit_and_no_other_row_moves(planted, unit) -> None:
+    planted.write(planted.rows(), "binary")
+    table = open_features("trial", columns=read_selection("trial"))
+    drawn, other = (redraw_training(table, unit, lambda n, seed=seed: draw_weights(n, 1, seed)[0]) for seed in (3, 4))
+    extra = ["day"] if unit else []
+    whole, again = (pl.concat(list(each.frames("train", extra=extra))) for each in (table, drawn))
+    assert drawn.rows("train") == len(again)
+    assert again.columns == whole.columns
+    if unit:
+        counts = {day: (len(whole.filter(pl.col("day") == day)), len(again.filter(pl.col("day") == day)))
+                  for day in whole["day"].unique()}  # fmt: skip
+        assert sum(after // before for before, after in counts.values()) == len(counts)
+        assert all(after % before == 0 for before, after in counts.values())
+        assert 0.5 < np.mean([after > 0 for _, after in counts.values()]) < 0.8  # 1 - 1/e of the days
+    else:
+        assert len(again) == len(whole)
+        assert 0.55 < len(again.unique()) / len(whole.unique()) < 0.7
+    for part in ("valid", "test"):
+        assert pl.concat(list(table.frames(part))).equals(pl.concat(list(drawn.frames(part))))
+    assert not again.equals(pl.concat(list(other.frames("train", extra=extra))))
 
 
 def test_a_run_that_was_cut_short_goes_on_where_it_was(planted, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,9 +51,15 @@ class Evaluation:
     again: Trainings | None = None
 
     @property
+    def redrawn(self) -> str | None:
+        """What its trainings drew again to learn from, such as day; None where all learnt from the same rows."""
+        return self.again.header.get("redrawn") if self.again else None
+
+    @property
     def trainings(self) -> int:
-        """How many there are, that of the model itself among them."""
-        return 1 + (len(self.again.header["systems"]) if self.again else 0)
+        """How many there are: the model itself is one of them unless the others drew again what it learnt from."""
+        others = len(self.again.header["systems"]) if self.again else 0
+        return others if self.redrawn else 1 + others
 
     @property
     def by_chance(self) -> bool:
@@ -77,8 +83,8 @@ class Evaluation:
     def every_training(
         self, segment: str = WHOLE, units: list[str] | None = None, valid_units: list[str] | None = None
     ) -> list[System]:
-        """The model that ships, and the others."""
-        again, found = self.again, [self.model(segment, units, valid_units)]
+        """The model that ships, and the others; these alone where they drew again what they learnt from."""
+        again, found = self.again, [] if self.redrawn else [self.model(segment, units, valid_units)]
         if again is not None:
             found += [
                 system_of(again.cells, again.header, name, segment, units, valid_units)
@@ -109,6 +115,8 @@ class Resampling:
     ) -> Resampling:
         """One for two tables of the same rows; what is not asked for is as the candidate was evaluated."""
         refuse_other_rows(a.header, b.header, (a.label, b.label))
+        if question == "change":
+            refuse_drawn_otherwise(a, b)
         units, chosen_on = units_of(a.cells), [each.valid_units for each in (a, b)]
         valid_units = in_order([*{*chosen_on[0], *chosen_on[1]}]) if question == "change" and all(chosen_on) else []
         seed, block = a.header["seed"], max(each.header.get("block", SINGLY) for each in (a, b))
@@ -123,7 +131,7 @@ class Resampling:
             return []
         return [
             f"Thresholds stay as they are in every resample: {' and '.join(old)} kept no valid rows to choose them "
-            f"from again (`dvc repro evaluate@{a.header['dataset']}` there keeps them)."
+            f"from again (`dvc repro evaluate@{a.header['dataset']} retrain@{a.header['dataset']}` there keeps them)."
         ]
 
     def only(self, units: list[str]) -> Resampling:
@@ -139,6 +147,17 @@ class Compared:
     segment: str
     rows: int
     found: Difference
+
+
+def refuse_drawn_otherwise(a: Evaluation, b: Evaluation) -> None:
+    """Stop where trainings of one side learnt from units drawn again, which makes for worse models, the other's not."""
+    if a.redrawn != b.redrawn:
+        told = [f"{each.label}: {f'{each.redrawn} drawn again' if each.redrawn else 'all rows'}" for each in (a, b)]
+        raise ValueError(
+            "trainings of both that learnt from rows drawn alike", "; ".join(told),
+            f"set datasets.{a.header['dataset']}.evaluate.redraw_training alike in both and run retrain, "
+            "or ask with --question model",
+        )  # fmt: skip
 
 
 def metrics_of(header: Mapping[str, Any], names: Sequence[str] = ()) -> dict[str, Metric]:

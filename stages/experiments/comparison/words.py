@@ -26,6 +26,7 @@ class Side:
     commit: str | None
     trainings: int = 1
     by_chance: bool = True
+    redrawn: str | None = None
 
     @property
     def has_few(self) -> bool:
@@ -37,7 +38,8 @@ class Side:
         """mean of 3 trainings"""
         if not self.by_chance:
             return "the same model from any seed"
-        return f"mean of {self.trainings} trainings" if self.trainings > 1 else "one training"
+        drawn = f", training {self.redrawn} drawn again" if self.redrawn else ""
+        return f"mean of {self.trainings} trainings{drawn}" if self.trainings > 1 else f"one training{drawn}"
 
     def __str__(self) -> str:
         """``deep (1f2e3d4c)``"""

@@ -18,7 +18,7 @@ import optuna
 
 from stages.experiments.tuning.study import Trial
 from stages.metrics.paired import t_quantile
-from stages.pages.numbers import level_text, with_minus
+from stages.pages.numbers import estimate_text
 from stages.workspace.seeds import child_seed
 
 FRESH = 3
@@ -45,8 +45,8 @@ class Confirmed:
     @property
     def shrinkage(self) -> str:
         """Searched value → confirmed value [low, high]."""
-        after = f"{self.mean:.6g} [{self.low:.6g}, {self.high:.6g}]"
-        return f"{self.trial.value:.6g} searched → {after} confirmed (mean of {FRESH} fresh seeds, {level_text(LEVEL)})"
+        after = estimate_text(self.mean, self.low, self.high)
+        return f"{self.trial.value:.6g} searched → {after} confirmed (mean of {FRESH} fresh seeds)"
 
     @property
     def told(self) -> str:
@@ -55,8 +55,8 @@ class Confirmed:
             return self.shrinkage
         certain = self.gap_low > 0 or self.gap_high < 0
         luck = "" if certain else ": seeds alone may move it as far"
-        beside = f"{self.gap:+.6g} [{self.gap_low:+.6g}, {self.gap_high:+.6g}]"
-        return with_minus(f"{self.shrinkage}; against the present parameters, from the same seeds, {beside}{luck}")
+        beside = estimate_text(self.gap, self.gap_low, self.gap_high, sign=True)
+        return f"{self.shrinkage}; against the present parameters, from the same seeds, {beside}{luck}"
 
 
 def seed_of(number: int, seed: int, dataset: str) -> int:
