@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,7 +46,8 @@ def main(*arguments: str) -> None:
     if not options.files:
         raise UserError("at least one file of records", "none", f"python -m stages.ingest {dataset.name} FILE")
     for path in options.files:
-        tell(path, *take(store, read_intake(path, dataset, options.table)))
+        intake = read_intake(path, dataset, options.table)
+        tell(path, dataset, intake, take(store, intake))
     store.close()
 
 
@@ -79,15 +81,20 @@ def known_dataset(name: str) -> Dataset:
     return dataset
 
 
-def take(store: Store, intake: Intake) -> tuple[Intake, dict[str, int]]:
-    """Write what a file tells, all at once."""
-    return intake, store.update({intake.table.name: intake.facts, QUARANTINE: intake.quarantined})
+def take(store: Store, intake: Intake) -> dict[str, int]:
+    """Write what a file tells, all at once; returns how many facts of each table are new or changed."""
+    return store.update({intake.table.name: intake.facts, QUARANTINE: intake.quarantined})
 
 
-def tell(path: Path, intake: Intake, changed: dict[str, int]) -> None:
-    """One line for a file: every row is taken in, known already, or quarantined."""
+def tell(path: Path, dataset: Dataset, intake: Intake, changed: dict[str, int]) -> None:
+    """One line for a file: how much its rows tell, and that each is taken in, known already, or quarantined."""
     new, bad = changed[intake.table.name], len({*intake.failures["row"]})
-    log.info("%s: %d rows of %s, %d new or changed, %d quarantined", path, intake.rows, intake.table.name, new, bad)
+    names = ["without outcome", *(outcome.name for outcome in dataset.outcomes)]
+    levels = Counter(fact.level for fact in intake.facts) if intake.table is dataset.records else {}
+    told = "".join(f", {levels[level]} {name}" for level, name in enumerate(names) if levels.get(level))
+    log.info(
+        "%s: %d rows of %s%s; %d new or changed, %d quarantined", path, intake.rows, intake.table.name, told, new, bad
+    )
     if bad:
         reasons = intake.failures.group_by("column", "check").len().sort("len", descending=True).head(SHOWN)
         told = "; ".join(f"{column or 'row'} {check} ({count})" for column, check, count in reasons.iter_rows())

@@ -153,6 +153,8 @@ def score_rows(bundle: Bundle, inputs: pl.DataFrame, *, explain: bool) -> pl.Dat
 def score_published(bundle: Bundle, path: Path, options: argparse.Namespace) -> tuple[int, int]:
     """Write the scores of a file of rows as published, in its order; returns how many, and how many were refused."""
     known, tally, first = open_known(bundle.folder, options.state), Tally(bundle.signature["inputs"]), 0
+    if known.silence:
+        log.warning("warning: %s", known.silence)
     refusals = Refusals(options.refused or (options.output and options.output.with_suffix(".refused.jsonl")))
     with whole_table(options.output) as write:
         for rows in whole_partitions(read_text(path), known.dataset.records):

@@ -29,7 +29,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Each has a session fixture in its conftest that takes seconds to a minute: the whole line, run from an empty cache.
-ROOMS = ("tests/pipeline/", "tests/experiments/revisions/", "tests/stages/compare/", "tests/stages/promotion/")
+ROOMS = (
+    "tests/pipeline/",
+    "tests/experiments/revisions/",
+    "tests/stages/compare/",
+    "tests/stages/promotion/",
+    "tests/state/",
+)
 
 
 @pytest.fixture(scope="session", autouse=True)

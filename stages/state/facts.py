@@ -14,7 +14,8 @@ from typing import NamedTuple
 import polars as pl
 
 from stages.records.contract import Dataset, Outcome, Table
-from stages.records.prepare import FAILURES, is_nothing, judge_rows
+from stages.records.failures import FAILURES, is_nothing, source_names
+from stages.records.prepare import judge_rows
 
 NO_PARTITION = ""
 
@@ -58,9 +59,8 @@ def _last(told: Sequence[pl.Expr], rows: int) -> pl.Expr:
 
 
 def sources_of(table: Table, tidy: str) -> tuple[str, ...]:
-    """The published columns that a tidy one is parsed from."""
-    source = table.parsed_from.get(tidy, ())
-    return (source,) if isinstance(source, str) else source
+    """The published columns that a tidy one is parsed from; none where it follows from others."""
+    return source_names(table.parsed_from.get(tidy, ()))
 
 
 def unknown_at(dataset: Dataset, level: int) -> frozenset[str]:

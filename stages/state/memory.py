@@ -132,10 +132,11 @@ def replaced(table: Table, old: pl.DataFrame, news: pl.DataFrame) -> pl.DataFram
 
 
 def newer_rows(dataset: Dataset, old: pl.DataFrame, news: pl.DataFrame) -> pl.DataFrame:
-    """Of ``news``, the rows that know at least as much as those of the same key."""
+    """Of ``news``, those that know most of each key, of several the last; if they know at least as much as the old."""
     key = list(dataset.records.key)
     before = old.select(*key, levels_of(dataset, old).alias("_before"))
-    found = news.with_columns(levels_of(dataset, news).alias("_level"))
+    found = news.with_columns(levels_of(dataset, news).alias("_level")).sort("_level", maintain_order=True)
+    found = found.unique(key, keep="last", maintain_order=True)
     found = found.join(before, on=key, how="left", nulls_equal=True, maintain_order="left")
     return found.filter(pl.col("_before").is_null() | (pl.col("_level") >= pl.col("_before"))).select(news.columns)
 

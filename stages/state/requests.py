@@ -15,7 +15,8 @@ from threading import Lock
 import polars as pl
 
 from stages.records.contract import Dataset
-from stages.records.prepare import FAILURES, compute_features, judge_rows
+from stages.records.failures import FAILURES
+from stages.records.prepare import compute_features, judge_rows
 from stages.state.facts import derive, known_by, levels_of, take_in, wanted_columns
 from stages.state.locations import open_store
 from stages.state.memory import Memory, remember
@@ -53,6 +54,11 @@ class Known:
         """Of the store, as of the last `refresh`; empty where only the bundle knows anything."""
         return self._version
 
+    @property
+    def silence(self) -> str:
+        """Why the store did not answer the last `refresh`, in words; empty where it did."""
+        return self._silent
+
     def refresh(self) -> None:
         """Hear what has changed in the store: cheap where nothing has.  A store that is silent changes nothing."""
         if self._store is None:
@@ -87,10 +93,9 @@ class Known:
         published = self._with_columns(published)
         passed, failures = take_in(dataset, dataset.records, published)
         rows = pl.concat(passed) if passed else pl.DataFrame()
-        closed = rows.filter(pl.col("_partition") < memory.seed.open) if len(rows) else rows
-        if len(closed):
-            failures = pl.concat([failures, _too_early(closed, memory.seed.open)]).sort("row", maintain_order=True)
-            rows = rows.filter(pl.col("_partition") >= memory.seed.open)
+        if len(rows):
+            rows, others = _first_of_each(dataset, rows, memory.seed.open)
+            failures = pl.concat([failures, *others]).sort("row", maintain_order=True)
         if keep and len(rows) and dataset.moment is not None:
             self._keep(rows)
         answers = [
@@ -193,7 +198,15 @@ def _plain(at: datetime | None) -> datetime | None:
     return at.astimezone(UTC).replace(tzinfo=None) if at is not None and at.tzinfo else at
 
 
-def _too_early(rows: pl.DataFrame, first: str) -> pl.DataFrame:
-    check = pl.lit(f"in what is remembered: from {first} on")
-    told = (pl.col("_row"), pl.lit(None, pl.String), check, pl.col("_partition"))
-    return rows.select(value.alias(name) for name, value in zip(FAILURES, told, strict=True))
+def _first_of_each(dataset: Dataset, rows: pl.DataFrame, first: str) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
+    """Rows of partitions that are open, each key once, as the line would have it; and why the others are none."""
+    rows = rows.sort("_row").with_columns(pl.struct(dataset.records.key).is_first_distinct().alias("_first"))
+    early = pl.col("_partition") < first
+    failures = []
+    for others, check, value in (
+        (rows.filter(early), f"in what is remembered: from {first} on", pl.col("_partition")),
+        (rows.filter(~early & ~pl.col("_first")), "unique", pl.lit(None, pl.String)),
+    ):
+        told = (pl.col("_row"), pl.lit(None, pl.String), pl.lit(check), value)
+        failures.append(others.select(each.alias(name) for name, each in zip(FAILURES, told, strict=True)))
+    return rows.filter(~early & pl.col("_first")).drop("_first"), failures

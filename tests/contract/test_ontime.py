@@ -22,8 +22,9 @@ from stages.datasets.ontime.codes import FAR_PACIFIC, encode
 from stages.datasets.ontime.flights import COLUMNS, parse_flights
 from stages.datasets.ontime.history import KNOWN_AFTER_MIN
 from stages.records import lines
+from stages.records.failures import find_failures, split_rows
 from stages.records.lines import LINE
-from stages.records.prepare import find_failures, judge_rows, split_rows
+from stages.records.prepare import judge_rows
 
 SAMPLE = Path(__file__).parents[1] / "data" / "ontime"
 MONTHS = ["1987-10", "1987-11", "2020-02"]

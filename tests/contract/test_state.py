@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from stages.records.prepare import judge_rows
 from stages.state.facts import wanted_columns
 from stages.state.memory import remember
 from stages.state.requests import Known, open_known
@@ -60,10 +61,10 @@ def test_a_bundle_alone_gives_the_features_of_the_line_to_rows_as_published(walk
 def test_each_row_alone_and_without_its_outcome_gets_the_same(walked: Any, known: Known) -> None:
     published, _ = last_partition(walked)
     prepared = known.prepare(published)
-    for place in range(0, len(prepared.rows), max(len(prepared.rows) // 15, 1)):
+    for place in range(0, len(prepared.rows), max(len(prepared.rows) // 6, 1)):
         row = published[prepared.rows[place]].select(known.columns)
         alone = known.prepare(row)
-        names = [name for name in alone.features.columns if name not in ("image", "patient")]  # numbered as they come
+        names = [n for n in alone.features.columns if n not in walked.dataset.records.derived]  # rows are numbered anew
         assert_frame_equal(alone.features.select(names), prepared.features[place].select(names), check_exact=True)
         assert (alone.rows, len(alone.refused), len(alone.notes)) == ([0], 0, 1)
 
@@ -106,9 +107,33 @@ def test_no_rows_are_no_features_of_the_same_columns(walked: Any, known: Known) 
     assert (nothing.rows, nothing.notes, len(nothing.refused)) == ([], [], 0)
 
 
+def passed_rows(walked: Any, name: str) -> pl.DataFrame:
+    """Of the rows as published, those that the line lets pass."""
+    published = walked.dataset.records.read(walked.raw, name)
+    failed = judge_rows(walked.dataset.records, published, name).quarantined["row"]
+    return published.filter(~pl.int_range(pl.len(), dtype=pl.UInt32).is_in(failed.implode()))
+
+
+def test_a_published_row_names_the_partition_in_which_the_line_reads_it(walked: Any) -> None:
+    table = walked.dataset.records
+    assert (table.partition_of is None) == (walked.dataset.moment is None), "rows with a moment have a partition"
+    for name in walked.tidy if table.partition_of is not None else ():
+        assert passed_rows(walked, name).select(table.partition_of.unique()).item() == name
+
+
+def test_columns_that_follow_from_others_are_those_that_were_published(walked: Any) -> None:
+    if walked.dataset.moment is None:
+        pytest.skip("the number of a row begins anew in a request")
+    for name in walked.tidy:
+        published = passed_rows(walked, name)
+        for column, follows in walked.dataset.records.derived.items():
+            assert published.select(follows.alias(column))[column].to_list() == published[column].to_list()
+
+
 def test_outcomes_are_forbidden_columns_that_become_known_after_the_moment(walked: Any) -> None:
     dataset = walked.dataset
     columns = [name for outcome in dataset.outcomes for name in outcome.columns]
+    assert bool(columns) == (dataset.moment is not None)
     assert len(columns) == len({*columns}) and {*columns} <= dataset.forbidden
     wanted = wanted_columns(dataset, dataset.records)
     assert {*wanted} < {*dataset.records.columns}

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from stages.records.failures import find_failures, split_rows
 from stages.records.lines import LINE
-from stages.records.prepare import find_failures, split_rows
 
 SCHEMA = pa.DataFrameSchema(
     {

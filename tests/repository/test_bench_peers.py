@@ -16,8 +16,8 @@ from benchmarks.measure import Cost
 from benchmarks.ontime_rules import KEY
 from benchmarks.workspace import ROOT
 from stages.datasets.ontime import DATASET
+from stages.records.failures import find_failures, split_rows
 from stages.records.lines import LINE
-from stages.records.prepare import find_failures, split_rows
 
 SAMPLE = Path(__file__).parents[1] / "data" / "ontime"
 ENDS = ("1987-10-20", "1987-11-15")

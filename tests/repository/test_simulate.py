@@ -13,7 +13,7 @@ import pytest
 from benchmarks import simulate, simulation
 from benchmarks.published_month import STEM, csv_header, csv_lines, numbers, read_month
 from stages.clean import is_simulated
-from stages.records.prepare import find_failures
+from stages.records.failures import find_failures
 from stages.workspace.errors import UserError
 
 

@@ -41,7 +41,7 @@ def test_a_writer_killed_at_any_moment_leaves_whole_batches_and_loses_none_that_
     location: str, opened: Callable[[], Store]
 ) -> None:
     turn = 0
-    for attempt in range(4):
+    for attempt in range(3):
         command = [sys.executable, "-c", WRITER, location, str(turn)]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as writer:
             assert writer.stdout is not None

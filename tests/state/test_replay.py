@@ -29,14 +29,14 @@ def line(flights: Any) -> replay.Line:
 def test_flights_asked_at_their_minute_get_the_features_of_the_line_to_the_bit(
     line: replay.Line, location: str
 ) -> None:
-    done = replay.replay(line, "2013-02", location, early=EARLY, days=timedelta(hours=6))
+    done = replay.replay(line, "2013-02", location, early=EARLY, days=timedelta(hours=4))
     assert done.different == []
-    assert done.rows >= done.moments > 20 and done.facts > 200
+    assert done.rows >= done.moments > 15 and done.facts > 200
 
 
 def test_a_state_that_hears_nothing_is_found_out(line, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(replay, "outcomes_told", lambda *_: iter(()))
-    done = replay.replay(line, "2013-02", str(tmp_path / "n.sqlite"), days=timedelta(hours=3))
+    done = replay.replay(line, "2013-02", str(tmp_path / "n.sqlite"), days=timedelta(hours=2))
     assert any("origin_waiting" in each or "origin_scheduled_2h" in each for each in done.different)
 
 
