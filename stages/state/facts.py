@@ -128,7 +128,7 @@ def wanted_columns(dataset: Dataset, table: Table) -> tuple[str, ...]:
     return tuple(name for name in table.columns if name not in table.derived and name not in later)
 
 
-# ── tidy rows ↔ texts ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── tidy rows and texts ──────────────────────────────────────────────────────────────────────────────────────────────
 def to_facts(table: Table, tidy: pl.DataFrame) -> list[Fact]:
     """Tidy rows with ``_partition`` and ``_level`` as facts.  Numbers keep every bit: a float as its shortest text."""
     rows = _physical(tidy.drop("_row", "_partition", "_level", strict=False))

@@ -221,7 +221,7 @@ def test_the_threshold_is_the_very_number_by_which_the_evaluation_decided(worksp
     rows = pl.concat(open_features("trial", columns=read_selection("trial")).frames("test"))
     late = read_model(Path("models/trial"), FAMILY).predict(rows) >= np.float32(threshold)
     header = json.loads(pl.read_parquet_metadata("data/evaluation/trial.parquet")["plumbline"])
-    cells = pl.read_parquet("data/evaluation/trial.parquet").filter(pl.col("system") == "model")
+    cells = pl.read_parquet("data/evaluation/trial.parquet").filter(pl.col("system") == "model", segment="")
     code = header["systems"]["model"]["decides"]["threshold_code"]
     assert int(late.sum()) == cells.filter(pl.col("code") >= code)["n"].sum()
     assert np.float32(threshold) == np.float32(threshold_of_code(code))
