@@ -6,6 +6,8 @@ python=.venv/bin/python
 for bundle in bundles/*/; do
     "$python" -m stages.predict "$bundle" "$bundle/example.csv" >/dev/null
 done
+# rows as published open the state, which a bundle without news of its own does not
+"$python" -c "import stages.state.embedded, stages.state.shared"
 "$python" -m stages.serve --port 8000 --workers 2 --keep /build/kept &
 service=$!
 until "$python" -c "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/v2/health/ready')" 2>/dev/null; do
