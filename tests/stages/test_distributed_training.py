@@ -182,7 +182,8 @@ def _killer() -> Callable[[int, float, float], None]:
 
 
 def _worker_processes() -> set[int]:
-    return {p.pid for p in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(p.cmdline())}
+    """Children alone: servers that other tests keep have workers too, which are grandchildren."""
+    return {p.pid for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())}
 
 
 def fit(name: str, each_round: Callable[[int, float, float], None]):
