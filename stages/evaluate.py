@@ -33,12 +33,11 @@ from stages.metrics.scoring import Scorer, choose_segments, choose_workers, head
 from stages.metrics.settings import EvaluateSettings, refuse_few_replicates
 from stages.metrics.stored import task_named
 from stages.metrics.systems import compare_systems
-from stages.models.baseline import predict_one_rule, rule_from_json
-from stages.models.families import open_model
+from stages.models.families import open_model, read_baseline
 from stages.runtime.log import log, start_log
 from stages.workspace import layout
 from stages.workspace.errors import plain_words, run_stage
-from stages.workspace.files import read_json, require_writable, write_csv, write_json
+from stages.workspace.files import require_writable, write_csv, write_json
 from stages.workspace.seeds import child_seed
 from stages.workspace.settings import read_scale, read_seed, read_settings, read_workers
 
@@ -54,12 +53,12 @@ def main(name: str) -> None:
     segments = choose_segments(table, read_sketches(name) if settings.segments else {}, settings.segments)
     workers = choose_workers(table, read_workers(), read_scale().memory_limit_bytes)
     with plain_words():
-        rule = rule_from_json(read_json(layout.models(name) / "baseline.json"))
+        rule = read_baseline(name)
     # partitions side by side get a thread each: teams of threads would wait for one another's cores
     model = open_model(name, table.names, threads=1 if workers.count > 1 else workers.training_threads)
     scorers: dict[str, Scorer] = {
         "model": model.predict,
-        "baseline": lambda frame: predict_one_rule(rule, frame),
+        "baseline": rule.predict,
     }
     with plain_words():
         task = task_named(table.task)

@@ -308,6 +308,7 @@ def describe(dataset: Dataset, whole: Whole) -> dict[str, Any]:
             "kind": feature.kind,
             "about": feature.about,
             "unit": feature.unit,
+            **({"always": True} if feature.always else {}),
         }
         sketch = whole.sketches[feature.name]
         if isinstance(sketch, CategorySketch):

@@ -28,16 +28,14 @@ from stages.metrics.bootstrap import draw_weights
 from stages.metrics.files import read_evaluation, write_evaluation, write_table
 from stages.metrics.scoring import choose_segments, choose_workers, cluster_of, header_of, judge, terms_of
 from stages.metrics.settings import EvaluateSettings
-from stages.models.baseline import rule_from_json
 from stages.models.contract import Family, FamilySettings, Fit
-from stages.models.families import family_of, open_trainings, refuse_impossible
+from stages.models.families import family_of, open_trainings, read_baseline, refuse_impossible
 from stages.models.rows import Share
 from stages.runtime.jobs import Job, run_jobs
 from stages.runtime.log import log, start_log
 from stages.runtime.partitions import on_this_machine
 from stages.workspace import layout
 from stages.workspace.errors import plain_words, run_stage
-from stages.workspace.files import read_json
 from stages.workspace.seeds import child_seed
 from stages.workspace.settings import read_scale, read_seed, read_settings, read_workers
 
@@ -107,7 +105,7 @@ def trainer(
     """The work of a job: fit, judge, write.  The same rows are binned by the first job that has to fit, for all."""
     workers = choose_workers(table, read_workers(), read_scale().memory_limit_bytes)
     segments = choose_segments(table, sketches if judging.segments else {}, judging.segments)
-    terms = terms_of(table, rule_from_json(read_json(layout.models(table.dataset) / "baseline.json")), judging)
+    terms = terms_of(table, read_baseline(table.dataset), judging)
     fits: list[Callable[[int], Fit]] = []
 
     def train_again(job: Job, root: Path) -> dict[str, Any]:

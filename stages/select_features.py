@@ -11,13 +11,15 @@ Counts are added up as partitions get ready: memory does not grow with their num
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 from pydantic import Field
 
 from stages.features.binning import Coding, bin_column, group_clusters
 from stages.features.contingency import Tally, empty_tally, merge_tallies, tally_frame
-from stages.features.selection import Choice, Rule, choose
+from stages.features.selection import Choice, Rule, Verdict, choose
 from stages.features.sketch import NumberSketch, Sketch, merge_sketches, sketch_frame
 from stages.features.table import FeatureTable, open_features, read_sketches
 from stages.features.words import bars, describe, summary
@@ -61,6 +63,7 @@ def main(name: str) -> None:
     rng = np.random.default_rng(child_seed(seed, "select_features", name, "resamples"))
     choice = choose(tally, rule, clustered=coding.groups is not None, resamples=settings.resamples, rng=rng)
     refuse_no_choice(table, choice)
+    choice = keep_always(table, choice)
 
     features = describe(table.names, choice, rule, level=LEVEL)
     drawn = table.cluster if coding.groups is not None else "rows"
@@ -164,6 +167,15 @@ def refuse_one_class(table: FeatureTable, tally: Tally) -> None:
             f"{tally.rows:,} rows, all of them {what!r}",
             f"check datasets.{table.dataset}.featurize.split, or widen the training part",
         )
+
+
+def keep_always(table: FeatureTable, choice: Choice) -> Choice:
+    """The choice with the features that a family needs whatever they tell by themselves."""
+    verdicts = [
+        Verdict("kept") if column.always else verdict
+        for column, verdict in zip(table.columns, choice.verdicts, strict=True)
+    ]
+    return replace(choice, verdicts=verdicts)
 
 
 def refuse_no_choice(table: FeatureTable, choice: Choice) -> None:

@@ -27,7 +27,6 @@ from stages.features.table import (
     refuse_no_features,
     refuse_no_rows,
 )
-from stages.models.baseline import rule_to_json
 from stages.models.boosting import BoostingSettings
 from stages.models.contract import FamilySettings, Fit
 from stages.models.families import family_of, fit_baseline, fit_model, refuse_impossible, write_model
@@ -62,7 +61,7 @@ def main(name: str) -> None:
     rule = fit_baseline(features, sketches)
 
     write_model(layout.models(name), fit.model)
-    write_json(layout.models(name) / "baseline.json", rule_to_json(rule))
+    write_json(layout.models(name) / "baseline.json", rule.to_json())
     write_json(layout.models(name) / "training.json", describe(fit, family.name, features, workers))
     write_csv(layout.plots(name) / "learning_curve.csv", learning_curve(fit))
     log.info("%s: best %s %.4f at round %d, %.1f s", name, fit.metric, fit.best, fit.best_round, seconds)

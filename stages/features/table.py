@@ -32,6 +32,7 @@ class Column:
     about: str
     unit: str
     categories: tuple[str, ...] = ()
+    always: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def open_features(dataset: str, columns: Sequence[str] | None = None) -> Feature
         classes=tuple(manifest["classes"]),
         cluster=manifest["cluster"],
         columns=tuple(
-            Column(c["name"], c["kind"], c["about"], c["unit"], tuple(c.get("categories", ())))
+            Column(c["name"], c["kind"], c["about"], c["unit"], tuple(c.get("categories", ())), c.get("always", False))
             for c in manifest["columns"]
         ),
         partitions=tuple(manifest["partitions"]),

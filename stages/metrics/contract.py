@@ -152,8 +152,10 @@ class Task:
     """Metrics of decisions at a threshold that costs have chosen; () where none is."""
     positive: int | None = None
     """The class whose probability is the score; None where there are several scores, or no class."""
-    scored: Literal["probability", "number"] = "probability"
-    """What a score is."""
+    scored: Literal["probability", "number", "forecast"] = "probability"
+    """What a score is; several numbers of one row for a forecast."""
+    along: tuple[str, ...] = ()
+    """Columns that are no inputs but have to be read with them where rows are judged."""
 
     @property
     def has_classes(self) -> bool:

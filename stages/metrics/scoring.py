@@ -22,7 +22,7 @@ from stages.metrics.files import FORMAT
 from stages.metrics.resampling import deal_rows, fingerprint, gather_cells, merge_cells, number_units, unit_names
 from stages.metrics.settings import EvaluateSettings
 from stages.metrics.stored import BETWEEN, VALID, Segments, task_named
-from stages.models.baseline import OneRule
+from stages.models.contract import Baseline
 from stages.runtime.partitions import each_partition, fit_in_memory
 from stages.workspace.errors import UserError
 from stages.workspace.settings import WorkerSettings
@@ -121,7 +121,7 @@ def choose_workers(table: FeatureTable, workers: WorkerSettings, limit_bytes: in
     return fit_in_memory(workers, estimates, limit_bytes, f"{table.dataset}: evaluate")
 
 
-def terms_of(table: FeatureTable, rule: OneRule, settings: EvaluateSettings) -> Terms:
+def terms_of(table: FeatureTable, rule: Baseline, settings: EvaluateSettings) -> Terms:
     """On what terms the rows of a table are judged."""
     return Terms(
         len(table.classes), rule.target_mean, rule.target_spread, settings.cost_of_miss, settings.cost_of_false_alarm
@@ -160,11 +160,12 @@ def unit_reader(
 ) -> Callable[[str, Sequence[str]], tuple[pl.DataFrame, list[str], NDArray[np.int64]]]:
     """A reader of partitions, and columns beside the features: rows, names of the units, and the unit of each row."""
     column, names = cluster_of(table, settings), table.partition_names(part)
+    along = task_named(table.task).along
     rows = {partition["name"]: partition["parts"][part] for partition in table.partitions}
     starts = dict(zip(names, np.cumsum([0] + [rows[name] for name in names[:-1]]).tolist(), strict=True))
 
     def read(partition: str, extra: Sequence[str]) -> tuple[pl.DataFrame, list[str], NDArray[np.int64]]:
-        frame = table.read(partition, part, extra=[*([column] if column else []), *extra])
+        frame = table.read(partition, part, extra=[*([column] if column else []), *along, *extra])
         if column:
             return frame, *number_units(frame[column])
         units = deal_rows(starts[partition], len(frame), table.rows(part))

@@ -20,6 +20,7 @@ from stages.features.binning import Bins, bins_from_json, bins_to_json
 
 Float = NDArray[np.float64]
 EXTRA_ROWS = 2.0
+KIND = "one rule"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,17 @@ class OneRule:
     rows: tuple[int, ...]
     target_mean: float
     target_spread: float
+
+    def predict(self, frame: pl.DataFrame) -> NDArray[np.float32]:
+        """Probabilities (rows,), shares (rows, classes) or means (rows,), as a booster would return them."""
+        values = np.asarray(self.values, dtype=np.float32)[self.bins.codes(frame[self.bins.name])]
+        return values if values.shape[1] > 1 else values[:, 0]
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready form; see `rule_from_json`."""
+        columns = {"values": [list(row) for row in self.values], "rows": list(self.rows)}
+        target = {"target_mean": self.target_mean, "target_spread": self.target_spread}
+        return {"kind": KIND, "bins": bins_to_json(self.bins), **columns, **target}
 
 
 def fit_one_rule(frames: Iterable[pl.DataFrame], *, bins: Bins, target: str, classes: Sequence[str] = ()) -> OneRule:
@@ -71,12 +83,6 @@ def rule_from_sums(sums: Float, *, bins: Bins) -> OneRule:
     )
 
 
-def predict_one_rule(rule: OneRule, frame: pl.DataFrame) -> NDArray[np.float32]:
-    """Probabilities (rows,), shares (rows, classes) or means (rows,), as a booster would return them."""
-    values = np.asarray(rule.values, dtype=np.float32)[rule.bins.codes(frame[rule.bins.name])]
-    return values if values.shape[1] > 1 else values[:, 0]
-
-
 def most_relevant(features: Iterable[Mapping[str, Any]]) -> str:
     """The kept feature with the highest relevance, by the entries of a selection; the first of equals."""
     kept = [feature for feature in features if feature["kept"]]
@@ -85,15 +91,8 @@ def most_relevant(features: Iterable[Mapping[str, Any]]) -> str:
     return str(max(kept, key=lambda feature: feature["relevance"])["name"])
 
 
-def rule_to_json(rule: OneRule) -> dict[str, Any]:
-    """A JSON-ready form; see `rule_from_json`."""
-    columns = {"values": [list(row) for row in rule.values], "rows": list(rule.rows)}
-    target = {"target_mean": rule.target_mean, "target_spread": rule.target_spread}
-    return {"kind": "one rule", "bins": bins_to_json(rule.bins), **columns, **target}
-
-
 def rule_from_json(content: Mapping[str, Any]) -> OneRule:
-    """The inverse of `rule_to_json`."""
+    """The inverse of `OneRule.to_json`."""
     try:
         rule = OneRule(
             bins=bins_from_json(content["bins"]),

@@ -60,6 +60,24 @@ class ByCodes(Protocol):
         """`Model.predict` of (rows, features), contiguous: categories by their place in the enum, NaN for missing."""
 
 
+class Baseline(Protocol):
+    """What every model has to beat; fitted on the training rows, and kept as JSON."""
+
+    @property
+    def target_mean(self) -> float:
+        """Of the training rows; of a number, the origin of the grid on which it is counted."""
+
+    @property
+    def target_spread(self) -> float:
+        """The standard deviation there, whose parts are the steps of that grid."""
+
+    def predict(self, frame: pl.DataFrame) -> Float32:
+        """Scores of the same shape as a model's."""
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready form, with its ``kind``; `families.read_baseline` is the inverse."""
+
+
 @dataclass(frozen=True)
 class Fit:
     """A fitted model and its learning curve: one loss per round for the train and the valid part.

@@ -13,9 +13,9 @@ from typing import Any
 from stages.features.binning import bin_column
 from stages.features.sketch import Sketch
 from stages.features.table import FeatureTable
-from stages.models import bagging, boosting, forest, lightgbm, linear
-from stages.models.baseline import OneRule, fit_one_rule, most_relevant
-from stages.models.contract import DamagedModel, Family, FamilySettings, Fit, Model
+from stages.models import bagging, boosting, forecasts, forest, lightgbm, linear
+from stages.models.baseline import fit_one_rule, most_relevant, rule_from_json
+from stages.models.contract import Baseline, DamagedModel, Family, FamilySettings, Fit, Model
 from stages.models.rows import Share, Ticker, Training
 from stages.models.trees import has_device
 from stages.workspace import layout
@@ -118,12 +118,20 @@ def _untold(_round: int, _train_loss: float, _valid_loss: float) -> None:
     """Nobody waits for single rounds."""
 
 
-def fit_baseline(features: FeatureTable, sketches: Mapping[str, Sketch]) -> OneRule:
-    """The one-rule baseline of the training rows, on the most relevant selected feature."""
+def fit_baseline(features: FeatureTable, sketches: Mapping[str, Sketch]) -> Baseline:
+    """What the model must beat: the best naive forecast, or one rule on the most relevant selected feature."""
+    if features.task == forecasts.TASK:
+        return forecasts.fit_naive(features)
     best = most_relevant(read_json(layout.selection(features.dataset))["features"])
     column = features.with_columns([best])
     bins = bin_column(best, sketches[best], column.columns[0].categories, BASELINE_BINS)
     return fit_one_rule(column.frames("train"), bins=bins, target=features.target, classes=features.classes)
+
+
+def read_baseline(dataset: str) -> Baseline:
+    """The baseline of a trained dataset."""
+    content = read_json(layout.models(dataset) / "baseline.json")
+    return forecasts.naive_from_json(content) if content.get("kind") == forecasts.KIND else rule_from_json(content)
 
 
 def write_model(folder: Path, model: Model) -> None:

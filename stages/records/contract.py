@@ -78,6 +78,8 @@ class Feature:
     unit: str = ""
     needs_complete: bool = False
     """Whether it is only right where a partition holds every record: counts do, shares of a random sample do not."""
+    always: bool = False
+    """Whether selection has to leave it in: the family of models for its task needs it whatever it tells by itself."""
     joined: str = ""
     """The joined table that it is read from: a row in which all features of a table are missing found nothing there."""
 
@@ -101,9 +103,10 @@ class Dataset:
     ``reach(partition, partitions)`` names, in canonical order, the partitions whose summaries that may be: what a
     change of one partition can touch, and no other.
     ``featurize(tidy, context)`` returns, same rows, same order, the columns of ``identity``, the ``cluster`` column,
-    the target (null where there is no label) and every feature.  ``split(frame, settings, seed)`` names each row's
-    part.  Columns in ``forbidden`` are known only after the moment of prediction: no feature may depend on them for
-    its own row.
+    the target (null where there is no label) and every feature; where a row asks several questions, one for each series
+    and horizon, its ``lines_per_row`` lines stand together.  ``split(frame, settings, seed)`` names each row's part;
+    null keeps it out of all of them.  Columns in ``forbidden`` are known only after the moment of prediction: no
+    feature may depend on them for its own row.
     """
 
     name: str
@@ -131,6 +134,10 @@ class Dataset:
     """What shows that a partition lacks records, in words; empty where nothing does.  Where features need them all."""
     cluster: str | None = None
     """Column of rows that share their luck (a day); None when rows are independent."""
+    lines_per_row: int = 1
+    """Lines of features that each tidy row gets."""
+    observed: Callable[[pl.DataFrame], pl.DataFrame] | None = None
+    """Of tidy rows of a forecast dataset, what came true: columns series, at (datetime), value; nulls left out."""
     target_unit: str = ""
     """Of a target that is a number, in words that follow one: "minutes"."""
     reach: Callable[[str, Sequence[str]], Sequence[str]] = field(default=lambda _partition, partitions: partitions)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from stages.records.contract import Dataset, Table
@@ -122,7 +123,7 @@ def compute_features(
     recent: pl.DataFrame | None = None,
     at: datetime | None = None,
 ) -> pl.DataFrame:
-    """The columns of `Dataset.featurize` for tidy ``rows``, one line each, in their order.
+    """The columns of `Dataset.featurize` for tidy ``rows``, `Dataset.lines_per_row` lines each, in their order.
 
     Parameters
     ----------
@@ -145,8 +146,9 @@ def compute_features(
     asked: dict[str, Any] = {"last": len(rows)} if len(seen) > len(rows) else {}
     asked |= {"at": at} if at is not None else {}
     frame = dataset.featurize(seen, context, **asked)
-    told = [name for name in dataset.identity if name in rows.columns]
-    if not frame.select(told).equals(rows.select(told)):
+    told, lines = [name for name in dataset.identity if name in rows.columns], dataset.lines_per_row
+    wanted_rows = rows.select(told)[np.repeat(np.arange(len(rows)), lines)] if lines > 1 else rows.select(told)
+    if len(frame) != len(rows) * lines or not frame.select(told).equals(wanted_rows):
         raise AssertionError(f"{dataset.name}: wanted {len(rows)} rows in their order; found {len(frame)}, or another")
     return frame
 

@@ -10,9 +10,7 @@ from stages.features.binning import Bins, bins_from_json
 from stages.models.baseline import (
     fit_one_rule,
     most_relevant,
-    predict_one_rule,
     rule_from_json,
-    rule_to_json,
 )
 
 ROWS = pl.DataFrame(
@@ -40,7 +38,7 @@ def test_nulls_and_nans_have_their_own_bin_and_edges_belong_to_the_bin_above() -
 
 def test_a_category_never_seen_is_predicted_like_a_null() -> None:
     rule = fit_one_rule([ROWS], bins=CARRIER, target="late", classes=("no", "yes"))
-    assert predict_one_rule(rule, pl.DataFrame({"carrier": ["ZZ"]}))[0] == pytest.approx(1 / 3)
+    assert rule.predict(pl.DataFrame({"carrier": ["ZZ"]}))[0] == pytest.approx(1 / 3)
 
 
 def test_a_bin_without_rows_predicts_the_overall_share() -> None:
@@ -56,21 +54,21 @@ def test_the_cut_into_partitions_leaves_the_rule_as_it_was_and_json_keeps_it(
 ) -> None:
     how = {"bins": bins, "target": "late" if classes else "delay", "classes": classes}
     rule = fit_one_rule([ROWS], **how)
-    written = rule_to_json(rule)
-    assert rule_to_json(fit_one_rule([ROWS[:3], ROWS[3:3], ROWS[3:]], **how)) == written
+    written = rule.to_json()
+    assert fit_one_rule([ROWS[:3], ROWS[3:3], ROWS[3:]], **how).to_json() == written
     read = rule_from_json(json.loads(json.dumps(written)))
-    assert rule_to_json(read) == written
-    assert np.array_equal(predict_one_rule(read, ROWS), predict_one_rule(rule, ROWS))
+    assert read.to_json() == written
+    assert np.array_equal(read.predict(ROWS), rule.predict(ROWS))
 
 
 def test_shares_of_classes_add_up_to_one_and_means_are_means() -> None:
-    shares = predict_one_rule(fit_one_rule([ROWS], bins=SPEED, target="late", classes=("a", "b", "c")), ROWS)
+    shares = fit_one_rule([ROWS], bins=SPEED, target="late", classes=("a", "b", "c")).predict(ROWS)
     assert shares.shape == (8, 3)
     assert shares.sum(axis=1) == pytest.approx(1.0)
     rule = fit_one_rule([ROWS], bins=CARRIER, target="delay")
     mean = ROWS["delay"].mean()
     by_carrier = ROWS.filter(pl.col("carrier") == "UA")["delay"]
-    assert predict_one_rule(rule, ROWS)[1] == pytest.approx((by_carrier.sum() + 2 * mean) / (len(by_carrier) + 2))
+    assert rule.predict(ROWS)[1] == pytest.approx((by_carrier.sum() + 2 * mean) / (len(by_carrier) + 2))
     assert (rule.target_mean, rule.target_spread) == pytest.approx((mean, np.std(ROWS["delay"].to_numpy())))
 
 
@@ -95,7 +93,7 @@ def test_the_most_relevant_feature_is_a_kept_one() -> None:
 
 @pytest.mark.parametrize("lost", ["bins", "values", "rows", "target_mean", "target_spread"])
 def test_a_lost_key_is_named_with_the_way_out(lost: str) -> None:
-    content = rule_to_json(fit_one_rule([ROWS], bins=SPEED, target="late", classes=("no", "yes")))
+    content = fit_one_rule([ROWS], bins=SPEED, target="late", classes=("no", "yes")).to_json()
     with pytest.raises(ValueError, match=rf"a one-rule baseline.*no '{lost}'.*dvc repro"):
         rule_from_json({key: value for key, value in content.items() if key != lost})
     with pytest.raises(ValueError, match=r"a one-rule baseline.*dvc repro"):

@@ -22,7 +22,7 @@ from stages.metrics.bootstrap import draw_both, replicate
 from stages.metrics.curves import COLUMNS
 from stages.metrics.files import read_evaluation
 from stages.metrics.stored import VALID, system_of, units_of, valid_units_of
-from stages.models.baseline import fit_one_rule, predict_one_rule, rule_from_json, rule_to_json
+from stages.models.baseline import fit_one_rule, rule_from_json
 from stages.models.boosting import FAMILY
 from stages.models.families import read_model
 from stages.workspace.errors import UserError
@@ -129,7 +129,7 @@ def write_model(rows: pl.DataFrame, task: str) -> None:
     write_json(folder / "training.json", {"family": "boosting"})
     bins = bin_column(table.names[0], sketch_frame(frame, table.names[:1])[table.names[0]], (), 5)
     rule = fit_one_rule([frame], bins=bins, target="target", classes=table.classes)
-    write_json(folder / "baseline.json", rule_to_json(rule))
+    write_json(folder / "baseline.json", rule.to_json())
 
 
 def prepare(task: str = "binary", cluster: str | None = "day", partitions: int = 5, **changes) -> pl.DataFrame:
@@ -382,7 +382,7 @@ def test_regression_of_real_records_is_scored_beside_its_baseline() -> None:
     assert found["r2"]["value"] == pytest.approx(reference.r2_score(labels, predictions), rel=1e-5)
     assert found["mae"]["difference"] < 0 < found["r2"]["difference"]
     rule = rule_from_json(json.loads(Path(f"models/{DATASET}/baseline.json").read_text()))
-    guesses = predict_one_rule(rule, pl.concat(open_features(DATASET).frames("test")))
+    guesses = rule.predict(pl.concat(open_features(DATASET).frames("test")))
     assert found["rmse"]["baseline"] == pytest.approx(reference.root_mean_squared_error(labels, guesses), rel=1e-5)
 
 

@@ -16,7 +16,7 @@ import yaml
 from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_squared_error
 
 from stages.features.table import open_features, read_selection
-from stages.models.baseline import predict_one_rule, rule_from_json
+from stages.models.baseline import rule_from_json
 from stages.models.boosting import FAMILY
 from stages.models.families import read_model
 from stages.models.trees import Trees, has_device
@@ -123,7 +123,7 @@ def test_real_records_are_learned(planted, name: str) -> None:
     main("trial")
     labels, scores = scores_of("test")
     rule = rule_from_json(json.loads((MODEL / "baseline.json").read_text()))
-    by_rule = predict_one_rule(rule, part_of("test"))
+    by_rule = rule.predict(part_of("test"))
     if task == "regression":
         assert r2_score(labels, scores) > max(0.3, r2_score(labels, by_rule))
     else:
@@ -137,7 +137,7 @@ def test_the_baseline_beats_a_constant_on_the_rows_it_was_fitted_to(planted, tas
     main("trial")
     rule = rule_from_json(json.loads((MODEL / "baseline.json").read_text()))
     rows = part_of("train")
-    labels, scores = rows["target"].to_numpy(), predict_one_rule(rule, rows)
+    labels, scores = rows["target"].to_numpy(), rule.predict(rows)
     loss = log_loss if task == "binary" else root_mean_squared_error
     assert loss(labels, scores) < loss(labels, np.full(len(labels), labels.mean()))
     assert rule.bins.name == "hour"  # the most relevant by the selection

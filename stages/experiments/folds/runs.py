@@ -16,8 +16,7 @@ from stages.metrics.resampling import unit_names
 from stages.metrics.scoring import Scorer, choose_workers, cluster_of, decide, score_test, terms_of
 from stages.metrics.settings import EvaluateSettings
 from stages.metrics.stored import Segments, task_named
-from stages.models.baseline import OneRule, predict_one_rule
-from stages.models.contract import FamilySettings, Fit
+from stages.models.contract import Baseline, FamilySettings, Fit
 from stages.models.families import fit_baseline, fit_model
 from stages.runtime.log import log, progress
 from stages.workspace.settings import read_scale, read_workers
@@ -53,7 +52,7 @@ def judge_folds(folds: Sequence[Fold], model: FamilySettings, judging: EvaluateS
 
 
 def score_fold(
-    fold: Fold, fit: Fit, rule: OneRule, grid_rule: OneRule, judging: EvaluateSettings
+    fold: Fold, fit: Fit, rule: Baseline, grid_rule: Baseline, judging: EvaluateSettings
 ) -> dict[str, FoldScores]:
     """Both systems on the fold's test rows; thresholds are chosen on its own valid rows."""
     table = fold.table
@@ -62,7 +61,7 @@ def score_fold(
     fit.model.use_threads(1 if workers.count > 1 else workers.training_threads)
     scorers: dict[str, Scorer] = {
         "model": fit.model.predict,
-        "baseline": lambda frame: predict_one_rule(rule, frame),
+        "baseline": rule.predict,
     }
     decisions, chosen_on = decide(table, scorers, terms_of(table, grid_rule, judging), judging, workers)
     scored = score_test(table, scorers, decisions, judging, workers, Segments({}))
