@@ -18,8 +18,7 @@ from stages.datasets.rates.business_days import published_at
 from stages.datasets.rates.features import FEATURES, HORIZONS, build_context, featurize, recall, summarize
 from stages.datasets.rates.published import CURRENCIES, RATES
 from stages.records.contract import Dataset, split_values
-
-ONE_DAY = timedelta(days=1)
+from stages.records.forecasts import split_by_moment
 
 
 def reach(partition: str, partitions: Sequence[str]) -> list[str]:
@@ -28,31 +27,20 @@ def reach(partition: str, partitions: Sequence[str]) -> list[str]:
     return [name for name in partitions if name in around]
 
 
-def split_by_day(frame: pl.DataFrame, settings: Mapping[str, Any], _seed: int) -> pl.Series:
-    """Train on what had come true by the end of one day, validate by another, test on what is asked after it.
-
-    A line whose answer came in a later part than its question is in none.
-    """
-    texts = split_values(settings, "train_from", "train_until", "valid_until")
+def split_by_day(frame: pl.DataFrame, settings: Mapping[str, Any], seed: int) -> pl.Series:
+    """By the moments at which forecasts are made and come due; what is older than ``train_from`` is in no part."""
+    text, *_ = split_values(settings, "train_from", "train_until", "valid_until")
     try:
-        first, *cuts = (datetime.strptime(text or "1999-01-01", "%Y-%m-%d") for text in texts)
+        first = datetime.strptime(text, "%Y-%m-%d") if text else datetime.min
     except (ValueError, TypeError):
-        told = ", ".join(f"{name} {text!r}" for name, text in settings.items())
-        raise ValueError(f"wanted days such as 2019-12-31; found {told}") from None
-    if not first <= cuts[0] < cuts[1]:
-        told = ", ".join(str(moment.date()) for moment in (first, *cuts))
-        raise ValueError(f"wanted train_from before train_until before valid_until; found {told}")
-    end_of_train, end_of_valid = (cut + ONE_DAY for cut in cuts)
-    made, due = pl.col("made_at"), pl.col("due_at")
-    part = (
-        pl.when((made >= first) & (due < end_of_train))
-        .then(pl.lit("train"))
-        .when((made >= end_of_train) & (due < end_of_valid))
-        .then(pl.lit("valid"))
-        .when(made >= end_of_valid)
-        .then(pl.lit("test"))
-    )
-    return frame.select(part.alias("part"))["part"]
+        raise ValueError(f"wanted a day such as 2010-01-01, or null; found train_from {text!r}") from None
+    part = split_by_moment(frame, {name: day for name, day in settings.items() if name != "train_from"}, seed)
+    return frame.select(pl.when(pl.col("made_at") >= first).then(part).alias("part"))["part"]
+
+
+def moments(rates: pl.DataFrame) -> pl.Series:
+    """When the rates of each day were published."""
+    return rates.select(published_at(pl.col("day")).alias("at"))["at"]
 
 
 def observed(rates: pl.DataFrame) -> pl.DataFrame:
@@ -89,7 +77,8 @@ DATASET = Dataset(
     lines_per_row=len(CURRENCIES) * len(HORIZONS),
     observed=observed,
     reach=reach,
-    moment=lambda rates: rates.select(published_at(pl.col("day")).alias("at"))["at"],
+    moment=moments,
     looks_back=timedelta(days=366),
     recall=recall,
+    asked_from=moments,
 )

@@ -108,7 +108,8 @@ def featurize(
         name: np.broadcast_to(values.reshape(values.shape + (1,) * (3 - values.ndim)), shape).reshape(-1)
         for name, values in columns.items()
     }
-    return pl.DataFrame(lines).with_columns(pl.selectors.float().fill_nan(None))
+    texts = {"series": pl.String, "horizon": pl.String}  # of no lines, the arrays do not tell
+    return pl.DataFrame(lines, schema_overrides=texts).with_columns(pl.selectors.float().fill_nan(None))
 
 
 # ── of a day (days,), a currency's day (days, currencies), a line (days, currencies, horizons) ────────────────────────

@@ -21,10 +21,18 @@ QUOTED = (  # today
     *("USD", "JPY", "CZK", "DKK", "GBP", "HUF", "PLN", "RON", "SEK", "CHF", "ISK", "NOK", "TRY", "AUD", "BRL"),
     *("CAD", "CNY", "HKD", "IDR", "ILS", "INR", "KRW", "MXN", "MYR", "NZD", "PHP", "SGD", "THB", "ZAR"),
 )
-# joined the euro, were replaced by a new unit (ROL, TRL), or are no longer quoted (RUB, since 2 March 2022)
-NO_LONGER_QUOTED = ("BGN", "CYP", "EEK", "HRK", "LTL", "LVL", "MTL", "ROL", "RUB", "SIT", "SKK", "TRL")
-CURRENCIES = tuple(sorted((*QUOTED, *NO_LONGER_QUOTED)))
+LAST_QUOTED = {
+    **{"SIT": "2006-12-29", "CYP": "2007-12-31", "MTL": "2007-12-31", "SKK": "2008-12-31", "EEK": "2010-12-31"},
+    **{"LVL": "2013-12-31", "LTL": "2014-12-31", "HRK": "2022-12-30", "BGN": "2025-12-31"},  # these joined the euro
+    **{"TRL": "2004-12-31", "ROL": "2005-06-30"},  # a new lira, a new leu
+    "RUB": "2022-03-01",  # sanctions
+}
+CURRENCIES = tuple(sorted((*QUOTED, *LAST_QUOTED)))
 NO_RATE = "N/A"
+
+
+YEAR = pl.col("Date").str.extract(r"^\s*(1999|20[0-4]\d|2050)-\d\d-\d\d\s*$")
+"""The partition that a published day names: none beyond the calendar, so that no misprint founds one."""
 
 
 def years(raw: Path) -> list[str]:
@@ -58,10 +66,6 @@ def _read_published(path: Path, _changed_ns: int, _size: int) -> pl.DataFrame:
     return days.drop(nameless).with_columns(year.alias("_year"))
 
 
-YEAR = pl.col("Date").str.extract(r"^\s*(\d{4})-\d{2}-\d{2}\s*$")
-"""The partition that a published day names."""
-
-
 def parse(raw: pl.DataFrame) -> pl.DataFrame:
     """The day, and units of each currency that one euro buys."""
     rates = [pl.col(name).str.strip_chars().cast(pl.Float64, strict=False) for name in CURRENCIES]
@@ -71,8 +75,8 @@ def parse(raw: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def schema(partition: str) -> pa.DataFrameSchema:
-    """A business day of its year, each once, and rates above zero."""
+def schema(_partition: str) -> pa.DataFrameSchema:
+    """Business days, each once, and rates above zero."""
     import pandera.polars as pa  # most of a second to import; only `clean` validates
 
     def business(data: pa.PolarsData) -> pl.LazyFrame:
@@ -80,8 +84,10 @@ def schema(partition: str) -> pa.DataFrameSchema:
         is_open = is_business_day(days.fill_null(FIRST).to_numpy().astype("datetime64[D]"))
         return pl.LazyFrame({"day": days.is_null() | pl.Series(is_open)})
 
-    def rows(name: str, holds: pl.Expr) -> pa.Check:
-        return pa.Check(lambda data: data.lazyframe.select(holds.fill_null(True)), name=name)
+    # Pandera's own `unique` reports every copy; here the first one passes
+    first = pa.Check(
+        lambda data: data.lazyframe.select(pl.col("day").is_null() | pl.col("day").is_first_distinct()), name="unique"
+    )
 
     def rate() -> pa.Column:
         return pa.Column(pl.Float64, pa.Check.gt(0), nullable=True)
@@ -91,11 +97,7 @@ def schema(partition: str) -> pa.DataFrameSchema:
             "day": pa.Column(pl.Date, [pa.Check.in_range(FIRST, LAST), pa.Check(business, name="business_day")]),
             **{name: rate() for name in CURRENCIES},
         },
-        checks=[
-            # Pandera's own `unique` reports every copy; here the first one passes
-            rows("unique", pl.col("day").is_first_distinct() | pl.col("day").is_null()),
-            rows("in_its_year", pl.col("day").dt.year() == int(partition or 0)),
-        ],
+        checks=[first],
         strict=True,
     )
 
@@ -113,5 +115,5 @@ RATES = Table(
     day="day",
     calendar=business_days,
     partition_of=YEAR,
-    derived={name: pl.lit(NO_RATE) for name in NO_LONGER_QUOTED},
+    derived={name: pl.when(pl.col("Date") > day).then(pl.lit(NO_RATE)) for name, day in LAST_QUOTED.items()},
 )
