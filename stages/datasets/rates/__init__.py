@@ -20,6 +20,9 @@ from stages.datasets.rates.published import CURRENCIES, RATES
 from stages.records.contract import Dataset, split_values
 from stages.records.forecasts import split_by_moment
 
+FIXED = ("BGN", "EEK", "LTL")
+"""Tied to the euro by law, with no band: nothing to forecast, and a scaled error would divide by nothing."""
+
 
 def reach(partition: str, partitions: Sequence[str]) -> list[str]:
     """The year, the one before it (250 business days are less) and the one after it (20 days ahead)."""
@@ -28,14 +31,15 @@ def reach(partition: str, partitions: Sequence[str]) -> list[str]:
 
 
 def split_by_day(frame: pl.DataFrame, settings: Mapping[str, Any], seed: int) -> pl.Series:
-    """By the moments at which forecasts are made and come due; what is older than ``train_from`` is in no part."""
+    """By the moments at which forecasts are made and come due; older than ``train_from`` or `FIXED`: in no part."""
     text, *_ = split_values(settings, "train_from", "train_until", "valid_until")
     try:
         first = datetime.strptime(text, "%Y-%m-%d") if text else datetime.min
     except (ValueError, TypeError):
         raise ValueError(f"wanted a day such as 2010-01-01, or null; found train_from {text!r}") from None
     part = split_by_moment(frame, {name: day for name, day in settings.items() if name != "train_from"}, seed)
-    return frame.select(pl.when(pl.col("made_at") >= first).then(part).alias("part"))["part"]
+    asked = (pl.col("made_at") >= first) & ~pl.col("series").is_in(FIXED)
+    return frame.select(pl.when(asked).then(part).alias("part"))["part"]
 
 
 def moments(rates: pl.DataFrame) -> pl.Series:

@@ -11,7 +11,7 @@ import polars as pl
 
 from stages.datasets.rates.business_days import FIRST, LAST, business_days, is_business_day
 from stages.records.contract import Table
-from stages.records.lines import read_lines
+from stages.records.lines import lacking_words, read_lines
 
 if TYPE_CHECKING:
     import pandera.polars as pa
@@ -61,6 +61,8 @@ def _read_published(path: Path, _changed_ns: int, _size: int) -> pl.DataFrame:
             raise ValueError(f"wanted one file in {path.name}; found {', '.join(names) or 'none'}")
         with archive.open(names[0]) as lines:
             days = read_lines(lines).reverse()
+    if lacking := lacking_words(days.columns, ("Date", *CURRENCIES)):
+        raise ValueError(lacking)
     nameless = [name for name in days.columns if not name]  # what follows the comma that ends every line
     year = YEAR.fill_null(strategy="forward").fill_null(strategy="backward")
     return days.drop(nameless).with_columns(year.alias("_year"))
