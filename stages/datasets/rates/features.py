@@ -64,22 +64,21 @@ class Grid:
         moved: Floats = self.logs[self.asked] - self.logs[self.asked - days]
         return moved
 
-    def last(self, values: Floats, days: int) -> Floats:
-        """The last ``days`` of ``values`` until each day asked (asked, currencies, days), oldest first.
+    def last_year(self, values: Floats) -> Floats:
+        """The last `YEAR` of ``values`` until each day asked (asked, currencies, days), oldest first.
 
         Laid out so that sums over days are taken in the same order, however many days are asked.
         """
-        found = values[self.asked[:, None] + np.arange(1 - days, 1)]
+        found = values[self.asked[:, None] + np.arange(1 - YEAR, 1)]
         return np.ascontiguousarray(np.moveaxis(found, 1, 2))
 
 
-def mean_known(values: Floats, weights: Floats | None = None) -> Floats:
+def mean_known(values: Floats, weights: Floats | float = 1.0) -> Floats:
     """The mean over the last axis of what is known; not a number where that is less than half of it."""
     known = ~np.isnan(values)
-    weighted = known * (np.ones(values.shape[-1]) if weights is None else weights)
-    total = weighted.sum(axis=-1)
     enough = 2 * known.sum(axis=-1) >= values.shape[-1]
-    return np.where(enough, (np.where(known, values, 0.0) * weighted).sum(axis=-1) / np.where(enough, total, 1), np.nan)
+    total = np.where(known, values * weights, 0.0).sum(axis=-1)
+    return np.where(enough, total / np.where(enough, (known * weights).sum(axis=-1), 1), np.nan)
 
 
 def featurize(
@@ -132,16 +131,16 @@ def _known(grid: Grid) -> dict[str, Floats]:
     """Numbers known when the rates of each day were published."""
     horizons = np.array(HORIZONS)
     returns = {days: grid.moved(days) for days in RETURNS}
-    squares = grid.returns**2
-    volatility = {days: np.sqrt(mean_known(grid.last(squares, days))) for days in VOLATILITIES}
+    squares = grid.last_year(grid.returns**2)
+    volatility = {days: np.sqrt(mean_known(squares[..., -days:])) for days in VOLATILITIES}
     weights = DECAY ** np.arange(DECAY_DAYS - 1, -1, -1.0)
     market = {days: np.broadcast_to(mean_known(returns[days])[:, None], returns[days].shape) for days in MARKET}
-    now, year = grid.rates[grid.asked], grid.last(grid.rates, YEAR)
+    now, year = grid.rates[grid.asked], grid.last_year(grid.rates)
     seasonal = np.stack([grid.rates[grid.asked + h - WEEK * -(-h // WEEK)] for h in HORIZONS], axis=-1)
     return {
         **{f"return_{days}d_bp": values for days, values in returns.items()},
         **{f"volatility_{days}d_bp": values for days, values in volatility.items()},
-        "volatility_weighted_bp": np.sqrt(mean_known(grid.last(squares, DECAY_DAYS), weights)),
+        "volatility_weighted_bp": np.sqrt(mean_known(squares[..., -DECAY_DAYS:], weights)),
         "volatility_bp": volatility[60][..., None] * np.sqrt(horizons),
         **{f"market_return_{days}d_bp": values for days, values in market.items()},
         **{f"own_return_{days}d_bp": returns[days] - values for days, values in market.items()},
