@@ -211,6 +211,24 @@ def bin_like(
     return matrix(Partitions(frames, features, target, pages and f"{pages}other"), ref=rows.train, **shared)
 
 
+def parameters_of(
+    task: str, *, classes: int, max_bin: int, threads: int, seed: int, device: str = "cpu", **settings: float | str
+) -> dict[str, Any]:
+    """XGBoost's parameters; ``settings`` are those by its own names."""
+    objective, metric = OBJECTIVES[task]
+    return {
+        "objective": objective,
+        "eval_metric": metric,
+        "tree_method": "hist",
+        "max_bin": max_bin,
+        "nthread": threads,
+        "device": device,
+        "seed": seed % 2**31,
+        **({"num_class": classes} if classes > 2 else {}),
+        **settings,
+    }
+
+
 def boost(
     rows: BinnedRows,
     *,
@@ -234,24 +252,12 @@ def boost(
 
     ``others`` are further parameters by XGBoost's names.
     """
-    objective, metric = OBJECTIVES[task]
-    parameters = {
-        "objective": objective,
-        "eval_metric": metric,
-        "tree_method": "hist",
-        "max_depth": max_depth,
-        "learning_rate": learning_rate,
-        "min_child_weight": min_child_weight,
-        "subsample": subsample,
-        "colsample_bytree": colsample_bytree,
-        "reg_lambda": reg_lambda,
-        "max_bin": rows.max_bin,
-        "nthread": threads,
-        "device": device,
-        "seed": seed % 2**31,
-        **({"num_class": classes} if classes > 2 else {}),
-        **others,
-    }
+    parameters = parameters_of(
+        task, classes=classes, max_bin=rows.max_bin, threads=threads, device=device, seed=seed, max_depth=max_depth,
+        learning_rate=learning_rate, min_child_weight=min_child_weight, subsample=subsample,
+        colsample_bytree=colsample_bytree, reg_lambda=reg_lambda, **others,
+    )  # fmt: skip
+    metric = OBJECTIVES[task][1]
     losses: dict[str, dict[str, list[float]]] = {}
     booster = xgb.train(
         parameters,
