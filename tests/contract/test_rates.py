@@ -218,14 +218,12 @@ def test_volatilities_are_root_mean_squares_of_daily_returns(histories):
             known = last(returns, days)
             rms = math.sqrt(statistics.fmean(moved**2 for moved in known)) if known else None
             assert line[f"volatility_{days}d_bp"] == approx(rms)
-            if days == 60:
-                ahead = HORIZONS[line["horizon"]]
-                assert line["volatility_bp"] == approx(rms and rms * math.sqrt(ahead))
         known = last(returns, 60)
         weights = [0.94**ago for ago in range(len(known))][::-1]
         if len(known) == 60:
             weighted = math.fsum(w * moved**2 for w, moved in zip(weights, known, strict=True)) / math.fsum(weights)
             assert line["volatility_weighted_bp"] == approx(math.sqrt(weighted))
+            assert line["volatility_bp"] == approx(math.sqrt(weighted * HORIZONS[line["horizon"]]))
 
 
 def test_positions_in_the_range_are_between_the_least_and_the_greatest_rate(histories):

@@ -133,15 +133,15 @@ def _known(grid: Grid) -> dict[str, Floats]:
     returns = {days: grid.moved(days) for days in RETURNS}
     squares = grid.last_year(grid.returns**2)
     volatility = {days: np.sqrt(mean_known(squares[..., -days:])) for days in VOLATILITIES}
-    weights = DECAY ** np.arange(DECAY_DAYS - 1, -1, -1.0)
+    weighted = np.sqrt(mean_known(squares[..., -DECAY_DAYS:], DECAY ** np.arange(DECAY_DAYS - 1, -1, -1.0)))
     market = {days: np.broadcast_to(mean_known(returns[days])[:, None], returns[days].shape) for days in MARKET}
     now, year = grid.rates[grid.asked], grid.last_year(grid.rates)
     seasonal = np.stack([grid.rates[grid.asked + h - WEEK * -(-h // WEEK)] for h in HORIZONS], axis=-1)
     return {
         **{f"return_{days}d_bp": values for days, values in returns.items()},
         **{f"volatility_{days}d_bp": values for days, values in volatility.items()},
-        "volatility_weighted_bp": np.sqrt(mean_known(squares[..., -DECAY_DAYS:], weights)),
-        "volatility_bp": volatility[60][..., None] * np.sqrt(horizons),
+        "volatility_weighted_bp": weighted,
+        "volatility_bp": weighted[..., None] * np.sqrt(horizons),
         **{f"market_return_{days}d_bp": values for days, values in market.items()},
         **{f"own_return_{days}d_bp": returns[days] - values for days, values in market.items()},
         **{f"range_position_{days}d": _position(year[..., -days:]) for days in RANGES},
@@ -190,7 +190,7 @@ def _described() -> tuple[Feature, ...]:
             for days in VOLATILITIES
         ),
         in_bp("volatility_weighted_bp", f"the same over {DECAY_DAYS} days, each weighing {DECAY} of the next"),
-        in_bp("volatility_bp", "that of 60 days times the root of the horizon: the spread to expect", always=True),
+        in_bp("volatility_bp", "that, times the root of the horizon: the spread to expect", always=True),
         *(in_bp(f"market_return_{days}d_bp", f"mean return of all currencies, {days} days") for days in MARKET),
         *(in_bp(f"own_return_{days}d_bp", f"return less that mean, {days} days") for days in MARKET),
         *(
