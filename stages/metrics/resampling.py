@@ -82,6 +82,13 @@ def count_cells(view: str, units: Int, names: Sequence[str], labels: NDArray[Any
     return _cells(np.asarray(names, dtype=object)[unit].tolist(), view, label + low_label, code + low_code, counts)
 
 
+def sum_cells(view: str, names: Sequence[str], sums: Int) -> pl.DataFrame:
+    """Sums (units, codes) as cells of one view: whole numbers that add up as counts do."""
+    n_units, n_codes = sums.shape
+    unit, code = np.divmod(np.arange(n_units * n_codes), n_codes)
+    return _cells(np.asarray(names, dtype=object)[unit].tolist(), view, np.zeros_like(code), code, sums.reshape(-1))
+
+
 def _cells(units: list[str], view: str, labels: Int, codes: Int, counts: Int) -> pl.DataFrame:
     return pl.DataFrame(
         {
