@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 
 from stages.metrics.binary import BINARY
 from stages.metrics.contract import Decision, System, Task
+from stages.metrics.forecast import FORECAST
 from stages.metrics.multiclass import MULTICLASS
 from stages.metrics.regression import REGRESSION
 from stages.metrics.resampling import unit_names
 
-TASKS: dict[str, Task] = {task.name: task for task in (BINARY, MULTICLASS, REGRESSION)}
+TASKS: dict[str, Task] = {task.name: task for task in (BINARY, MULTICLASS, REGRESSION, FORECAST)}
 WHOLE, VALID = "", "(valid)"
 MOST_VALUES = 20
 OTHER = "(other)"
