@@ -6,6 +6,11 @@ only sMAPE needs the level itself.  Every metric is a ratio of sums over rows, s
 needs.  They are whole numbers of small steps, rounded row by row: sums of partitions add up to the same, however the
 rows are cut.
 
+MASE is the mean of errors over the scale of their series (`models.forecasts`), sMAPE that of 200 |f - y|/(|f| + |y|) of
+levels, in percent.  Pinball is the mean of max(α e, (α - 1) e) over the three quantiles α, coverage the share of
+outcomes within the interval from the first to the last of them.  Skill is one less the MAE's ratio to that of the best
+naive forecast, which was chosen horizon by horizon on the training rows.
+
 The unit is the day on which forecasts are made.  Those of neighbouring days come due together (a horizon of twenty
 days shares nineteen of them with the next day's), so their errors are alike; runs of days as long as the longest
 horizon, and the paired test's correction for what runs do not see, are the answer (`paired`).  docs/metrics.md says
@@ -27,8 +32,8 @@ from stages.metrics.codes import row_blocks
 from stages.metrics.contract import Metric, Tabulated, Task
 from stages.metrics.curves import mean_band
 from stages.metrics.evidence import Share
-from stages.metrics.resampling import count_cells, unit_counts
-from stages.models.forecasts import HIGH, LEVEL, LOW, MEDIAN, NAIVE, POINT, QUANTILES, SCALE
+from stages.metrics.resampling import sum_cells, unit_counts
+from stages.models.forecasts import HIGH, LEVEL, LEVEL_NOW, LOW, MADE_AT, MEDIAN, NAIVE, POINT, QUANTILES, SCALE, TASK
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -39,7 +44,7 @@ METRICS = {
     "mae": Metric("lower", in_target_unit=True),
     "rmse": Metric("lower", in_target_unit=True),
     "mase": Metric("lower"),
-    "smape": Metric("lower", ceiling=2.0),
+    "smape": Metric("lower", ceiling=200.0),
     "pinball": Metric("lower", in_target_unit=True),
     "coverage": Metric("higher", ceiling=1.0, descriptive=True, nominal=NOMINAL),
     "width": Metric("lower", in_target_unit=True, descriptive=True),
@@ -99,7 +104,7 @@ def judge_rows(changes: Float, scores: NDArray[np.float32]) -> dict[str, Float]:
     told = scores.astype(np.float64).T
     errors, level = told[POINT] - changes, told[LEVEL]
     size = np.abs(errors)
-    between = (np.abs(level + changes) + np.abs(level + told[POINT])) / 2
+    sizes = np.abs(level + changes) + np.abs(level + told[POINT])
     scale = told[SCALE]
     quantiles = told[[LOW, MEDIAN, HIGH]]
     lacking = changes - quantiles
@@ -109,7 +114,7 @@ def judge_rows(changes: Float, scores: NDArray[np.float32]) -> dict[str, Float]:
         "size": size,
         "square": errors**2,
         "scaled": np.divide(size, scale, out=np.zeros_like(size), where=scale > 0),
-        "symmetric": np.divide(size, between, out=np.zeros_like(size), where=between > 0),
+        "symmetric": np.divide(200 * size, sizes, out=np.zeros_like(size), where=sizes > 0),
         "pinball": np.maximum(weights * lacking, (weights - 1) * lacking).mean(axis=0),
         "width": told[HIGH] - told[LOW],
         "naive": np.abs(told[NAIVE] - changes),
@@ -132,16 +137,13 @@ class ForecastDecision:
 
     def tabulate(self, units: Int, names: list[str], changes: Float, scores: NDArray[np.float32]) -> pl.DataFrame:
         """The cells of one partition: rows, sums, and a sum of hashes by which the rows are known."""
-        counted = count_cells("rows", units, names, np.zeros_like(units), np.zeros_like(units))
-        places, present = counted.select("unit"), np.unique(units)
+        present, place = np.unique(units, return_inverse=True)
         judged, steps = judge_rows(changes, scores), self.steps
-        cells = [counted]
-        for code, name in enumerate(SUMS):
-            most = MOST_SPREADS ** IN_SPREADS.get(name, 1)
-            whole = np.rint(np.minimum(judged[name] / steps[name], most * STEPS)).astype(np.int64)
-            cells.append(_summed(places, "sums", code, _add_up(units, whole)[present]))
-        hashes = _add_up(units, _hashes(changes))[present]
-        return pl.concat([*cells, _summed(places, "target", 0, hashes)])
+        most = {name: MOST_SPREADS ** IN_SPREADS.get(name, 1) * STEPS for name in SUMS}
+        whole = [np.rint(np.minimum(judged[name] / steps[name], most[name])).astype(np.int64) for name in SUMS]
+        sums = {"rows": [np.ones_like(place)], "sums": whole, "target": [_hashes(changes)]}
+        own = [names[unit] for unit in present]
+        return pl.concat([sum_cells(view, own, _add_up(place, values)) for view, values in sums.items()])
 
     def coarsened(self, cells: pl.DataFrame) -> pl.DataFrame:
         """The cells of a segment: which rows there are is known of the whole."""
@@ -172,18 +174,11 @@ class ForecastDecision:
         return {}
 
 
-def _add_up(units: Int, values: Int) -> Int:
-    """Sums of whole numbers by unit, exact where those of `numpy.bincount` are fractions."""
-    sums = np.zeros(int(units.max(initial=-1)) + 1, np.int64)
-    np.add.at(sums, units, values)
+def _add_up(place: Int, values: Sequence[Int]) -> Int:
+    """Sums (places, values) of whole numbers: exact, where those of `numpy.bincount` are fractions."""
+    sums = np.zeros((int(place.max(initial=-1)) + 1, len(values)), np.int64)
+    np.add.at(sums, place, np.stack(values, axis=1))
     return sums
-
-
-def _summed(places: pl.DataFrame, view: str, code: int, sums: Int) -> pl.DataFrame:
-    return places.with_columns(
-        pl.lit(view).alias("view"), pl.lit(0, pl.Int32).alias("label"), pl.lit(code, pl.Int32).alias("code"),
-        pl.Series("n", sums),
-    )  # fmt: skip
 
 
 def _hashes(changes: Float) -> Int:
@@ -222,10 +217,10 @@ SCORES = {"forecast": POINT, "low": LOW, "median": MEDIAN, "high": HIGH, "naive"
 """The changes that are told of a row, by name."""
 
 FORECAST = Task(
-    name="forecast",
+    name=TASK,
     metrics=METRICS,
-    loss="pinball",
-    shown=("mae", "skill", "mase", "smape", "pinball", "coverage", "width"),
+    loss="rmse",
+    shown=("mae", "skill", "pinball", "coverage"),
     classes=(0, 0),
     known_by=("target", "code"),
     decide=lambda _counts, terms: ForecastDecision(terms.target_spread or 1.0),
@@ -235,5 +230,5 @@ FORECAST = Task(
     name_row=lambda scores, _signature: {name: scores[0, k] for name, k in SCORES.items()},
     draw=draw_plots,
     scored="forecast",
-    along=("made_at", "level"),
+    along=(MADE_AT, LEVEL_NOW),
 )

@@ -8,7 +8,8 @@ table stays small.  Because units are the same for every model that scored the s
 all of them at once: differences are paired.
 
 A *view* is one table of a task: the score of a binary task; each class, the confidence and the confusion of a
-multiclass task; the target and the error of a regression.  Cells of partitions add up, in any order.
+multiclass task; the target and the error of a regression.  A cell may hold a sum of whole numbers in the place of a
+number of rows, as those of forecasts do; the first view by name counts rows.  Cells of partitions add up, in any order.
 """
 
 from __future__ import annotations
@@ -80,6 +81,13 @@ def count_cells(view: str, units: Int, names: Sequence[str], labels: NDArray[Any
     rest, code = np.divmod(filled, n_codes)
     unit, label = np.divmod(rest, n_labels)
     return _cells(np.asarray(names, dtype=object)[unit].tolist(), view, label + low_label, code + low_code, counts)
+
+
+def sum_cells(view: str, names: Sequence[str], sums: Int) -> pl.DataFrame:
+    """Sums (units, codes) as cells of one view: whole numbers that add up as counts do."""
+    n_units, n_codes = sums.shape
+    unit, code = np.divmod(np.arange(n_units * n_codes), n_codes)
+    return _cells(np.asarray(names, dtype=object)[unit].tolist(), view, np.zeros_like(code), code, sums.reshape(-1))
 
 
 def _cells(units: list[str], view: str, labels: Int, codes: Int, counts: Int) -> pl.DataFrame:

@@ -32,7 +32,7 @@ def by_hand(changes: np.ndarray, scores: np.ndarray) -> dict[str, float]:
         "mae": error.mean(),
         "rmse": np.sqrt((error**2).mean()),
         "mase": (error / scale).mean(),
-        "smape": np.mean(2 * np.abs(actual - told) / (np.abs(actual) + np.abs(told))),
+        "smape": np.mean(200 * np.abs(actual - told) / (np.abs(actual) + np.abs(told))),
         "pinball": np.mean(pinball),
         "coverage": np.mean((low <= changes) & (changes <= high)),
         "width": np.mean(high - low),
