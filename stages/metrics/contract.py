@@ -26,10 +26,11 @@ SIGNIFICANT_DIGITS = 6
 class Metric:
     """Which way is better, the range of possible values, and an interval method where the asked one does not fit.
 
-    A *descriptive* metric is so biased that its interval says how it varies and carries no verdict; the interval is
-    stretched to hold the value, which a reflected interval need not.  A metric that ranks rows, or sets them against
-    their own mean, is the *mean* over folds; the others are sums over rows, and *pooled*.  An error may be *in the unit
-    of the target*.  Where *every class* counts alike, what is known depends on the rarest.
+    A *descriptive* metric is so biased, or says so little by itself, that its interval tells how it varies and carries
+    no verdict; the interval is stretched to hold the value, which a reflected interval need not.  A metric that ranks
+    rows, or sets them against their own mean, is the *mean* over folds; the others are sums over rows, and *pooled*.
+    An error may be *in the unit of the target*.  Where *every class* counts alike, what is known depends on the rarest.
+    Of a metric that may be too high as well as too low, *nominal* is the value that is promised.
     """
 
     direction: Direction
@@ -40,6 +41,7 @@ class Metric:
     over_folds: Literal["pooled", "mean"] = "pooled"
     in_target_unit: bool = False
     every_class: bool = True
+    nominal: float | None = None
 
 
 class Tabulated(Protocol):

@@ -8,7 +8,8 @@ table stays small.  Because units are the same for every model that scored the s
 all of them at once: differences are paired.
 
 A *view* is one table of a task: the score of a binary task; each class, the confidence and the confusion of a
-multiclass task; the target and the error of a regression.  Cells of partitions add up, in any order.
+multiclass task; the target and the error of a regression.  A cell may hold a sum of whole numbers in the place of a
+number of rows, as those of forecasts do; the first view by name counts rows.  Cells of partitions add up, in any order.
 """
 
 from __future__ import annotations

@@ -74,6 +74,7 @@ def compare_systems(
             "method": around.method,
             "replicates": around.replicates,
             **({"descriptive": True} if metric.descriptive else {}),
+            **({} if metric.nominal is None else {"nominal": metric.nominal}),
             "difference_p": _p_value(gaps[name]),
         }
     return results

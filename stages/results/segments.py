@@ -100,7 +100,7 @@ def _pair(own: pl.DataFrame, task: str, model: Tabulated, baseline: Tabulated, p
     positives = None
     if asked.positive is not None:
         positives = int(counted.filter(pl.col("label") == asked.positive)["n"].sum())
-    return _Pair(model, baseline, list(places), int(counted["n"].sum()), positives)
+    return _Pair(model, baseline, list(places), int(model.counts.sum()), positives)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from stages.metrics.resampling import merge_cells
 from stages.metrics.stored import TASKS, task_named
 
 EVERY = list(TASKS.values())
-CLASSES = {"binary": ("no", "yes"), "multiclass": ("a", "b", "c"), "regression": ()}
+CLASSES = {"binary": ("no", "yes"), "multiclass": ("a", "b", "c"), "regression": (), "forecast": ()}
 
 
 @pytest.mark.parametrize("name", ["ranking", "Binary", "", None, 3])
@@ -43,6 +43,9 @@ def scored(task: Task, n: int = 400) -> tuple[np.ndarray, np.ndarray]:
     """Labels and scores of ``n`` rows."""
     rng, k = np.random.default_rng(5), len(CLASSES[task.name])
     labels = rng.integers(0, k, n) if k else rng.normal(size=n)
+    if task.scored == "forecast":
+        bands = labels[:, None] + rng.normal(size=(n, 1)) + [0.0, -1.0, 0.0, 1.0]
+        return labels, np.hstack([bands, rng.normal(size=(n, 1)), np.full((n, 2), 9.0)]).astype(np.float32)
     if not k:
         return labels, (labels + rng.normal(size=n)).astype(np.float32)
     shares = rng.dirichlet(np.ones(k), n).astype(np.float32)
