@@ -9,17 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from stages.records.contract import load_dataset
 from stages.runtime.log import log
 from stages.serving.answers import Answers, answer_objects, answer_rows
 from stages.serving.champion import Served
 from stages.serving.problems import Fault, Problem, found_text, unfit
 from stages.workspace.errors import UserError
+from stages.workspace.files import read_json
 
 if TYPE_CHECKING:
     from stages.state.requests import Known, Prepared
@@ -36,6 +39,15 @@ def moment_in(text: str) -> datetime:
     if not YEARS[0] <= moment.year < YEARS[1]:
         raise ValueError(f"the year {moment.year}")
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+@lru_cache
+def asks_one(folder: Path) -> bool:
+    """Whether a bundle has what its rows know beyond themselves, and a row of it asks one question.
+
+    A record of a series asks one for each horizon: those are answered as forecasts, from what was taken in.
+    """
+    return (folder / ABOUT).is_file() and load_dataset(read_json(folder / ABOUT)["dataset"]).lines_per_row == 1
 
 
 @dataclass(frozen=True)
@@ -63,8 +75,8 @@ class Knowledge:
         self._known: dict[Path, Known | Problem] = {}
 
     def takes_raw(self, served: Served) -> bool:
-        """Whether a bundle was packaged with what its rows know beyond themselves."""
-        return (served.bundle.folder / ABOUT).is_file()
+        """Whether a bundle answers rows as published: packaged with what they know, and one question a row."""
+        return asks_one(served.bundle.folder)
 
     def of(self, served: Served) -> Known:
         """What is known for a bundle; one that takes no rows as published is a `Problem`."""
