@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
+
+from stages.records.contract import Calendar
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,13 @@ def add_up(counts: Sequence[dict[str, int]]) -> Counter[str]:
     return sum((Counter(part) for part in counts), Counter[str]())
 
 
-def missing_days(days: Sequence[date], calendar: Literal["run", "months"] = "run") -> list[date]:
+def missing_days(days: Sequence[date], calendar: Calendar = "run") -> list[date]:
     """Days without a row: between the first and the last, or of the calendar months that have any."""
     if not days:
         return []
     present = set(days)
+    if callable(calendar):
+        return [day for day in calendar(min(days), max(days)) if day not in present]
     if calendar == "run":
         return [
             day for n in range((max(days) - min(days)).days) if (day := min(days) + timedelta(days=n)) not in present

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # pandera takes most of a second to import and only `clean` v
 
 Kind = Literal["numeric", "categorical"]
 Part = Literal["train", "valid", "test"]
+Calendar = Literal["run", "months"] | Callable[[date, date], Sequence[date]]
 PARTS: tuple[Part, ...] = ("train", "valid", "test")
 UNIT_SUFFIXES = frozenset({"min", "mi", "mph", "f", "pct", "deg", "in", "mbar", "years"})
 """Last words of a feature's name that are its unit, and have to be given as such."""
@@ -54,8 +55,9 @@ class Table:
     """What a text should be, by tidy column, where the column's type does not tell it: "time of day (hhmm)"."""
     day: str | None = None
     """Tidy date column that must run without a gap."""
-    calendar: Literal["run", "months"] = "run"
-    """Where a gap counts: anywhere between the first and the last day, or within the calendar months that occur."""
+    calendar: Calendar = "run"
+    """Where a gap counts: anywhere between the first and the last day, or within the calendar months that occur; or
+    the days that are to be there, from a first to a last one."""
     files: Callable[[Path, str], Sequence[str]] | None = None
     """Names of the published files that a partition is read from; None stands for all of them."""
     form: Format = PLAIN
