@@ -59,7 +59,8 @@ def explore(dataset: Dataset, *, level: float, run: int) -> dict[str, Any]:
     """The tables of the report, from two passes over the clean partitions: what is there, and how the target goes."""
     folder = layout.clean(dataset.name)
     manifest = read_manifest(folder)
-    rows = {partition["name"]: partition["rows"] for partition in manifest["records"]["partitions"]}
+    n_lines = dataset.lines_per_row
+    rows = {partition["name"]: partition["rows"] * n_lines for partition in manifest["records"]["partitions"]}
     if not rows:
         raise UserError(f"at least one partition in {folder}", "none", "run `dvc repro` from the clean stage on")
     label, names = f"{dataset.name}: explore", list(rows)
@@ -127,7 +128,11 @@ def count_partition(
 
 
 def read_partition(partition: str, dataset: Dataset, root: layout.Root) -> pl.DataFrame:
-    """All clean rows of one partition."""
+    """All clean rows of one partition, or, where a row has several, all lines of features."""
+    if dataset.lines_per_row > 1:  # the question is asked of lines
+        asked = [*dataset.identity, dataset.target, *(feature.name for feature in dataset.features)]
+        lines = root.path / layout.features(dataset.name) / f"{partition}.parquet"
+        return pl.read_parquet(lines, columns=list(dict.fromkeys(asked)))
     path = layout.clean(dataset.name) / f"{partition}.parquet"
     frame = pl.read_parquet(root.path / path)
     if dataset.target not in frame.columns:

@@ -35,7 +35,7 @@ from stages.models.bundle import (
     whole_bundle,
 )
 from stages.models.contract import Model
-from stages.models.families import FAMILIES, FIRST, model_files, open_model, say_fitted
+from stages.models.families import FAMILIES, FIRST, model_files, open_model, read_baseline, say_fitted
 from stages.models.signature import fit_rows
 from stages.pages.card import write_card
 from stages.pages.verdicts import conclusion
@@ -63,7 +63,7 @@ def main(name: str) -> None:
     training = read_json(layout.models(name) / "training.json")
     results = read_json(layout.results(name))
     selection = read_json(layout.selection(name))["features"]
-    baseline = read_json(layout.models(name) / "baseline.json")["bins"]["name"]
+    baseline = read_baseline(name).told
     family = training.get("family", FIRST)
     costs, effects = read_params()["datasets"][name]["evaluate"], mean_effects(features, model)
     signature = describe(features, sketches, results, family, costs, effects)
@@ -81,7 +81,7 @@ def main(name: str) -> None:
             signature=signature,
             results=results,
             fitted=say_fitted(training),
-            baseline_feature=baseline,
+            baseline=baseline,
             dropped=[feature for feature in selection if not feature["kept"]],
             alone=FAMILIES[family].alone,
         )
@@ -91,7 +91,7 @@ def main(name: str) -> None:
             write_csv(folder / PUBLISHED, published_rows(seed))
         seal(folder)
         check_scores(features, model, rows, open_bundle(folder).model, signature)
-    log.info("%s: %s", name, conclusion(features.question, results, f"{baseline} alone"))
+    log.info("%s: %s", name, conclusion(features.question, results, baseline))
     mirror_after(name)
 
 

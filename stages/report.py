@@ -30,7 +30,7 @@ from stages.metrics.files import read_evaluation
 from stages.metrics.resampling import deal_rows, number_units
 from stages.metrics.stored import system_of, task_named, units_of, valid_units_of
 from stages.models.contract import Model
-from stages.models.families import FAMILIES, FIRST, open_model, say_fitted
+from stages.models.families import FAMILIES, FIRST, open_model, read_baseline, say_fitted
 from stages.results.costs import cost_curve
 from stages.results.effects import (
     Int,
@@ -89,7 +89,7 @@ def gather_facts(name: str) -> Facts:
         parts={part: table.rows(part) for part in ("train", "valid", "test")},
         clean=read_json(layout.metrics(name) / "clean.json"), selection=read_json(layout.selection(name)),
         training=training, guessed={part: guessed_loss(table, part) for part in ("train", "valid")},
-        baseline=read_json(layout.models(name) / "baseline.json")["bins"]["name"],
+        baseline=read_baseline(name).told,
         results=results, plots={plot: read_plot(layout.plots(name) / f"{plot}.csv") for plot in PLOTS}, units=units,
         segments=segments, costs=costs,
         effects=effects_of(draw_sample(table, model, header, units), weights[:, : len(units)], level),

@@ -36,6 +36,11 @@ class OneRule:
     target_mean: float
     target_spread: float
 
+    @property
+    def told(self) -> str:
+        """The rule in words."""
+        return f"one rule on {self.bins.name} alone"
+
     def predict(self, frame: pl.DataFrame) -> NDArray[np.float32]:
         """Probabilities (rows,), shares (rows, classes) or means (rows,), as a booster would return them."""
         values = np.asarray(self.values, dtype=np.float32)[self.bins.codes(frame[self.bins.name])]

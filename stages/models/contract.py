@@ -71,6 +71,10 @@ class Baseline(Protocol):
     def target_spread(self) -> float:
         """The standard deviation there, whose parts are the steps of that grid."""
 
+    @property
+    def told(self) -> str:
+        """What it is, in words."""
+
     def predict(self, frame: pl.DataFrame) -> Float32:
         """Scores of the same shape as a model's."""
 

@@ -45,6 +45,14 @@ class NaiveForecast:
     target_mean: float
     target_spread: float
 
+    @property
+    def told(self) -> str:
+        """What is taken at which horizon."""
+        taken: dict[str, list[str]] = {}
+        for horizon, name in self.chosen.items():
+            taken.setdefault(name.removeprefix(NAIVE_PREFIX), []).append(horizon)
+        return "the naive forecast: " + "; ".join(f"{name} at {', '.join(at)}" for name, at in taken.items())
+
     def point(self, frame: pl.DataFrame) -> Float32:
         """The change that it expects (rows,); what cannot be said is no change."""
         found = np.zeros(len(frame), np.float32)
@@ -102,7 +110,7 @@ def fit_naive(table: FeatureTable) -> NaiveForecast:
                     own = np.abs(errors[known & (series == one)])
                     scale_sums[one] += len(own), own.sum()
     errors_of = {key: np.concatenate(parts) for key, parts in lacked.items()}
-    found = sorted({horizon for horizon, _ in errors_of})
+    found = sorted({horizon for horizon, _ in errors_of}, key=lambda horizon: (float(horizon.split()[0]), horizon))
     most = {h: max(len(errors_of[h, name]) for name in names) for h in found}
     chosen = {
         h: min((n for n in names if 2 * len(errors_of[h, n]) >= most[h]), key=lambda n: np.abs(errors_of[h, n]).mean())

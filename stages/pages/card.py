@@ -40,7 +40,7 @@ def write_card(
     signature: Mapping[str, Any],
     results: Results,
     fitted: str,
-    baseline_feature: str,
+    baseline: str,
     dropped: Sequence[Mapping[str, Any]],
     alone: str,
 ) -> str:
@@ -49,7 +49,7 @@ def write_card(
     cautious = "".join(f"- {marked(line)}\n" for line in cautions(results))
     return (
         f"# Model card: {marked(signature['dataset'])}\n\n"
-        f"## Conclusion\n{conclusion(marked(signature['question']), results, f'{code(baseline_feature)} alone')}\n\n"
+        f"## Conclusion\n{conclusion(marked(signature['question']), results, marked(baseline))}\n\n"
         f"## What it is\n{fitted}\n\n{decides(signature)}"
         f"## Test results\n{metrics_table(results)}\n"
         f"## Use\n`python -m stages.predict bundles/{signature['dataset']} rows.csv` scores rows that hold the inputs "

@@ -13,10 +13,10 @@ BETTER, WORSE, OPEN, DESCRIPTIVE, TOO_FEW = "better", "worse", "not shown to dif
 FEW_UNITS, FEW_RUNS = 20, 30
 ERRORS = {"mae": "MAE", "rmse": "RMSE", "r2": "R²"}
 AGAINST = {
-    BETTER: "beats the one-rule baseline",
-    WORSE: "does worse than the one-rule baseline",
-    OPEN: "has not been shown to beat the one-rule baseline",
-    TOO_FEW: "cannot be judged beside the one-rule baseline on so few rows",
+    BETTER: "beats the baseline",
+    WORSE: "does worse than the baseline",
+    OPEN: "has not been shown to beat the baseline",
+    TOO_FEW: "cannot be judged beside the baseline on so few rows",
 }
 
 

@@ -50,7 +50,7 @@ class Facts:
     guessed: Mapping[str, float]
     """By part, train and valid: the loss of answering every row with the part's own shares of classes, or mean."""
     baseline: str
-    """The feature of the one-rule baseline."""
+    """What the model is set beside, in words."""
     results: Mapping[str, Mapping[str, Any]]
     plots: Mapping[str, pl.DataFrame]
     units: Sequence[str]

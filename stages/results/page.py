@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from stages.pages.card import decides, metrics_table
 from stages.pages.numbers import count_text, figure, interval_text
-from stages.pages.tables import Table, as_html, as_markdown, code, marked
+from stages.pages.tables import Table, as_html, as_markdown, marked
 from stages.pages.verdicts import conclusion, decimals_in, metric_name, verdict
 from stages.results import pictures, tables, words
 from stages.results.facts import Facts
@@ -101,7 +101,7 @@ def write_results_card(facts: Facts) -> str:
     told = [
         f"# Results: {marked(facts.dataset)}",
         f"**{marked(words.headline(facts))}.**",
-        conclusion(marked(facts.question), facts.results, f"{code(facts.baseline)} alone"),
+        conclusion(marked(facts.question), facts.results, marked(facts.baseline)),
         *_sentences(words.units(facts)),
         "## The model",
         facts.fitted,

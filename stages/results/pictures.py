@@ -35,7 +35,7 @@ ROW = 24  # units high, of a category
 NAME = 160  # units wide at most, for names of categories
 LETTER, LONGEST = 7, 20  # units wide; letters of a name
 KEY_MODEL = ("model", "the model and its band")
-KEY_BASELINE = ("baseline", "one-rule baseline")
+KEY_BASELINE = ("baseline", "the baseline")
 
 
 @dataclass(frozen=True)

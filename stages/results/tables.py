@@ -35,7 +35,7 @@ def metrics(facts: Facts) -> Table:
         Column("metric", "name"), Column("model and baseline", "drawn"), "model", "baseline", "difference",
         Column("verdict", "verdict"),
     )  # fmt: skip
-    return table("Every metric, with intervals, beside the one-rule baseline", columns, rows)
+    return table("Every metric, with intervals, beside the baseline", columns, rows)
 
 
 def trainings(facts: Facts) -> Table:

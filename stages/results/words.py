@@ -41,19 +41,19 @@ def headline(facts: Facts) -> str:
     if told[facts.lead_name] == TOO_FEW:
         return f"The model {AGAINST[TOO_FEW]}"
     if told[facts.lead_name] == OPEN:
-        return f"The model has not been shown to beat the one-rule baseline on {name}"
+        return f"The model has not been shown to beat the baseline on {name}"
     if told[facts.lead_name] == WORSE:
-        return f"The model does worse than the one-rule baseline on {name}"
+        return f"The model does worse than the baseline on {name}"
     if others and all(v == BETTER for v in told.values()):
-        return f"The model beats the one-rule baseline on all {len(told)} metrics"
+        return f"The model beats the baseline on all {len(told)} metrics"
     if worse:
-        return f"The model beats the one-rule baseline on {name}, and does worse on {worse} of {others} other metrics"
-    return f"The model beats the one-rule baseline on {name}"
+        return f"The model beats the baseline on {name}, and does worse on {worse} of {others} other metrics"
+    return f"The model beats the baseline on {name}"
 
 
 def answer(facts: Facts) -> list[str]:
     """The conclusion in a few short paragraphs."""
-    told = " ".join(sentences(facts.results, f"{facts.baseline} alone"))
+    told = " ".join(sentences(facts.results, facts.baseline))
     return [text for text in (told, " ".join(units(facts)), " ".join(decision(facts))) if text]
 
 

@@ -73,10 +73,10 @@ def test_too_few_rows_are_neither_won_nor_lost_and_a_test_without_an_interval_is
 @pytest.mark.parametrize(
     ("lead", "words"),
     [
-        (BETTER, "reaches accuracy 0.8000 [0.7000, 0.9000], and beats the one-rule baseline (x alone): "
+        (BETTER, "reaches accuracy 0.8000 [0.7000, 0.9000], and beats the baseline (x alone): "
                  "0.6000 [0.5000, 0.7000], difference +0.2000 [+0.1000, +0.3000]."),
-        (WORSE, "and does worse than the one-rule baseline"),
-        (OPEN, "and has not been shown to beat the one-rule baseline"),
+        (WORSE, "and does worse than the baseline"),
+        (OPEN, "and has not been shown to beat the baseline"),
     ],
 )  # fmt: skip
 def test_the_leading_metric_is_told_with_its_intervals(lead: dict, words: str) -> None:
