@@ -162,8 +162,8 @@ def score_piece(
 
     Row numbers begin with ``first``.
     """
-    scores = bundle.model.predict(fitted)
-    named = task_named(bundle.signature["task"]).name_scores(scores, bundle.signature)
+    scores, task = bundle.model.predict(fitted), task_named(bundle.signature["task"])
+    named = task.name_scores(scores, bundle.signature)
     told = [
         pl.DataFrame({PLACE: places.cast(pl.Int64) + first, PROBLEM: pl.repeat(reason, len(places), eager=True)})
         for reason, places in reasons.items()
@@ -176,7 +176,8 @@ def score_piece(
     ).join(problems, on=PLACE, how="left", maintain_order="left")
     if notes is not None and notes[NOTE].null_count() < len(notes):
         answers = answers.join(notes, on=PLACE, how="left", maintain_order="left")
-    told_of = scores.max(axis=1) if scores.ndim == 2 and len(scores) else scores.reshape(-1)
+    several = scores.ndim == 2 and len(scores)
+    told_of = scores.reshape(-1) if not several else scores.max(axis=1) if task.has_classes else scores[:, 0]
     return ScoredPiece(beside, inputs, answers, named, told_of, reasons)
 
 
@@ -197,7 +198,7 @@ def _add(sums: _Sums, piece: ScoredPiece, task: Task) -> None:
 def histogram(task: Task, scores: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The ends of bins, over all probabilities or from the smallest number to the largest, and the rows in each."""
     low, high = 0.0, 1.0
-    if task.scored == "number" and len(scores):
+    if task.scored != "probability" and len(scores):
         low, high = float(scores.min()), float(scores.max())
     ends = np.linspace(low, high if high > low else low + 1, BINS + 1)
     return ends, np.histogram(scores, ends)[0].astype(np.int64)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from stages.metrics.contract import Task
 from stages.models.bundle import CALIBRATION, EXAMPLE, PUBLISHED
+from stages.models.forecasts import HIGH, LOW
 from stages.pages.numbers import value_text
 from stages.serving import pictures, words
 from stages.serving.answers import Answers, Refused, Tallied, answer_rows
@@ -132,15 +133,16 @@ def tell(model: Shown, row: pl.DataFrame, answers: Answers, notes: Sequence[str]
     signature, task = model.served.bundle.signature, model.served.task
     scores, given = answers.scores[0], row.row(0, named=True)
     by_class = task.has_classes and task.positive is None
-    score = float(scores.max() if by_class else scores)
+    score = float(scores.max() if by_class else scores.flat[0])
+    band = (float(scores[LOW]), float(scores[HIGH])) if task.scored == "forecast" else None
     titles = words.speaking_titles(task, signature, scores)
     return {
         "headline": words.headline(task, signature, scores),
         "decision": words.decision(task, signature, scores),
         "fared": words.fared(task, signature, score, model.calibration),
         "doubts": [*notes, *words.doubts(signature, answers.misfits, given)],
-        "scale": pictures.on_a_scale(task, signature, score, model.calibration),
-        "has_group": words.group_for(task, score, model.calibration) is not None,
+        "scale": pictures.on_a_scale(task, signature, score, model.calibration, band),
+        "has_group": band is not None or words.group_for(task, score, model.calibration) is not None,
         "seen": words.SEEN[task.scored],
         "classes": pictures.classes(signature, scores) if by_class else [],
         **titles,
