@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -21,10 +21,8 @@ from stages.serving.form import Field, Form, errors_of, filled, form_of, label_o
 from stages.serving.problems import Problem
 from stages.serving.published import MOMENT, errors_at, published_form
 from stages.serving.raw import MOMENT_EXAMPLE, Knowledge, moment_in, prepare
+from stages.state.requests import Known
 from stages.workspace.files import read_json
-
-if TYPE_CHECKING:
-    from stages.state.requests import Known
 
 OWN_MOMENT = "How such answers fared was tested at the rows' own moments, not ahead of them."
 NOTHING = "Fill in at least one input: with none, there is nothing to answer."
@@ -78,7 +76,7 @@ def open_shown(served: Served, knowledge: Knowledge) -> Shown:
     try:
         published = open_published(served, knowledge)
     except Problem as problem:
-        why = f"Rows as published are not taken here: {problem.detail}."
+        why = f"{words.capital(problem.detail)}."
     return Shown(served, words.conclusion_of(served.card), inputs, published, why, calibration)
 
 
