@@ -21,7 +21,7 @@ from stages.records.lines import likely_cause
 from stages.serving.answers import Tallied, counted
 from stages.serving.limits import Limits
 from stages.serving.problems import SHOWN, Fault, Problem, found_text
-from stages.serving.raw import known_for
+from stages.serving.raw import known_for, refuse_several_questions
 from stages.state.files import columns_of, is_published, prepare_file
 from stages.state.requests import Known
 
@@ -67,7 +67,11 @@ def known_of(work: Work, bundle: Bundle) -> Known | None:
     """What makes features of the rows of a file, where they are as published; no other file comes to know them."""
     if not (columns := columns_of(work.rows)):
         raise Problem(422, "wanted at least one row, found none")
-    return _kept_known(work.bundle, work.state).apart() if is_published(columns, bundle) else None
+    if not is_published(columns, bundle):
+        return None
+    known = _kept_known(work.bundle, work.state).apart()
+    refuse_several_questions(known)
+    return known
 
 
 @lru_cache(maxsize=4)  # a bundle that answers no more holds some 20 MB until others take its place
