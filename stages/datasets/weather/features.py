@@ -103,12 +103,13 @@ def featurize(
     del at
     asked, month = (reports if last is None else reports.tail(last)), pl.col("hour_utc").dt.truncate("1mo")
     others = context.filter(~month.is_in(reports.select(month.unique())["hour_utc"].implode()))
-    hourly = by_hour(pl.concat([others, summarize(reports)]))
+    first, final = (pl.lit(end, pl.Datetime("us")) for end in (asked["hour_utc"].min(), asked["hour_utc"].max()))
+    near = pl.col("hour_utc").is_between(first - LOOKS_BACK, final + timedelta(hours=max(HORIZONS)))
+    hourly = by_hour(pl.concat([others, summarize(reports)]).filter(near)).with_columns(of_now())
+    shared = ["hour_utc", "series", "level", *(feature.name for feature in OF_NOW if feature.name != "series")]
     keys = asked.select("hour_utc", "series").with_row_index("row")
     lines = [
-        keys.join(
-            hourly.select("hour_utc", "series", *of_now(), *of_horizon(hours)), on=["hour_utc", "series"], how="left"
-        ).with_columns(
+        keys.join(hourly.select(*shared, *of_horizon(hours)), on=["hour_utc", "series"], how="left").with_columns(
             pl.lit(f"{hours} h").alias("horizon"),
             pl.lit(number).alias("place"),
             (MADE_AT + timedelta(hours=hours)).alias("due_at"),
