@@ -43,7 +43,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_manifest(raw, {"files": []})
     params = compose_all()
     sections = params["datasets"]["rates"]
-    sections["featurize"]["split"] = {"train_from": None, "train_until": "2017-12-31", "valid_until": "2018-12-31"}
+    sections["featurize"]["split"] = {"train_until": "2017-12-31", "valid_until": "2018-12-31"}
     sections["model"] |= {"max_rounds": 30, "refit": "none"}
     assert sections["evaluate"]["no_point_skill"]
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
