@@ -11,7 +11,7 @@ Results = Mapping[str, Mapping[str, Any]]
 
 BETTER, WORSE, OPEN, DESCRIPTIVE, TOO_FEW = "better", "worse", "not shown to differ", "descriptive", "too few rows"
 FEW_UNITS, FEW_RUNS = 20, 30
-ERRORS = {"mae": "MAE", "rmse": "RMSE", "r2": "R²"}
+ERRORS = {"mae": "MAE", "rmse": "RMSE", "r2": "R²", "mase": "MASE", "smape": "sMAPE"}
 AGAINST = {
     BETTER: "beats the baseline",
     WORSE: "does worse than the baseline",
