@@ -68,6 +68,7 @@ def walk(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None
 def test_an_honest_model_of_rates_forecasts_as_today_and_better_intervals(walk: Callable[..., None]) -> None:
     walk(HONEST.featurize)
     results = read_json(layout.metrics("rates") / "results.json")
+    assert {*read_json(layout.models("rates") / "baseline.json")["chosen"].values()} == {"persistence"}
     assert results["mae"]["difference"] == 0
     assert results["pinball"]["difference_high"] < 0
 
