@@ -169,8 +169,8 @@ def calibration(facts: Facts) -> list[str]:
     judged = groups.filter(pl.col("low").is_not_null())
     if facts.kind.scored == "forecast":
         told = [
-            f"{share_text(row['observed'])} ({share_text(row['low'])} to {share_text(row['high'])}) of the outcomes lie at "
-            f"or below the {level_text(row['predicted'])} quantile"
+            f"{share_text(row['observed'])} ({share_text(row['low'])} to {share_text(row['high'])}) of outcomes lie "
+            f"at or below the {level_text(row['predicted'])} quantile"
             for row in groups.drop_nulls(["low", "high"]).iter_rows(named=True)
         ]
         return [f"{'; '.join(told)}." if told else "Too few days to say."]

@@ -41,7 +41,7 @@ def build_router(service: Service) -> APIRouter:
         served = service.find(request, name)
         body = await read_object(request)
         asked = question_of(body)
-        if await service.is_published(served, asked.rows):
+        if service.is_published(served, asked.rows):
             raw = await service.answer_published(request, served, asked.rows, asked.pointer, asked.at)
             found = published_answers(raw, len(asked.rows))
             places, answers = raw.places, raw.answers

@@ -23,6 +23,7 @@ from stages.serving.limits import Limits
 from stages.serving.metrics import Metrics, forget_dead_workers
 from stages.serving.problems import Problem, unfit
 from stages.serving.raw import Knowledge, RawAnswers
+from stages.state.files import is_published
 
 POLL_S = 1.0
 AT_ONCE = 100  # rows that are scored in place: handing them to a thread would take longer
@@ -87,12 +88,10 @@ class Service:
         self.count(request, served, raw.answers.tallied(served.task))
         return raw
 
-    async def is_published(self, served: Served, rows: Sequence[Any]) -> bool:
+    def is_published(self, served: Served, rows: Sequence[Any]) -> bool:
         """Whether rows are as published, and not of inputs; told by the first."""
         first = rows[0] if rows else None
-        if type(first) is not dict or first.keys() >= served.inputs.known or not self.knowledge.takes_raw(served):
-            return False
-        return await run_in_threadpool(self.knowledge.is_raw, served, first)
+        return type(first) is dict and not first.keys() >= served.inputs.known and is_published(first, served.bundle)
 
     def _refuse_amount(self, rows: Sequence[Any]) -> None:
         if not rows:

@@ -7,6 +7,7 @@ with a note that says so.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,6 +73,11 @@ class Known:
                 self._silent = ""
             except UserError as error:
                 self._silent = f"the state does not answer ({error.found}): known is what it told before"
+
+    def apart(self) -> Known:
+        """What is known now, for rows that only later questions to the one returned shall know."""
+        self.refresh()
+        return copy(self)
 
     def prepare(self, published: pl.DataFrame, at: datetime | None = None, *, keep: bool = False) -> Prepared:
         """The features of published rows, all text; see the module.

@@ -74,9 +74,14 @@ def write_seed(folder: Path, seed: Seed) -> None:
     write_json(folder / ABOUT, about)
 
 
+def takes_published(folder: Path) -> bool:
+    """Whether a bundle was packaged with what rows as published know beyond themselves."""
+    return (folder / ABOUT).is_file()
+
+
 def read_seed(folder: Path) -> Seed:
     """The seed of a bundle; one that other code made features for is a `UserError`, for they would be others."""
-    if not (folder / ABOUT).is_file():
+    if not takes_published(folder):
         raise UserError(
             f"a bundle that takes rows as published in {folder}",
             f"no {ABOUT}: it was packaged without what rows know beyond themselves",
@@ -86,7 +91,7 @@ def read_seed(folder: Path) -> Seed:
     dataset = load_dataset(about["dataset"])
     if about["code"] != (here := feature_code(dataset)):
         raise UserError(
-            f"the feature code of {dataset.name} that {folder} was evaluated with ({about['code'][:12]})",
+            f"the feature code that this bundle of {dataset.name} was evaluated with ({about['code'][:12]})",
             f"other code ({here[:12]}), whose features may differ from those that were evaluated",
             "check out the commit that the bundle comes from, or make it again with `dvc repro`",
         )
