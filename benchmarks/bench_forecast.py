@@ -59,11 +59,11 @@ def errors_of_line(clone: Path) -> pl.DataFrame:
     with chdir(clone):
         table = open_features("weather", columns=read_selection("weather"))
         rows = pl.concat(table.frames("test", [MADE_AT, LEVEL_NOW]))
+        hours = pl.col(HORIZON).cast(pl.String).str.head(-2).cast(pl.Int64).alias("hours")
         systems = {"the line": open_model("weather", table.names), "best naive": read_baseline("weather")}
         pieces = [
             rows.select(
-                pl.col(SERIES).cast(pl.String), pl.col(HORIZON).cast(pl.String).str.head(-2).cast(pl.Int64).alias("hours"),
-                MADE_AT, pl.lit(name).alias("name"),
+                pl.col(SERIES).cast(pl.String), hours, MADE_AT, pl.lit(name).alias("name"),
                 (pl.Series(system.predict(rows)[:, POINT]) - rows[table.target]).abs().alias("error"),
             )
             for name, system in systems.items()
