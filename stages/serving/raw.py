@@ -20,7 +20,7 @@ from stages.serving.answers import Answers, answer_objects, answer_rows
 from stages.serving.champion import Served
 from stages.serving.problems import Fault, Problem, found_text, unfit
 from stages.state.requests import Known, Prepared, open_known
-from stages.state.seed import takes_published
+from stages.state.seed import dataset_of
 from stages.workspace.errors import UserError
 
 FEW = 100
@@ -70,8 +70,8 @@ class Knowledge:
         self._known: dict[Path, Known | Problem] = {}
 
     def takes_raw(self, served: Served) -> bool:
-        """Whether a bundle was packaged with what its rows know beyond themselves."""
-        return takes_published(served.bundle.folder)
+        """Whether a bundle was packaged with what its rows know beyond themselves, and the dataset is here."""
+        return dataset_of(served.bundle.folder) is not None
 
     def of(self, served: Served) -> Known:
         """What is known for a bundle; one that takes no rows as published is a `Problem`."""

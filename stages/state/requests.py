@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 
+import numpy as np
 import polars as pl
 
 from stages.records.contract import Dataset
@@ -32,13 +33,13 @@ class Prepared:
     """What became of published rows: features, or reasons."""
 
     features: pl.DataFrame
-    """A line for each row that passed, in their order: identity columns and every feature."""
+    """`Dataset.lines_per_row` lines for each row that passed, in their order: identity columns and every feature."""
     rows: list[int]
-    """Its index among the published rows."""
+    """Of each line, the index of its row among the published ones."""
     refused: pl.DataFrame
     """row (index among the published ones), column (null for a check across columns), check, value."""
     notes: list[str | None]
-    """What was not known yet of each row that passed, in words; None where nothing lacks."""
+    """What was not known yet of the row of each line, in words; None where nothing lacks."""
 
 
 class Known:
@@ -110,7 +111,7 @@ class Known:
         ]
         if not answers:
             return Prepared(self._nothing(memory), [], failures, [])
-        features = pl.concat(answers).sort("_row")
+        features = pl.concat(answers).sort("_row", maintain_order=True)
         places, notes = features["_row"].to_list(), features["_note"].to_list()
         told = ["; ".join(filter(None, (note, self._silent))) for note in notes] if self._silent else notes
         return Prepared(features.drop("_row", "_note", dataset.target), places, failures, told)
@@ -159,12 +160,12 @@ def open_known(bundle_folder: Path, location: str | None) -> Known:
 
 # ── rows of one partition ────────────────────────────────────────────────────────────────────────────────────────────
 def _answer(memory: Memory, partition: str, asked: pl.DataFrame, at: datetime | None) -> pl.DataFrame:
-    """Features of rows of one partition with ``_row`` and ``_note``, in any order."""
+    """Features of rows of one partition with ``_row`` and ``_note``, the lines of a row in order, the rows in any."""
     dataset = memory.seed.dataset
-    place, asked = asked["_row"], asked.drop("_row", "_partition", "_level")
+    places, asked = asked["_row"], asked.drop("_row", "_partition", "_level")
     if dataset.moment is None:
         features = compute_features(dataset, asked, memory.context_of(partition))
-        return features.with_columns(place, pl.lit(None, pl.String).alias("_note"))
+        return features.with_columns(_of_lines(dataset, places), pl.lit(None, pl.String).alias("_note"))
     moments = dataset.moment(asked)
     first, last = moments.min(), moments.max()
     assert isinstance(first, datetime) and isinstance(last, datetime)
@@ -180,14 +181,20 @@ def _answer(memory: Memory, partition: str, asked: pl.DataFrame, at: datetime | 
             mine, others = (known_by(dataset.outcomes, dataset.forbidden, rows, at) for rows in (mine, others))
             then = dataset.recall(context, at)
         features = compute_features(dataset, mine, then, recent=others, at=at if is_ahead else None)
-        told = tell_notes(dataset, features, moments.filter(ahead == is_ahead), pl.concat([others, mine]), at)
-        answers.append(features.with_columns(place.filter(ahead == is_ahead), told.alias("_note")))
+        place, own = (_of_lines(dataset, each.filter(ahead == is_ahead)) for each in (places, moments))
+        told = tell_notes(dataset, features, own, pl.concat([others, mine]), at)
+        answers.append(features.with_columns(place, told.alias("_note")))
     return pl.concat(answers)
+
+
+def _of_lines(dataset: Dataset, of_rows: pl.Series) -> pl.Series:
+    """What is told of each row, told of each of its lines."""
+    return of_rows.gather(np.repeat(np.arange(len(of_rows)), dataset.lines_per_row))
 
 
 def with_outcomes(dataset: Dataset, asked: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """Rows that are asked about, with the outcomes that are known of them: others of the request may know those."""
-    if len(asked) == 1:
+    if len(asked) == 1 or not dataset.outcomes:
         return asked  # no row knows its own
     key, told = list(dataset.records.key), [name for name in asked.columns if name in dataset.forbidden]
     heard = known.select(*key, pl.struct(told).alias("_told"), levels_of(dataset, known).alias("_heard"))

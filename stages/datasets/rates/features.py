@@ -189,10 +189,13 @@ def _described() -> tuple[Feature, ...]:
             in_bp(f"volatility_{days}d_bp", f"root mean square of daily returns over {days} days")
             for days in VOLATILITIES
         ),
-        in_bp("volatility_weighted_bp", f"the same over {DECAY_DAYS} days, each weighing {DECAY} of the next"),
-        in_bp("volatility_bp", "that, times the root of the horizon: the spread to expect", always=True),
+        in_bp(
+            "volatility_weighted_bp",
+            f"root mean square of daily returns over {DECAY_DAYS} days, a day weighing {DECAY} of the next",
+        ),
+        in_bp("volatility_bp", "weighted volatility times the root of the horizon: the spread to expect", always=True),
         *(in_bp(f"market_return_{days}d_bp", f"mean return of all currencies, {days} days") for days in MARKET),
-        *(in_bp(f"own_return_{days}d_bp", f"return less that mean, {days} days") for days in MARKET),
+        *(in_bp(f"own_return_{days}d_bp", f"return less the mean of all currencies, {days} days") for days in MARKET),
         *(
             Feature(f"range_position_{days}d", number, f"between the least (0) and greatest rate (1) of {days} days")
             for days in RANGES

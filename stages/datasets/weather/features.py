@@ -3,6 +3,9 @@
 All by the hour in UTC, for the sun does not know of clock changes.  A report that is missing is a missing value, never
 filled: what looks at that hour is missing too, a mean is that of the hours that are there (half of them at least), and
 a forecast whose outcome was not observed has no label.
+
+A line of the line and a line of a request are equal to the bit: sums that move along are taken of whole numbers, for
+those of fractions depend on where they began.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ HORIZONS = (1, 3, 6, 12, 24)
 RISES = (1, 2, 3, 6, 12, 24, 48)
 WINDOWS = (6, 24, 72)
 DAYS = 14  # behind the climatology of an hour of the day
-LOOKS_BACK = timedelta(days=DAYS + 1)
+LOOKS_BACK = timedelta(hours=24 * DAYS - min(HORIZONS))
 NOW = pl.col("temperature_f")
 
 BY_HORIZON = (
@@ -72,18 +75,27 @@ def summarize(reports: pl.DataFrame) -> pl.DataFrame:
 
 
 def build_context(summaries: Sequence[pl.DataFrame], _references: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """The reports of the months in reach."""
+    """The reports of the months in reach, in any order."""
     return pl.concat(summaries)
 
 
+def recall(context: pl.DataFrame, at: datetime) -> pl.DataFrame:
+    """What had come in at ``at``."""
+    return context.filter(pl.col("hour_utc") + KNOWN_AFTER <= at)
+
+
 def featurize(
-    reports: pl.DataFrame, context: pl.DataFrame, *, last: int | None = None, at: datetime | None = None
+    reports: pl.DataFrame, context: pl.DataFrame, last: int | None = None, at: datetime | None = None
 ) -> pl.DataFrame:
-    """Five lines for each report, one a horizon; ``last``: of so many reports at the end alone."""
-    asked = reports if last is None else reports.tail(last)
-    if at is not None and (asked["hour_utc"] + KNOWN_AFTER > at).any():
-        raise ValueError("wanted a question after the report had come in; a forecast starts from what is known")
-    hourly = by_hour(pl.concat([context, summarize(reports)]).unique(["hour_utc", "series"], keep="last"))
+    """Five lines for each report, one a horizon, or for the ``last`` ones.
+
+    The month of ``reports`` is known from them alone, the months around it from ``context``.  A report is what is asked
+    from, so a question ``at`` an earlier moment would be none.
+    """
+    del at
+    asked, month = (reports if last is None else reports.tail(last)), pl.col("hour_utc").dt.truncate("1mo")
+    others = context.filter(~month.is_in(reports.select(month.unique())["hour_utc"].implode()))
+    hourly = by_hour(pl.concat([others, summarize(reports)]))
     keys = asked.select("hour_utc", "series").with_row_index("row")
     lines = [
         keys.join(
@@ -112,13 +124,13 @@ def by_hour(reports: pl.DataFrame) -> pl.DataFrame:
     ends: tuple[Any, Any] = (reports["hour_utc"].min(), reports["hour_utc"].max())
     hours = pl.datetime_range(*ends, "1h", time_unit="us", eager=True).alias("hour_utc").to_frame()
     grid = hours.join(pl.DataFrame({"series": STATIONS}), how="cross").sort("series", "hour_utc")
-    direction = pl.col("wind_direction_deg") / 360 * tau
-    speed = pl.col("wind_speed_mph")
+    direction, speed = pl.col("wind_direction_deg") / 360 * tau, pl.col("wind_speed_mph")
     still = pl.when(speed == 0).then(0.0)
-    present = NOW.is_not_null().sum().over("hour_utc")
-    others = (NOW.sum().over("hour_utc") - NOW.fill_null(0)) / (present - NOW.is_not_null())
+    now = _hundredths(NOW)
+    n_others = NOW.is_not_null().sum().over("hour_utc") - NOW.is_not_null()
+    others = (now.sum().over("hour_utc") - now.fill_null(0)) / n_others / 100
     return grid.join(reports, on=["hour_utc", "series"], how="left", maintain_order="left").with_columns(
-        others=pl.when(present > NOW.is_not_null().cast(pl.UInt32)).then(others).cast(pl.Float32),
+        others=pl.when(n_others > 0).then(others).cast(pl.Float32),
         west=-still.otherwise(speed * direction.sin()).cast(pl.Float32),
         south=-still.otherwise(speed * direction.cos()).cast(pl.Float32),
     )
@@ -138,16 +150,18 @@ def of_now() -> list[pl.Expr]:
         NOW.cast(pl.Float64).alias("level"),
         NOW,
         *(_rise(NOW, hours).alias(f"rise_{hours}h_f") for hours in RISES),
-        *((_rolled(hours, "mean") - NOW).alias(f"below_mean_{hours}h_f") for hours in WINDOWS),
-        *((_rolled(hours, "max") - NOW).alias(f"below_max_{hours}h_f") for hours in WINDOWS),
-        *((NOW - _rolled(hours, "min")).alias(f"above_min_{hours}h_f") for hours in WINDOWS),
+        *(_below_mean(hours).alias(f"below_mean_{hours}h_f") for hours in WINDOWS),
+        *((NOW.rolling_max(h, min_samples=h // 2).over("series") - NOW).alias(f"below_max_{h}h_f") for h in WINDOWS),
+        *((NOW - NOW.rolling_min(h, min_samples=h // 2).over("series")).alias(f"above_min_{h}h_f") for h in WINDOWS),
         (NOW - pl.col("dew_point_f")).alias("dew_point_depression_f"),
         _rise(pl.col("dew_point_f"), 6).alias("dew_point_rise_6h_f"),
         pl.col("humidity_pct", "pressure_mbar", "wind_speed_mph", "visibility_mi"),
         *(_rise(pl.col("pressure_mbar"), hours).alias(f"pressure_rise_{hours}h_mbar") for hours in (3, 6, 24)),
         pl.col("west").alias("wind_from_west_mph"),
         pl.col("south").alias("wind_from_south_mph"),
-        pl.col("precipitation_in").rolling_sum(6, min_samples=3).over("series").alias("precipitation_6h_in"),
+        (_hundredths(pl.col("precipitation_in")).rolling_sum(6, min_samples=3).over("series") / 100)
+        .cast(pl.Float32)
+        .alias("precipitation_6h_in"),
         (pl.col("others") - NOW).alias("others_warmer_f"),
         _rise(pl.col("others"), 3).alias("others_rise_3h_f"),
         *_circle(pl.col("hour_utc").dt.ordinal_day() / 365.25, "season"),
@@ -156,23 +170,39 @@ def of_now() -> list[pl.Expr]:
 
 def of_horizon(hours: int) -> list[pl.Expr]:
     """The features of one horizon, and the label."""
-    same_hour = [_ago(NOW, 24 * day - hours) for day in range(1, DAYS + 1)]
-    week = [_ago(NOW, 24 * day - hours) - _ago(NOW, 24 * day) for day in range(1, 8)]
+    now = _hundredths(NOW)
+    same_hour = [_ago(now, 24 * day - hours) - now for day in range(1, DAYS + 1)]
+    week = [_ago(now, 24 * day - hours) - _ago(now, 24 * day) for day in range(1, 8)]
     outcome_hour = pl.col("hour_utc").dt.offset_by(f"{hours}h").dt.hour()
     return [
         (NOW.shift(-hours).over("series").cast(pl.Float64) - NOW.cast(pl.Float64)).alias("change"),
-        (same_hour[0] - NOW).alias("naive_seasonal"),
-        (_rise(NOW, 24) / 24 * hours).cast(pl.Float32).alias("naive_drift"),
-        (pl.mean_horizontal(same_hour) - NOW).cast(pl.Float32).alias("naive_climatology"),
-        week[0].alias("rise_yesterday_f"),
-        pl.mean_horizontal(week).cast(pl.Float32).alias("rise_last_week_f"),
+        _in_degrees(same_hour[0]).alias("naive_seasonal"),
+        _in_degrees((now - _ago(now, 24)) / 24 * hours).alias("naive_drift"),
+        _in_degrees(_mean_of(same_hour)).alias("naive_climatology"),
+        _in_degrees(week[0]).alias("rise_yesterday_f"),
+        _in_degrees(_mean_of(week)).alias("rise_last_week_f"),
         *_circle(outcome_hour / 24, "outcome_hour"),
     ]
 
 
-def _rolled(hours: int, how: str) -> pl.Expr:
-    rolled: pl.Expr = getattr(NOW, f"rolling_{how}")(hours, min_samples=hours // 2)
-    return rolled.over("series")
+def _hundredths(column: pl.Expr) -> pl.Expr:
+    """As published, to the hundredth, in whole numbers."""
+    return (column.cast(pl.Float64) * 100).round()
+
+
+def _in_degrees(hundredths: pl.Expr) -> pl.Expr:
+    return (hundredths / 100).cast(pl.Float32)
+
+
+def _below_mean(hours: int) -> pl.Expr:
+    now = _hundredths(NOW)
+    return _in_degrees(now.rolling_mean(hours, min_samples=hours // 2).over("series") - now)
+
+
+def _mean_of(columns: Sequence[pl.Expr]) -> pl.Expr:
+    """The mean of each row, null where less than half of it is known."""
+    n_known = pl.sum_horizontal(column.is_not_null().cast(pl.Int32) for column in columns)
+    return pl.when(2 * n_known >= len(columns)).then(pl.sum_horizontal(columns) / n_known)
 
 
 def _circle(turn: pl.Expr, name: str) -> list[pl.Expr]:
