@@ -25,15 +25,26 @@ import numpy as np
 import polars as pl
 
 from stages.features.table import FeatureTable, open_features, read_selection, read_sketches
-from stages.metrics.bootstrap import draw_both
+from stages.metrics.bootstrap import Float, draw_both
+from stages.metrics.claims import refuse_claims, systems_apart
 from stages.metrics.contract import Decision, Task, round_figures
 from stages.metrics.curves import draw_plots
 from stages.metrics.files import write_evaluation
-from stages.metrics.scoring import Scorer, choose_segments, choose_workers, header_of, judge, terms_of, unit_words
+from stages.metrics.scoring import (
+    Judged,
+    Scorer,
+    choose_segments,
+    choose_workers,
+    header_of,
+    judge,
+    terms_of,
+    unit_words,
+)
 from stages.metrics.settings import EvaluateSettings, refuse_few_replicates
-from stages.metrics.stored import task_named
+from stages.metrics.stored import Segments, task_named
 from stages.metrics.systems import compare_systems
 from stages.models.families import open_model, read_baseline
+from stages.models.forecasts import HORIZON
 from stages.runtime.log import log, start_log
 from stages.workspace import layout
 from stages.workspace.errors import plain_words, run_stage
@@ -65,6 +76,8 @@ def main(name: str) -> None:
         judged = judge(table, scorers, terms_of(table, rule, settings), settings, workers, segments)
         words, systems = unit_words(table, settings, len(judged.units)), judged.systems
         weights = draw_both(len(judged.units), len(judged.valid_units), settings.replicates, seed, words["block"])
+        if settings.no_point_skill:
+            refuse_point_skill(task, judged, segments, weights, words["block"])
         results = compare_systems(
             systems["model"], systems["baseline"], task.metrics, weights,
             level=settings.level, method=settings.method, n=table.rows("test"), block=words["block"],
@@ -81,6 +94,12 @@ def main(name: str) -> None:
     write_json(layout.results(name), told)
     write_json(layout.metrics(name) / "test.json", {name: estimates(told)})
     report(name, results, table, words)
+
+
+def refuse_point_skill(task: Task, judged: Judged, segments: Segments, weights: Float, block: int) -> None:
+    """Stop before anything is written where the leading metric beats the baseline's: overall, or at a horizon."""
+    apart = systems_apart(judged.decisions, judged.cells, HORIZON, segments.values[HORIZON], judged.units)
+    refuse_claims(judged.systems, apart, next(iter(task.metrics.items())), weights, block=block)
 
 
 def with_thresholds(results: Mapping[str, Any], task: Task, decisions: Mapping[str, Decision]) -> dict[str, Any]:

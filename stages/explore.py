@@ -106,7 +106,7 @@ def summarize_partition(partition: str, *, dataset: Dataset, root: layout.Root) 
         n_classes=len(dataset.classes),
         trains=read_parts(partition, dataset, frame, root)["part"] == "train",
         names=names_of(dataset.identity),
-        reasons=dataset.unlabelled(frame),
+        reasons=dataset.unlabelled(frame) if dataset.lines_per_row == 1 else None,
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from stages.models.forecasts import HORIZON
 from stages.workspace.errors import UserError
 from stages.workspace.settings import Settings
 
@@ -37,6 +38,15 @@ class EvaluateSettings(Settings):
     segments: list[str] = Field(
         default_factory=list, description="categorical columns whose values are told apart in the resampling table"
     )
+    no_point_skill: bool = Field(
+        default=False, description="nobody beats the naive forecast here: a model that does is refused as a leak"
+    )
+
+    @model_validator(mode="after")
+    def _looks_at_every_horizon(self) -> Self:
+        if self.no_point_skill and HORIZON not in self.segments:
+            raise ValueError(f"no_point_skill looks at every horizon: name {HORIZON} among the segments")
+        return self
 
 
 def refuse_few_replicates(name: str, settings: EvaluateSettings) -> None:

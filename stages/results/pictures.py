@@ -108,7 +108,9 @@ def calibration(facts: Facts) -> Chart | None:
         return None
     predicted, observed = groups["predicted"].to_list(), groups["observed"].to_list()
     lows, highs = groups["low"].to_list(), groups["high"].to_list()
-    if facts.kind.scored == "number":
+    if facts.kind.scored == "forecast":
+        panel = Panel(axis("quantile that is told", 0, 1), axis("outcomes at or below it", 0, 1))
+    elif facts.kind.scored == "number":
         both = axis_around("", [*predicted, *observed, *lows, *highs])
         panel = Panel(axis("mean prediction", both.low, both.high), axis("observed mean", both.low, both.high))
     else:
@@ -117,7 +119,7 @@ def calibration(facts: Facts) -> Chart | None:
     marks += [whisker(panel, x, low, high, "model") for x, low, high in zip(predicted, lows, highs, strict=True)]
     marks += [point(panel, x, y, "model") for x, y in zip(predicted, observed, strict=True)]
     about = "Observed beside predicted in groups of predictions, with intervals; a perfect model lies on the diagonal"
-    title = "Calibration" if facts.kind.scored == "probability" else "Actual by predicted"
+    title = "Actual by predicted" if facts.kind.scored == "number" else "Calibration"
     return Chart(title, draw(panel, marks, about), [("model", "the model"), ("rule", "perfect")])
 
 
