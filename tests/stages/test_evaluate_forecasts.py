@@ -1,6 +1,6 @@
 """Forecasts of random walks: whoever beats "as now" has seen what comes, and is refused before anything is written."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,9 +10,12 @@ import polars as pl
 import pytest
 
 from stages import evaluate, train
+from stages.metrics.bootstrap import draw_weights
 from stages.metrics.files import read_evaluation
-from stages.metrics.paired import refuse_other_rows
-from stages.metrics.stored import segments_of, system_of
+from stages.metrics.forecast import FORECAST
+from stages.metrics.paired import compare, refuse_other_rows
+from stages.metrics.stored import segments_of, system_of, units_of
+from stages.results.segments import judge_segments
 from stages.workspace.errors import UserError
 from stages.workspace.files import read_json
 
@@ -80,6 +83,30 @@ def test_horizons_and_series_add_up_to_all_rows(honest: Path) -> None:
         ones, rows = np.ones((1, len(whole.table.counts))), [table.counts.sum() for table in tables]
         parts = [table.measure(ones)["mae"][0] for table in tables]
         assert np.average(parts, weights=rows) == pytest.approx(whole.exact["mae"], rel=1e-4)
+
+
+def test_a_segment_tells_the_naive_error_and_the_test_beside_its_own(honest: Path) -> None:
+    cells, header = read_evaluation(honest / "data/evaluation/trial.parquet")
+    weights = draw_weights(len(units_of(cells)), 200, 1, 5)
+    judged = judge_segments(cells, header, weights, 0.95)
+    assert list(judged) == ["horizon", "series", "month"]
+    for found in judged["horizon"]:
+        pair = [system_of(cells, header, system, f"horizon={found.name}") for system in ("baseline", "model")]
+        tested = compare(*pair, {"mae": FORECAST.metrics["mae"]}, weights, level=0.95, block=5)["mae"]
+        told = found.figures["mae"]
+        assert (told.baseline, told.value, told.p) == (tested.a, tested.b, tested.p_value)
+    assert sum(found.rows for found in judged["month"]) == sum(found.rows for found in judged["series"]) == 480
+
+
+def test_years_are_told_apart_where_months_are_too_many(honest: Path) -> None:
+    cells, header = read_evaluation(honest / "data/evaluation/trial.parquet")
+    days = units_of(cells)
+    spread = {day: str(date(2020, 1, 1) + timedelta(days=10 * k)) for k, day in enumerate(days)}
+    judged = judge_segments(
+        cells.with_columns(pl.col("unit").replace(spread)), header, draw_weights(120, 60, 1, 5), 0.9
+    )
+    assert [found.name for found in judged["year"]] == ["2020", "2021", "2022", "2023"]
+    assert "month" not in judged
 
 
 def test_rows_of_another_outcome_are_not_compared(honest: Path) -> None:
