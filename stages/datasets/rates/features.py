@@ -184,7 +184,7 @@ def _described() -> tuple[Feature, ...]:
     return (
         Feature("series", "categorical", "currency, of which one euro buys so many units", always=True),
         Feature("horizon", "categorical", "business days from the rate known to the rate asked", always=True),
-        *(in_bp(f"return_{days}d_bp", f"return of the last {days} business days") for days in RETURNS),
+        *(in_bp(f"return_{days}d_bp", f"return since {days} d before, in business days") for days in RETURNS),
         *(
             in_bp(f"volatility_{days}d_bp", f"root mean square of daily returns over {days} days")
             for days in VOLATILITIES
@@ -194,8 +194,8 @@ def _described() -> tuple[Feature, ...]:
             f"root mean square of daily returns over {DECAY_DAYS} days, a day weighing {DECAY} of the next",
         ),
         in_bp("volatility_bp", "weighted volatility times the root of the horizon: the spread to expect", always=True),
-        *(in_bp(f"market_return_{days}d_bp", f"mean return of all currencies, {days} days") for days in MARKET),
-        *(in_bp(f"own_return_{days}d_bp", f"return less the mean of all currencies, {days} days") for days in MARKET),
+        *(in_bp(f"market_return_{days}d_bp", f"mean return of all, since {days} d before") for days in MARKET),
+        *(in_bp(f"own_return_{days}d_bp", f"return less the mean of all, since {days} d before") for days in MARKET),
         *(
             Feature(f"range_position_{days}d", number, f"between the least (0) and greatest rate (1) of {days} days")
             for days in RANGES
