@@ -26,6 +26,7 @@ from stages.models.reasons import tell_reasons
 from stages.models.row_files import SUFFIXES, read_pieces
 from stages.models.score_files import WRITERS, whole_table
 from stages.models.signature import REFUSED, Misfit, Tally
+from stages.records.contract import Dataset
 from stages.records.lines import likely_cause
 from stages.runtime.log import log, start_log
 from stages.state.files import Refusals, columns_of, is_published, plain_file, prepare_file
@@ -150,13 +151,20 @@ def score_published(bundle: Bundle, path: Path, options: argparse.Namespace) -> 
             if prepared.rows:
                 scores = score_rows(bundle, tally.fit(prepared.features), explain=options.explain)
                 notes = pl.Series("note", prepared.notes, pl.String)
-                others = rows[prepared.rows].drop("note", *scores.columns, strict=False)
-                write(pl.concat([others, scores.with_columns(notes)], how="horizontal"))
+                lines = line_identity(known.dataset, prepared.features)
+                others = rows[prepared.rows].drop("note", *lines.columns, *scores.columns, strict=False)
+                write(pl.concat([others, lines, scores.with_columns(notes)], how="horizontal"))
         if not tally.rows:
             raise UserError(f"at least one row in {path} that passes", refusals.told() or "none", "correct the file")
         judge(tally.misfits(), [], strict=options.strict)
     refusals.write()
     return tally.rows, len(refusals.rows)
+
+
+def line_identity(dataset: Dataset, features: pl.DataFrame) -> pl.DataFrame:
+    """Of a row that asks several questions, what tells its lines apart: series, horizon, moments."""
+    several = dataset.lines_per_row > 1
+    return features.select(n for n in dataset.identity if several and n not in dataset.records.key)
 
 
 def judge(misfits: Sequence[Misfit], columns: Sequence[str], *, strict: bool) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -34,6 +35,16 @@ def moment_in(text: str) -> datetime:
     if not YEARS[0] <= moment.year < YEARS[1]:
         raise ValueError(f"the year {moment.year}")
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+@lru_cache
+def asks_one(folder: Path) -> bool:
+    """Whether a bundle has what its rows know beyond themselves, its dataset is here, and a row asks one question.
+
+    A record of a series asks one for each horizon: those are answered as forecasts, from what was taken in.
+    """
+    dataset = dataset_of(folder)
+    return dataset is not None and dataset.lines_per_row == 1
 
 
 @dataclass(frozen=True)
@@ -71,7 +82,7 @@ class Knowledge:
 
     def takes_raw(self, served: Served) -> bool:
         """Whether a bundle was packaged with what its rows know beyond themselves, and the dataset is here."""
-        return dataset_of(served.bundle.folder) is not None
+        return asks_one(served.bundle.folder)
 
     def of(self, served: Served) -> Known:
         """What is known for a bundle; one that takes no rows as published is a `Problem`."""

@@ -128,6 +128,8 @@ def pieces_of_inputs(work: Work, bundle: Bundle, tally: Tally) -> Iterator[Score
 
 def published_pieces(work: Work, bundle: Bundle, known: Known, tally: Tally) -> Iterator[ScoredPiece]:
     """The rows of a file as published, a partition at a time, for rows of one know each other."""
+    if known.dataset.lines_per_row > 1:
+        raise Problem(422, "wanted rows of the model's inputs, found records that ask several questions each")
     for before, rows, prepared in prepare_file(known, work.rows):
         reasons = reasons_of(known.dataset, prepared.refused, rows.columns)
         good = pl.Series(prepared.rows, dtype=pl.Int64)

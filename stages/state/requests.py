@@ -42,6 +42,16 @@ class Prepared:
     """What was not known yet of the row of each line, in words; None where nothing lacks."""
 
 
+@dataclass(frozen=True)
+class Newest:
+    """The last that is known of every series: the lines that ask from then on, and all that was observed."""
+
+    features: pl.DataFrame
+    """Identity columns and every feature; no line of a series of which nothing is known at its moment."""
+    observed: pl.DataFrame
+    """See `Dataset.observed`; of all rows that are known one by one, later ones than were asked for included."""
+
+
 class Known:
     """What is known of a dataset: by a bundle, and by a store.  Threads may share it."""
 
@@ -115,6 +125,39 @@ class Known:
         places, notes = features["_row"].to_list(), features["_note"].to_list()
         told = ["; ".join(filter(None, (note, self._silent))) for note in notes] if self._silent else notes
         return Prepared(features.drop("_row", "_note", dataset.target), places, failures, told)
+
+    def newest(self, at: datetime | None = None) -> Newest:
+        """The lines of the last record of every series that was known ``at`` a moment, by default now.
+
+        Raises
+        ------
+        UserError
+            Where the dataset does not forecast, or nothing is known of that moment.
+        """
+        memory, dataset, asked_at = self._memory, self.dataset, _plain(at)
+        if dataset.observed is None or dataset.moment is None:
+            raise UserError(f"a dataset of forecasts, to ask {dataset.name} for its latest", "one that answers rows",
+                            "ask about rows with `python -m stages.predict`")  # fmt: skip
+        rows = {name: memory.rows_of(name) for name in sorted(memory.rows)}
+        observed = pl.concat(
+            [dataset.observed(memory.rows_of(memory.seed.open)[:0]), *map(dataset.observed, rows.values())]
+        )
+        known = observed if asked_at is None else observed.filter(pl.col("at") <= asked_at)
+        last = known.group_by("series").agg(pl.col("at").max().alias("made_at"))
+        answers = []
+        for name, own in rows.items():
+            asked = own.filter(dataset.moment(own).is_in(last["made_at"].implode()))
+            places = pl.int_range(len(asked), eager=True).alias("_row")
+            named = asked.with_columns(places, pl.lit(name).alias("_partition"), pl.lit(0).alias("_level"))
+            answers += [_answer(memory, name, named, None)] if len(asked) else []
+        if not answers:
+            raise UserError(
+                f"records of {dataset.name} that were known at {asked_at or 'any moment'}",
+                f"none since {memory.seed.open}, where what the bundle remembers one by one begins",
+                "name a later moment, or make the forecasts of past ones with `--replay`",
+            )
+        features = pl.concat(answers).join(last, on=["series", "made_at"], how="semi", maintain_order="left")
+        return Newest(features.drop("_row", "_note", dataset.target), observed)
 
     def _keep(self, rows: pl.DataFrame) -> None:
         with self._turn:

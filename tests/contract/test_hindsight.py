@@ -33,15 +33,19 @@ Rows = dict[str, pl.DataFrame]
 
 def features_of(dataset: Dataset, tidy: Rows, references: Rows) -> pl.DataFrame:
     """All features, with the position of each row in ``tidy``."""
-    context = dataset.context([dataset.summarize(rows) for rows in tidy.values()], references)
+    context = dataset.context([dataset.summarize(plain(rows)) for rows in tidy.values()], references)
     names = [feature.name for feature in dataset.features]
     frames = [
         of_lines(dataset, rows.select(pl.lit(partition).alias("partition"), "_row")).hstack(
-            dataset.featurize(rows.drop("_row", "_moment", strict=False), context).select(names)
+            dataset.featurize(plain(rows), context).select(names)
         )
         for partition, rows in tidy.items()
     ]
     return pl.concat(frames)
+
+
+def plain(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.drop("_row", "_moment", strict=False)
 
 
 def numbered(tidy: Rows) -> Rows:

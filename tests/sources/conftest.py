@@ -56,6 +56,7 @@ class Seen:
     range: str | None
     if_range: str | None
     accept_encoding: str | None
+    if_none_match: str | None = None
     status: int = 0
     sent: int = 0
 
@@ -106,7 +107,9 @@ class Publisher:
 
             def do_GET(self) -> None:
                 name = self.path.lstrip("/").partition("?")[0]
-                asked = (self.headers.get(header) for header in ("Range", "If-Range", "Accept-Encoding"))
+                asked = (
+                    self.headers.get(header) for header in ("Range", "If-Range", "Accept-Encoding", "If-None-Match")
+                )
                 seen = Seen(name, *asked)
                 publisher.seen.append(seen)
                 script = publisher.script.get(name)

@@ -33,7 +33,7 @@ DECAY_DAYS = 60  # beyond, 2 % of the weight is left
 
 def summarize(rates: pl.DataFrame) -> pl.DataFrame:
     """Of a year, all that others may know of it: its rates."""
-    return rates
+    return rates.select("day", *CURRENCIES)
 
 
 def build_context(summaries: Sequence[pl.DataFrame], _references: Any) -> pl.DataFrame:
@@ -92,7 +92,7 @@ def featurize(
     del at
     asked = rates if last is None else rates.tail(last)
     others = context.filter(~pl.col("day").dt.year().is_in(rates["day"].dt.year().unique().implode()))
-    grid = Grid(pl.concat([others, rates]), asked)
+    grid = Grid(pl.concat([others, summarize(rates)]), asked)
     days = asked["day"].to_numpy().astype("datetime64[D]")
     due = np.stack([days_ahead(days, horizon) for horizon in HORIZONS], axis=-1)
     columns = {

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from math import tau
+from math import cos, sin, tau
 from typing import Any
 
 import polars as pl
@@ -25,7 +25,10 @@ RISES = (1, 2, 3, 6, 12, 24, 48)
 WINDOWS = (6, 24, 72)
 DAYS = 14  # behind the climatology of an hour of the day
 LOOKS_BACK = timedelta(hours=24 * DAYS - min(HORIZONS))
-NOW = pl.col("temperature_f")
+NOW, MADE_AT = pl.col("temperature_f"), pl.col("hour_utc") + KNOWN_AFTER
+AIRPORTS = tuple(name.lower() for name in STATIONS)
+LATITUDE, LONGITUDE_DEG = 40.7 / 360 * tau, -73.9  # of the middle of the three airports
+TILT = 23.44 / 360 * tau  # of the axis of the Earth
 
 BY_HORIZON = (
     Feature("horizon", "categorical", "how far ahead the outcome lies", always=True),
@@ -40,6 +43,8 @@ BY_HORIZON = (
     Feature("rise_last_week_f", "numeric", "the mean of that over the last seven days", "f"),
     Feature("outcome_hour_sin", "numeric", "hour of the outcome in UTC, as a point on a circle: sine"),
     Feature("outcome_hour_cos", "numeric", "hour of the outcome in UTC, as a point on a circle: cosine"),
+    Feature("sun_at_outcome", "numeric", "sine of the sun's height when the outcome is due, below zero at night"),
+    Feature("sun_until_outcome", "numeric", "mean of that over the hours from now to the outcome, nights as zero"),
 )
 OF_NOW = (
     Feature("series", "categorical", "airport", always=True),
@@ -61,10 +66,13 @@ OF_NOW = (
     Feature("wind_speed_mph", "numeric", "wind speed", "mph"),
     Feature("precipitation_6h_in", "numeric", "rain and snow of the last 6 hours, melted", "in"),
     Feature("visibility_mi", "numeric", "visibility", "mi"),
-    Feature("others_warmer_f", "numeric", "mean temperature of the other airports less the own", "f"),
-    Feature("others_rise_3h_f", "numeric", "the other airports' mean now less that 3 hours ago", "f"),
-    Feature("season_sin", "numeric", "day of the year, as a point on a circle: sine"),
-    Feature("season_cos", "numeric", "day of the year, as a point on a circle: cosine"),
+    *(Feature(f"{name}_warmer_f", "numeric", f"temperature at {name.upper()} less the own", "f") for name in AIRPORTS),
+    *(
+        Feature(f"{name}_rise_{k}h_f", "numeric", f"temperature at {name.upper()} now less that {k} hours ago", "f")
+        for name in AIRPORTS
+        for k in (1, 3)
+    ),
+    Feature("sun_now", "numeric", "sine of the sun's height now, below zero at night"),
 )
 FEATURES = (*BY_HORIZON, *OF_NOW)
 
@@ -103,37 +111,48 @@ def featurize(
         ).with_columns(
             pl.lit(f"{hours} h").alias("horizon"),
             pl.lit(number).alias("place"),
-            (pl.col("hour_utc") + KNOWN_AFTER + timedelta(hours=hours)).alias("due_at"),
+            (MADE_AT + timedelta(hours=hours)).alias("due_at"),
         )
         for number, hours in enumerate(HORIZONS)
     ]
-    made_at = pl.col("hour_utc") + KNOWN_AFTER
     return (
         pl.concat(lines)
         .sort("row", "place")
-        .with_columns(made_at.alias("made_at"), made_at.dt.date().alias("day"))
+        .with_columns(MADE_AT.alias("made_at"), MADE_AT.dt.date().alias("day"))
         .select("hour_utc", "series", "horizon", "made_at", "due_at", "level", "day", "change",
                 *(feature.name for feature in FEATURES if feature.name not in ("horizon", "series")))
     )  # fmt: skip
 
 
 def by_hour(reports: pl.DataFrame) -> pl.DataFrame:
-    """A row for every airport and hour between the first and the last report, nulls where there is none."""
-    if reports.is_empty():
-        return reports.with_columns(pl.lit(None, pl.Float32).alias(name) for name in ("others", "west", "south"))
+    """A row for every airport and hour between the first and the last report, nulls where there is none.
+
+    Beside it the temperatures of all airports in that hour, and the wind from the west and from the south.
+    """
     ends: tuple[Any, Any] = (reports["hour_utc"].min(), reports["hour_utc"].max())
-    hours = pl.datetime_range(*ends, "1h", time_unit="us", eager=True).alias("hour_utc").to_frame()
-    grid = hours.join(pl.DataFrame({"series": STATIONS}), how="cross").sort("series", "hour_utc")
+    hours = pl.datetime_range(*ends, "1h", time_unit="us", eager=True) if len(reports) else reports["hour_utc"]
+    grid = hours.alias("hour_utc").to_frame().join(pl.DataFrame({"series": STATIONS}), how="cross")
     direction, speed = pl.col("wind_direction_deg") / 360 * tau, pl.col("wind_speed_mph")
     still = pl.when(speed == 0).then(0.0)
-    now = _hundredths(NOW)
-    n_others = NOW.is_not_null().sum().over("hour_utc") - NOW.is_not_null()
-    others = (now.sum().over("hour_utc") - now.fill_null(0)) / n_others / 100
-    return grid.join(reports, on=["hour_utc", "series"], how="left", maintain_order="left").with_columns(
-        others=pl.when(n_others > 0).then(others).cast(pl.Float32),
-        west=-still.otherwise(speed * direction.sin()).cast(pl.Float32),
-        south=-still.otherwise(speed * direction.cos()).cast(pl.Float32),
+    return (
+        grid.sort("series", "hour_utc")
+        .join(reports, on=["hour_utc", "series"], how="left", maintain_order="left")
+        .with_columns(
+            *(
+                pl.when(pl.col("series") == station).then(NOW).max().over("hour_utc").alias(name)
+                for station, name in zip(STATIONS, AIRPORTS, strict=True)
+            ),
+            west=-still.otherwise(speed * direction.sin()).cast(pl.Float32),
+            south=-still.otherwise(speed * direction.cos()).cast(pl.Float32),
+        )
     )
+
+
+def sun_height(at: pl.Expr) -> pl.Expr:
+    """Sine of the sun's height over the horizon at a moment in UTC, to a few hundredths: by the mean sun."""
+    declination = -TILT * ((at.dt.ordinal_day() + 10) / 365.25 * tau).cos()
+    hour_angle = (at.dt.hour() / 24 + at.dt.minute() / 1440 + LONGITUDE_DEG / 360 - 0.5) * tau
+    return sin(LATITUDE) * declination.sin() + cos(LATITUDE) * declination.cos() * hour_angle.cos()
 
 
 def _ago(column: pl.Expr, hours: int) -> pl.Expr:
@@ -162,9 +181,9 @@ def of_now() -> list[pl.Expr]:
         (_hundredths(pl.col("precipitation_in")).rolling_sum(6, min_samples=3).over("series") / 100)
         .cast(pl.Float32)
         .alias("precipitation_6h_in"),
-        (pl.col("others") - NOW).alias("others_warmer_f"),
-        _rise(pl.col("others"), 3).alias("others_rise_3h_f"),
-        *_circle(pl.col("hour_utc").dt.ordinal_day() / 365.25, "season"),
+        *((pl.col(name) - NOW).alias(f"{name}_warmer_f") for name in AIRPORTS),
+        *(_rise(pl.col(name), hours).alias(f"{name}_rise_{hours}h_f") for name in AIRPORTS for hours in (1, 3)),
+        sun_height(MADE_AT).cast(pl.Float32).alias("sun_now"),
     ]
 
 
@@ -173,7 +192,7 @@ def of_horizon(hours: int) -> list[pl.Expr]:
     now = _hundredths(NOW)
     same_hour = [_ago(now, 24 * day - hours) - now for day in range(1, DAYS + 1)]
     week = [_ago(now, 24 * day - hours) - _ago(now, 24 * day) for day in range(1, 8)]
-    outcome_hour = pl.col("hour_utc").dt.offset_by(f"{hours}h").dt.hour()
+    suns = [sun_height(MADE_AT + timedelta(hours=ahead)) for ahead in range(hours + 1)]
     return [
         (NOW.shift(-hours).over("series").cast(pl.Float64) - NOW.cast(pl.Float64)).alias("change"),
         _in_degrees(same_hour[0]).alias("naive_seasonal"),
@@ -181,7 +200,9 @@ def of_horizon(hours: int) -> list[pl.Expr]:
         _in_degrees(_mean_of(same_hour)).alias("naive_climatology"),
         _in_degrees(week[0]).alias("rise_yesterday_f"),
         _in_degrees(_mean_of(week)).alias("rise_last_week_f"),
-        *_circle(outcome_hour / 24, "outcome_hour"),
+        *_circle((pl.col("hour_utc") + timedelta(hours=hours)).dt.hour() / 24, "outcome_hour"),
+        suns[-1].cast(pl.Float32).alias("sun_at_outcome"),
+        (pl.sum_horizontal(sun.clip(0) for sun in suns) / len(suns)).cast(pl.Float32).alias("sun_until_outcome"),
     ]
 
 
