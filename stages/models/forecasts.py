@@ -49,8 +49,8 @@ class NaiveForecast:
     def told(self) -> str:
         """What is taken at which horizon."""
         taken: dict[str, list[str]] = {}
-        for horizon, name in self.chosen.items():
-            taken.setdefault(name.removeprefix(NAIVE_PREFIX), []).append(horizon)
+        for horizon in sorted(self.chosen, key=lambda told: (len(told), told)):  # 3 h before 12 h
+            taken.setdefault(self.chosen[horizon].removeprefix(NAIVE_PREFIX), []).append(horizon)
         return "the naive forecast: " + "; ".join(f"{name} at {', '.join(at)}" for name, at in taken.items())
 
     def point(self, frame: pl.DataFrame) -> Float32:

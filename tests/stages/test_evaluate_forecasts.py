@@ -9,20 +9,28 @@ import numpy as np
 import polars as pl
 import pytest
 
-from stages import evaluate, train
+from stages import evaluate, package, train
+from stages.experiments.folds.table import time_folds
+from stages.experiments.promotion.contenders import Contender, score_rows
+from stages.experiments.promotion.rows import choose_rows
+from stages.experiments.revisions.revisions import Revision
+from stages.features.table import open_features
 from stages.metrics.bootstrap import draw_weights
 from stages.metrics.files import read_evaluation
 from stages.metrics.forecast import FORECAST
 from stages.metrics.paired import compare, refuse_other_rows
+from stages.metrics.settings import EvaluateSettings
 from stages.metrics.stored import segments_of, system_of, units_of
+from stages.models.bundle import open_bundle
 from stages.results.segments import judge_segments
 from stages.workspace.errors import UserError
 from stages.workspace.files import read_json
+from stages.workspace.settings import read_settings, read_workers
 
 DAYS = 360
 HORIZONS = {"1 d": 1, "5 d": 5}
 MODEL = {
-    "family": "direct", "refit": "none", "point": "boosted", "interval": "even", "calibrate_days": 60, "adapt": 0.0,
+    "family": "direct", "refit": "month", "point": "boosted", "interval": "even", "calibrate_days": 60, "adapt": 0.0,
 }  # fmt: skip
 JUDGED = {"block": 5, "segments": ["horizon", "series"], "no_point_skill": True}
 
@@ -107,6 +115,27 @@ def test_years_are_told_apart_where_months_are_too_many(honest: Path) -> None:
     )
     assert [found.name for found in judged["year"]] == ["2020", "2021", "2022", "2023"]
     assert "month" not in judged
+
+
+def test_a_bundle_judged_for_promotion_forecasts_with_what_was_known_then(
+    honest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(honest)
+    package.main("trial")
+    settings = read_settings(EvaluateSettings, dataset="trial", section="evaluate")
+    rows = choose_rows(open_features("trial"), settings, None)
+    candidate = Contender("candidate", Revision("workspace", None, "workspace"), open_bundle(Path("bundles/trial")))
+    exact = score_rows([candidate], rows, settings, read_workers(), 1 << 30)["candidate"].exact
+    written = read_json(Path("metrics/trial/results.json"))
+    assert {name: float(f"{value:.6g}") for name, value in exact.items()} == {
+        name: result["value"] for name, result in written.items()
+    }
+
+
+def test_folds_that_would_learn_from_the_future_are_refused(honest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(honest)
+    with pytest.raises(UserError, match="rolls its origin"):
+        time_folds(open_features("trial"), ("train", "valid", "test"), 3)
 
 
 def test_rows_of_another_outcome_are_not_compared(honest: Path) -> None:
