@@ -17,6 +17,7 @@ Verbs around the line:
   predict           scores of new rows, by a bundle
   serve             the same over HTTP
   ingest            new records into the state
+  forecast          what is said of the future from now on, kept beside what came true
   compare           any two revisions, or all experiments, with a test
   cross_validate    folds in order of time
   tune              a search for better settings
@@ -32,6 +33,7 @@ Nouns, in the order of the line; each imports only what stands above it or in th
   models            families of models behind one contract, the baseline, the bundle
   state             what has been heard since the line ran, and requests answered with it
   metrics           tasks behind one contract, resampling, intervals, paired tests
+  forecasts         the log of forecasts, what came true, and how they did
   results           for report: facts, effects, costs, segments, one page
   experiments       revisions, comparison, folds, tuning, promotion, tracking
   serving           for serve: answers, champions, limits, routes

@@ -2,6 +2,7 @@
 
 Reads   files of new records, as published (.csv, .zip of one), as JSON lines or as parquet of text
 Writes  state/<dataset>.sqlite, or the Redis that --state names; rows that fail the line's checks are kept there, too
+        forecasts/<dataset>.sqlite: what came true of forecasts that were kept, where there are any
 
 A file is taken in whole or not at all, however the command ends.  Taking it in again changes nothing.
 """
@@ -12,16 +13,20 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
+from stages.forecasts.log import ForecastLog
 from stages.records.contract import Dataset, load_dataset
 from stages.runtime.commands import run_command
 from stages.runtime.log import log, start_log
+from stages.state.facts import from_facts, tidy_schema
 from stages.state.intake import QUARANTINE, SUFFIXES, Intake, read_intake
 from stages.state.locations import open_store
 from stages.state.seed import has_memory
 from stages.state.store import Store
+from stages.workspace import layout
 from stages.workspace.errors import UserError
 
 HELP = """\
@@ -48,6 +53,7 @@ def main(*arguments: str) -> None:
     for path in options.files:
         intake = read_intake(path, dataset, options.table)
         tell(path, dataset, intake, take(store, intake))
+        hear(dataset, intake)
     store.close()
 
 
@@ -86,11 +92,23 @@ def take(store: Store, intake: Intake) -> dict[str, int]:
     return store.update({intake.table.name: intake.facts, QUARANTINE: intake.quarantined})
 
 
+def hear(dataset: Dataset, intake: Intake) -> None:
+    """Join what has come true to the forecasts that were kept, where any were."""
+    kept_in = ForecastLog(layout.forecasts(dataset.name), dataset.name)
+    if dataset.observed is None or intake.table is not dataset.records or kept_in.newest() is None:
+        return
+    observed = dataset.observed(from_facts(intake.facts, tidy_schema(intake.table)))
+    heard = kept_in.hear(observed, heard_at=datetime.now(UTC).replace(tzinfo=None))
+    log.info("%s: %d outcomes heard, %d revised", kept_in.path, heard.new, heard.revised)
+
+
 def tell(path: Path, dataset: Dataset, intake: Intake, changed: dict[str, int]) -> None:
     """One line for a file: how much its rows tell, and that each is taken in, known already, or quarantined."""
     new, bad = changed[intake.table.name], len({*intake.failures["row"]})
     names = ["without outcome", *(outcome.name for outcome in dataset.outcomes)]
-    levels = Counter(fact.level for fact in intake.facts) if intake.table is dataset.records else {}
+    levels = (
+        Counter(fact.level for fact in intake.facts) if intake.table is dataset.records and dataset.outcomes else {}
+    )
     told = "".join(f", {levels[level]} {name}" for level, name in enumerate(names) if levels.get(level))
     log.info(
         "%s: %d rows of %s%s; %d new or changed, %d quarantined", path, intake.rows, intake.table.name, told, new, bad

@@ -23,15 +23,14 @@ import polars as pl
 from stages.metrics.stored import task_named
 from stages.models.bundle import EXAMPLE, Bundle, open_bundle
 from stages.models.reasons import tell_reasons
-from stages.models.row_files import SUFFIXES, WRITERS, read_pieces, whole_table
+from stages.models.row_files import SUFFIXES, read_pieces
+from stages.models.score_files import WRITERS, whole_table
 from stages.models.signature import REFUSED, Misfit, Tally
-from stages.records.contract import load_dataset
+from stages.records.contract import Dataset
 from stages.records.lines import likely_cause
 from stages.runtime.log import log, start_log
-from stages.state.facts import wanted_columns
-from stages.state.files import Refusals, plain_file, read_text, whole_partitions
+from stages.state.files import Refusals, columns_of, is_published, plain_file, prepare_file
 from stages.state.requests import open_known
-from stages.state.seed import ABOUT
 from stages.workspace.errors import UserError, plain_words, run_stage
 
 SHOWN = 20  # misfits in a message
@@ -47,10 +46,10 @@ field, or in which no input is filled, is refused.
 A category that training never saw counts as missing, as in the evaluation; of that, and of inputs that are missing more
 often than in training, you are warned, or with --strict the rows are refused.
 
-Rows as published by the source (--raw, or by themselves where their columns are the publisher's) become features by the
-line's own code, over what the bundle and the state know.  Rows of a file know each other, a month at a time, so a large
-file wants its months in order.  Outcomes may be left out.  A row that fails a check is refused with its reason and the
-others are scored; the exit status is then 3.
+Rows as published by the source (--raw, or by themselves where more of the publisher's columns are there than of the
+inputs, and not every input is) become features by the line's own code, over what the bundle and the state know.  Rows
+of a file know each other, a month at a time, so a large file wants its months in order.  Outcomes may be left out.  A
+row that fails a check is refused with its reason and the others are scored; the exit status is then 3.
 
   binary       probability of the second class, and the decision at the bundle's threshold
   multiclass   the most probable class, and the probability of every class
@@ -69,7 +68,7 @@ def main(*arguments: str) -> None:
         raise UserError("a file of rows", "none", f"python -m stages.predict {options.bundle} rows.csv")
     check_suffix(options.output)
     with plain_file(options.rows) as path:
-        raw = options.raw or is_published(path, bundle)
+        raw = options.raw or is_published(columns_of(path), bundle)
         score = score_published if raw else score_file
         rows, refused = score(bundle, path, options)
     log.info("%s rows scored by %s", f"{rows:,}", bundle.folder)
@@ -108,16 +107,6 @@ def check_suffix(output: Path | None) -> None:
         raise UserError(f"an output in one of {', '.join(WRITERS)}", str(output), "choose another suffix")
 
 
-def is_published(path: Path, bundle: Bundle) -> bool:
-    """Whether rows are as published: not every input is among their columns, and every column that is published is."""
-    if not (bundle.folder / ABOUT).is_file():
-        return False
-    columns = {*next((piece.rows.columns for piece in read_pieces(path, {}) if len(piece.rows)), [])}
-    inputs = {str(entry["name"]) for entry in bundle.signature["inputs"]}
-    dataset = load_dataset(bundle.signature["dataset"])
-    return not inputs <= columns and {*wanted_columns(dataset, dataset.records)} <= columns
-
-
 def score_file(bundle: Bundle, path: Path, options: argparse.Namespace) -> tuple[int, int]:
     """Write the scores of a file of features, in its order; returns how many there are, and how many were refused."""
     tally, blank, columns = Tally(bundle.signature["inputs"]), 0, list[str]()
@@ -152,25 +141,30 @@ def score_rows(bundle: Bundle, inputs: pl.DataFrame, *, explain: bool) -> pl.Dat
 
 def score_published(bundle: Bundle, path: Path, options: argparse.Namespace) -> tuple[int, int]:
     """Write the scores of a file of rows as published, in its order; returns how many, and how many were refused."""
-    known, tally, first = open_known(bundle.folder, options.state), Tally(bundle.signature["inputs"]), 0
+    known, tally = open_known(bundle.folder, options.state), Tally(bundle.signature["inputs"])
     if known.silence:
         log.warning("warning: %s", known.silence)
     refusals = Refusals(options.refused or (options.output and options.output.with_suffix(".refused.jsonl")))
     with whole_table(options.output) as write:
-        for rows in whole_partitions(read_text(path), known.dataset.records):
-            prepared = known.prepare(rows, options.at, keep=True)
-            refusals.add(rows, prepared.refused, first)
-            first += len(rows)
+        for before, rows, prepared in prepare_file(known, path, options.at):
+            refusals.add(rows, prepared.refused, before)
             if prepared.rows:
                 scores = score_rows(bundle, tally.fit(prepared.features), explain=options.explain)
                 notes = pl.Series("note", prepared.notes, pl.String)
-                others = rows[prepared.rows].drop("note", *scores.columns, strict=False)
-                write(pl.concat([others, scores.with_columns(notes)], how="horizontal"))
+                lines = line_identity(known.dataset, prepared.features)
+                others = rows[prepared.rows].drop("note", *lines.columns, *scores.columns, strict=False)
+                write(pl.concat([others, lines, scores.with_columns(notes)], how="horizontal"))
         if not tally.rows:
             raise UserError(f"at least one row in {path} that passes", refusals.told() or "none", "correct the file")
         judge(tally.misfits(), [], strict=options.strict)
     refusals.write()
     return tally.rows, len(refusals.rows)
+
+
+def line_identity(dataset: Dataset, features: pl.DataFrame) -> pl.DataFrame:
+    """Of a row that asks several questions, what tells its lines apart: series, horizon, moments."""
+    several = dataset.lines_per_row > 1
+    return features.select(n for n in dataset.identity if several and n not in dataset.records.key)
 
 
 def judge(misfits: Sequence[Misfit], columns: Sequence[str], *, strict: bool) -> None:

@@ -2,6 +2,7 @@
 
 Reads   bundles/<dataset>/, or where the registry has one, the champion's bundle (cache, then remote)
 Writes  .serving/   copies of the bundles that answered well: the last good one answers for a broken one
+        forecasts/  every forecast that was served, and what came true
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def main(*arguments: str) -> None:
     from stages.serving.server import Settings, serve
 
     with open_port(options.host, options.port) as port:
-        serve(Settings(tuple(options.folders), options.state, options.keep), port, options.workers)
+        serve(Settings(tuple(options.folders), options.state, options.keep, options.forecasts), port, options.workers)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -51,6 +52,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--keep", type=Path, default=Path(".serving"), metavar="FOLDER", help="for copies (default: %(default)s)"
     )
+    parser.add_argument(
+        "--forecasts", type=Path, default=Path("forecasts"), metavar="FOLDER",
+        help="for the logs of forecasts that were served (default: %(default)s)",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     if options.workers < 1:
         parser.error("--workers: at least 1")

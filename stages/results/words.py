@@ -62,7 +62,8 @@ def units(facts: Facts) -> list[str]:
     if not facts.target_unit:
         return []
     alike = [metric_name(name) for name, metric in facts.kind.metrics.items() if metric.in_target_unit]
-    shared = f"; {' and '.join(alike)} {'is' if len(alike) == 1 else 'are'} in the same unit" if alike else ""
+    named = ", ".join(alike[:-1]) + (" and " if len(alike) > 1 else "") + "".join(alike[-1:])
+    shared = f"; {named} {'is' if len(alike) == 1 else 'are'} in the same unit" if alike else ""
     return [f"{facts.target} is predicted in {facts.target_unit}{shared}."]
 
 
@@ -169,8 +170,8 @@ def calibration(facts: Facts) -> list[str]:
     judged = groups.filter(pl.col("low").is_not_null())
     if facts.kind.scored == "forecast":
         told = [
-            f"{share_text(row['observed'])} ({share_text(row['low'])} to {share_text(row['high'])}) of the outcomes lie at "
-            f"or below the {level_text(row['predicted'])} quantile"
+            f"{share_text(row['observed'])} ({share_text(row['low'])} to {share_text(row['high'])}) of outcomes lie "
+            f"at or below the {level_text(row['predicted'])} quantile"
             for row in groups.drop_nulls(["low", "high"]).iter_rows(named=True)
         ]
         return [f"{'; '.join(told)}." if told else "Too few days to say."]

@@ -13,6 +13,7 @@ from stages.models.reasons import tell_reasons
 from stages.serving.answers import Answers, plain_answers, plain_warnings
 from stages.serving.bodies import question_of, read_object
 from stages.serving.champion import Served
+from stages.serving.forecasts import plain_forecasts
 from stages.serving.guard import describe
 from stages.serving.problems import Fault, unfit
 from stages.serving.raw import RawAnswers
@@ -41,7 +42,7 @@ def build_router(service: Service) -> APIRouter:
         served = service.find(request, name)
         body = await read_object(request)
         asked = question_of(body)
-        if await service.is_published(served, asked.rows):
+        if service.is_published(served, asked.rows):
             raw = await service.answer_published(request, served, asked.rows, asked.pointer, asked.at)
             found = published_answers(raw, len(asked.rows))
             places, answers = raw.places, raw.answers
@@ -55,6 +56,14 @@ def build_router(service: Service) -> APIRouter:
             for place, reasons in zip(places, await run_in_threadpool(explain, served, answers), strict=True):
                 found["answers"][place] |= reasons
         return as_json({**asked_of(request).told(), **found, **terms(served)})
+
+    @router.get("/v2/models/{name}/forecast")
+    async def forecast(request: Request, name: str) -> Response:
+        served = service.find(request, name)
+        latest = await run_in_threadpool(service.forecasts.latest, served)
+        asked_of(request).rows += len(latest.forecasts)
+        told = {"unit": served.bundle.signature.get("target_unit", ""), "kept": latest.is_kept}
+        return as_json({**asked_of(request).told(), **told, "forecasts": plain_forecasts(latest)})
 
     return router
 

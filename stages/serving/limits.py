@@ -49,8 +49,10 @@ class Limits:
     answer_s: float = 60.0
     """That a client may take to accept the next piece of an answer."""
     head_s: float = 15.0
-    """That a connection may take to send a request's head; with the time between requests, all that idles."""
-    idle_s: float = 5.0
+    """That a connection may take to send the head of its first request."""
+    idle_s: float = 75.0
+    """That a connection may idle between requests: longer than proxies keep one (60 s is usual), for they must close
+    it first, or send a request into a connection that is being closed."""
 
     def body_of(self, path: str) -> int:
         """The most bytes of a body for a path."""

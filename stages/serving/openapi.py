@@ -10,6 +10,7 @@ import polars as pl
 from stages.serving.api import MOST_EXPLAINED
 from stages.serving.bodies import JSON
 from stages.serving.champion import Served
+from stages.serving.forecasts import forecasts_of
 from stages.serving.inference import NUMBERS, TEXTS, VERSION
 from stages.serving.limits import Limits
 from stages.serving.objects import LARGEST
@@ -42,6 +43,15 @@ PROBLEM: Schema = {
 WARNING: Schema = {
     "type": "object", "required": ["kind", "input", "rows", "told"],
     "properties": {"kind": TEXT, "input": TEXT, "rows": {"type": "integer"}, "told": TEXT},
+}  # fmt: skip
+VALUE: Schema = {"type": "number", "description": "in the unit of the series"}
+MOMENT: Schema = {"type": "string", "format": "date-time"}
+FORECAST: Schema = {
+    "type": "object", "required": ["series", "horizon", "made_at", "due_at", "now", "forecast", "low", "high"],
+    "properties": {
+        "series": TEXT, "horizon": TEXT, "made_at": MOMENT, "due_at": MOMENT,
+        **dict.fromkeys(("now", "forecast", "low", "median", "high", "naive"), VALUE),
+    },
 }  # fmt: skip
 REFUSED = {
     400: "not JSON, or not a file", 401: "no token", 403: "nothing may be changed", 404: "no such model or version",
@@ -143,6 +153,9 @@ def _paths_of(served: Served, limits: Limits, *, takes_published: bool) -> dict[
             "post": {**_route("Look now which version is meant", loaded, 401, 403), "security": [{"token": []}]}
         },
     }  # fmt: skip
+    if forecasts_of(str(served.bundle.signature["dataset"])):
+        latest = _object(model=MODEL, request_id=TEXT, unit=TEXT, kept={"type": "boolean"}, forecasts=_list(FORECAST))
+        paths[f"{v2}/forecast"] = {"get": _route("Every series from its last record", _json(latest), 422)}
     for path in (v2, f"{v2}/versions/{served.version}"):
         meta = _object(name=TEXT, versions=_list(TEXT), platform=TEXT, inputs=_list({}), outputs=_list({}))
         outputs = _object(model_name=TEXT, model_version=TEXT, outputs=_list({}))

@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 
 from stages.pages.tables import as_html
 from stages.serving.answers import Tallied
+from stages.serving.forecasts import forecasts_of, tell_page
 from stages.serving.form import Form, as_json, values_of
 from stages.serving.glance import tell_file
 from stages.serving.problems import Problem
@@ -82,6 +83,14 @@ def build_router(service: Service) -> APIRouter:
         told, _ = await run_in_threadpool(sections, model, request)
         return write("model.html.j2", **told)
 
+    @router.get("/forecasts/{name}")
+    async def forecasts(name: str, request: Request) -> HTMLResponse:
+        found, chosen = service.find(request, name), request.query_params
+        told = await run_in_threadpool(
+            tell_page, found, service.forecasts, chosen.get("series", ""), chosen.get("horizon", "")
+        )
+        return write("forecasts.html.j2", **told)
+
     @router.post("/models/{name}")
     async def answer(name: str, request: Request) -> HTMLResponse:
         model = await run_in_threadpool(look, request, name)
@@ -141,6 +150,7 @@ def open_templates() -> Environment:
     )  # fmt: skip
     environment.filters["drawn"] = Markup
     environment.filters["capitalize_first"] = capital
+    environment.filters["forecasts"] = forecasts_of
     environment.filters["shown"] = lambda table: Markup(as_html(table))
     return environment
 

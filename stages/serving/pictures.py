@@ -35,8 +35,11 @@ class Line:
     """``for`` or ``against`` the answer, or whether it moves it ``up`` or ``down``; empty where there are no sides."""
 
 
-def on_a_scale(task: Task, signature: Mapping[str, Any], score: float, calibration: Calibration) -> str:
-    """The answer on its scale, with the threshold where one decides, and how such answers fared."""
+def on_a_scale(
+    task: Task, signature: Mapping[str, Any], score: float, calibration: Calibration,
+    band: tuple[float, float] | None = None,
+) -> str:  # fmt: skip
+    """The answer on its scale, with the threshold where one decides, and how such answers fared or its own ``band``."""
     group = group_for(task, score, calibration)
     if task.scored == "probability":
         ticks = tuple((k / 4, f"{25 * k}{GAP}%") for k in range(5))
@@ -45,8 +48,8 @@ def on_a_scale(task: Task, signature: Mapping[str, Any], score: float, calibrati
         low, high = (group["low"], group["high"]) if group else (None, None)
         seen, said = (group["observed"] if group else None), f"{share_text(score)} probable"
     else:
-        low, high = likely_range(score, group) if group and "tenth" in group else (None, None)
-        predicted = [each["predicted"] for each in calibration["groups"]] if calibration else []
+        low, high = band or (likely_range(score, group) if group and "tenth" in group else (None, None))
+        predicted = [each["predicted"] for each in calibration["groups"]] if calibration and not band else [0.0]
         along = axis_around(str(signature.get("target_unit") or signature["target"]), [*predicted, low, high, score])
         panel, seen, said = Panel(along, _bare(), height=HEIGHT, left=14), None, value_text(score)
     threshold = signature.get("threshold")

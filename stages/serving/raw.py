@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
@@ -19,12 +20,10 @@ from stages.runtime.log import log
 from stages.serving.answers import Answers, answer_objects, answer_rows
 from stages.serving.champion import Served
 from stages.serving.problems import Fault, Problem, found_text, unfit
+from stages.state.requests import Known, Prepared, open_known
+from stages.state.seed import dataset_of
 from stages.workspace.errors import UserError
 
-if TYPE_CHECKING:
-    from stages.state.requests import Known, Prepared
-
-ABOUT = "state.json"  # of a bundle that takes rows as published
 FEW = 100
 MOMENT_EXAMPLE = "2013-12-31T17:00"
 YEARS = (1800, 2200)  # beyond, arithmetic with moments overflows
@@ -36,6 +35,16 @@ def moment_in(text: str) -> datetime:
     if not YEARS[0] <= moment.year < YEARS[1]:
         raise ValueError(f"the year {moment.year}")
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+@lru_cache
+def asks_one(folder: Path) -> bool:
+    """Whether a bundle has what its rows know beyond themselves, its dataset is here, and a row asks one question.
+
+    A record of a series asks one for each horizon: those are answered as forecasts, from what was taken in.
+    """
+    dataset = dataset_of(folder)
+    return dataset is not None and dataset.lines_per_row == 1
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,15 @@ class RawAnswers:
     """The features of the rows that passed."""
 
 
+def known_for(bundle_folder: Path, state: str | None) -> Known:
+    """What is known for a bundle; one that takes no rows as published is a `Problem` that says why."""
+    try:
+        return open_known(bundle_folder, state)
+    except UserError as error:
+        why = f"wanted {error.wanted}, found {error.found}"
+        raise Problem(422, f"rows as published are not taken here, rows of the model's inputs are: {why}") from None
+
+
 class Knowledge:
     """What is known for the bundles that answer; threads share it."""
 
@@ -63,21 +81,19 @@ class Knowledge:
         self._known: dict[Path, Known | Problem] = {}
 
     def takes_raw(self, served: Served) -> bool:
-        """Whether a bundle was packaged with what its rows know beyond themselves."""
-        return (served.bundle.folder / ABOUT).is_file()
+        """Whether a bundle was packaged with what its rows know beyond themselves, and the dataset is here."""
+        return asks_one(served.bundle.folder)
 
     def of(self, served: Served) -> Known:
         """What is known for a bundle; one that takes no rows as published is a `Problem`."""
         folder = served.bundle.folder
         with self._turn:
             if folder not in self._known:
-                from stages.state.requests import open_known
-
                 try:
-                    self._known[folder] = open_known(folder, self._state)
-                except UserError as error:
-                    log.warning("%s takes no rows as published: %s", served.name, error.found)
-                    self._known[folder] = Problem(422, f"wanted {error.wanted}, found {error.found}")
+                    self._known[folder] = known_for(folder, self._state)
+                except Problem as problem:
+                    log.warning("%s: %s", served.name, problem.detail)
+                    self._known[folder] = problem
             known = self._known[folder]
         if isinstance(known, Problem):
             raise known
@@ -98,13 +114,6 @@ class Knowledge:
         with self._turn:
             folders = {each.bundle.folder for each in served}
             self._known = {folder: known for folder, known in self._known.items() if folder in folders}
-
-    def is_raw(self, served: Served, row: object) -> bool:
-        """Whether an object is a row as published: more of its columns are there than of the model's inputs."""
-        if type(row) is not dict or row.keys() >= set(served.inputs.names) or not (columns := self.columns(served)):
-            return False
-        inputs = served.inputs.names
-        return len(row.keys() & set(columns)) / len(columns) > len(row.keys() & set(inputs)) / len(inputs)
 
     def answer(self, served: Served, rows: Sequence[Any], pointer: str, at: datetime | None) -> RawAnswers:
         """Answer rows as published, as of a moment; a row of another form is a `Problem`."""

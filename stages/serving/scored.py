@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 from stages.metrics.contract import Task
 from stages.metrics.stored import task_named
 from stages.models.bundle import Bundle
-from stages.models.row_files import Write, read_pieces, whole_table
+from stages.models.row_files import read_pieces
+from stages.models.score_files import Write, whole_table
 from stages.models.signature import REFUSED, Tally, unfit_rows
 from stages.serving.answers import Tallied, counted
 from stages.serving.problems import Fault, Problem
 from stages.serving.published import reasons_of
-from stages.serving.scoring import Work, check_file, opened, published_columns
-from stages.state.files import read_text, whole_partitions
-from stages.state.requests import Known, open_known
+from stages.serving.scoring import Work, check_file, known_of, opened
+from stages.state.files import prepare_file
+from stages.state.requests import Known
 
 PREVIEW = 8  # rows that are shown
 BINS = 20
@@ -90,8 +91,6 @@ def look_at(work: Work, write: Write = lambda _rows: None) -> Look:
         beside = piece.beside.drop(piece.answers.columns, strict=False)
         write(pl.concat([beside, piece.answers], how="horizontal"))
         _add(sums, piece, task)
-    if not sums.rows:
-        raise Problem(422, "wanted at least one row, found none")
     missing = {name: n for name, n in tally.missing.items() if n}
     misfits = [misfit for misfit in tally.misfits() if misfit.kind not in REFUSED]
     ends, counts = histogram(task, np.concatenate(sums.scores))
@@ -106,15 +105,6 @@ def write_scored(work: Work) -> Look:
     """The same, and all rows with their answers as CSV."""
     with whole_table(work.output) as write:
         return look_at(work, write)
-
-
-def known_of(work: Work, bundle: Bundle) -> Known | None:
-    """What makes features of rows as published; None where the file's are none, or the inputs themselves."""
-    columns = {*next((piece.rows.columns for piece in read_pieces(work.rows, {}) if len(piece.rows)), [])}
-    needed = published_columns(bundle)
-    if not needed or not needed <= columns or {entry["name"] for entry in bundle.signature["inputs"]} <= columns:
-        return None
-    return open_known(work.bundle, work.state)
 
 
 def pieces_of_inputs(work: Work, bundle: Bundle, tally: Tally) -> Iterator[ScoredPiece]:
@@ -138,15 +128,14 @@ def pieces_of_inputs(work: Work, bundle: Bundle, tally: Tally) -> Iterator[Score
 
 def published_pieces(work: Work, bundle: Bundle, known: Known, tally: Tally) -> Iterator[ScoredPiece]:
     """The rows of a file as published, a partition at a time, for rows of one know each other."""
-    before = 0
-    for rows in whole_partitions(read_text(work.rows), known.dataset.records):
-        prepared = known.prepare(rows, keep=True)
+    if known.dataset.lines_per_row > 1:
+        raise Problem(422, "wanted rows of the model's inputs, found records that ask several questions each")
+    for before, rows, prepared in prepare_file(known, work.rows):
         reasons = reasons_of(known.dataset, prepared.refused, rows.columns)
         good = pl.Series(prepared.rows, dtype=pl.Int64)
         fitted = tally.fit(prepared.features)
         notes = pl.DataFrame({PLACE: good + before + 1, NOTE: pl.Series(prepared.notes, dtype=pl.String)})
         yield score_piece(bundle, fitted, good, reasons, rows, rows[:, :0], before + 1, notes)
-        before += len(rows)
 
 
 def _others(n: int, reasons: Mapping[str, pl.Series]) -> pl.Series:
@@ -162,8 +151,8 @@ def score_piece(
 
     Row numbers begin with ``first``.
     """
-    scores = bundle.model.predict(fitted)
-    named = task_named(bundle.signature["task"]).name_scores(scores, bundle.signature)
+    scores, task = bundle.model.predict(fitted), task_named(bundle.signature["task"])
+    named = task.name_scores(scores, bundle.signature)
     told = [
         pl.DataFrame({PLACE: places.cast(pl.Int64) + first, PROBLEM: pl.repeat(reason, len(places), eager=True)})
         for reason, places in reasons.items()
@@ -176,7 +165,8 @@ def score_piece(
     ).join(problems, on=PLACE, how="left", maintain_order="left")
     if notes is not None and notes[NOTE].null_count() < len(notes):
         answers = answers.join(notes, on=PLACE, how="left", maintain_order="left")
-    told_of = scores.max(axis=1) if scores.ndim == 2 and len(scores) else scores.reshape(-1)
+    several = scores.ndim == 2 and len(scores)
+    told_of = scores.reshape(-1) if not several else scores.max(axis=1) if task.has_classes else scores[:, 0]
     return ScoredPiece(beside, inputs, answers, named, told_of, reasons)
 
 
@@ -197,7 +187,7 @@ def _add(sums: _Sums, piece: ScoredPiece, task: Task) -> None:
 def histogram(task: Task, scores: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The ends of bins, over all probabilities or from the smallest number to the largest, and the rows in each."""
     low, high = 0.0, 1.0
-    if task.scored == "number" and len(scores):
+    if task.scored != "probability" and len(scores):
         low, high = float(scores.min()), float(scores.max())
     ends = np.linspace(low, high if high > low else low + 1, BINS + 1)
     return ends, np.histogram(scores, ends)[0].astype(np.int64)

@@ -15,13 +15,16 @@ import polars as pl
 
 from stages.metrics.stored import task_named
 from stages.models.bundle import Bundle, open_bundle
-from stages.models.row_files import read_pieces, whole_table
+from stages.models.row_files import read_pieces
+from stages.models.score_files import whole_table
 from stages.models.signature import REFUSED, Misfit, Tally
 from stages.records.lines import likely_cause
 from stages.serving.answers import Tallied, counted
 from stages.serving.limits import Limits
 from stages.serving.problems import SHOWN, Fault, Problem, found_text
-from stages.serving.raw import ABOUT
+from stages.serving.raw import known_for
+from stages.state.files import columns_of, is_published, prepare_file
+from stages.state.requests import Known
 
 BLOCK = 1 << 20
 
@@ -51,19 +54,26 @@ def score_file(work: Work) -> Scored:
     """Write the scores of a file as CSV, or nothing: what does not fit is a `Problem`."""
     check_file(work.rows, work.limits)
     bundle = opened(work.bundle)
-    first = next((piece.rows for piece in read_pieces(work.rows, {}) if len(piece.rows)), None)
-    if first is None:
-        raise Problem(422, "wanted at least one row, found none")
-    inputs = {str(entry["name"]) for entry in bundle.signature["inputs"]}
-    if not inputs <= {*first.columns} and (columns := published_columns(bundle)) and columns <= {*first.columns}:
-        return _score_published(bundle, work)
-    return _score_inputs(bundle, work)
+    known = known_of(work, bundle)
+    return _score_inputs(bundle, work) if known is None else _score_published(bundle, work, known)
 
 
 @lru_cache(maxsize=8)
 def opened(folder: Path) -> Bundle:
     """The bundle in this folder, which never changes: served ones lie under the hash of what is in them."""
     return open_bundle(folder, threads=1)
+
+
+def known_of(work: Work, bundle: Bundle) -> Known | None:
+    """What makes features of the rows of a file, where they are as published; no other file comes to know them."""
+    if not (columns := columns_of(work.rows)):
+        raise Problem(422, "wanted at least one row, found none")
+    return _kept_known(work.bundle, work.state).apart() if is_published(columns, bundle) else None
+
+
+@lru_cache(maxsize=4)  # a bundle that answers no more holds some 20 MB until others take its place
+def _kept_known(folder: Path, state: str | None) -> Known:
+    return known_for(folder, state)
 
 
 class _Writer:
@@ -106,35 +116,19 @@ def _score_inputs(bundle: Bundle, work: Work) -> Scored:
         return Scored(writer.tallied())
 
 
-def _score_published(bundle: Bundle, work: Work) -> Scored:
-    from stages.state.files import read_text, whole_partitions
-    from stages.state.requests import open_known
-
-    known, before, refused, faults = open_known(work.bundle, work.state), 0, 0, list[Fault]()
+def _score_published(bundle: Bundle, work: Work, known: Known) -> Scored:
+    refused, faults = 0, list[Fault]()
     with whole_table(work.output) as write:
         writer = _Writer(bundle, write)
-        for rows in whole_partitions(read_text(work.rows), known.dataset.records):
-            prepared = known.prepare(rows, None, keep=True)
+        for before, rows, prepared in prepare_file(known, work.rows):
             refused += prepared.refused["row"].n_unique()
             faults += [_failure(each, before) for each in prepared.refused.head(SHOWN).iter_rows(named=True)]
-            before += len(rows)
             if prepared.rows:
                 notes = pl.Series("note", prepared.notes, pl.String)
                 writer.add(prepared.features, rows[prepared.rows], notes)
         if not writer.tally.rows:
             raise Problem(422, "wanted at least one row that passes the checks, found none", faults)
         return Scored(writer.tallied(), refused, tuple(faults[:SHOWN]))
-
-
-def published_columns(bundle: Bundle) -> set[str]:
-    """The columns as published that a row needs; none where the bundle takes inputs alone."""
-    if not (bundle.folder / ABOUT).is_file():
-        return set()
-    from stages.records.contract import load_dataset
-    from stages.state.facts import wanted_columns
-
-    dataset = load_dataset(bundle.signature["dataset"])
-    return {*wanted_columns(dataset, dataset.records)}
 
 
 def _failure(refused: dict[str, Any], before: int) -> Fault:

@@ -32,16 +32,19 @@ class Settings:
     folders: tuple[Path, ...]
     state: str | None
     keep: Path
+    forecasts: Path
 
     def to_text(self) -> str:
         """As JSON."""
-        return json.dumps({"folders": [*map(str, self.folders)], "state": self.state, "keep": str(self.keep)})
+        folders = [*map(str, self.folders)]
+        kept = {"keep": str(self.keep), "forecasts": str(self.forecasts)}
+        return json.dumps({"folders": folders, "state": self.state, **kept})
 
     @classmethod
     def of_text(cls, text: str) -> Settings:
         """The inverse of `to_text`."""
         told = json.loads(text)
-        return cls(tuple(map(Path, told["folders"])), told["state"], Path(told["keep"]))
+        return cls(tuple(map(Path, told["folders"])), told["state"], Path(told["keep"]), Path(told["forecasts"]))
 
 
 def serve(settings: Settings, port: socket.socket, workers: int) -> None:
@@ -77,4 +80,7 @@ def create_from_environment() -> FastAPI:
 
     settings, metrics = Settings.of_text(os.environ[SETTINGS]), Metrics()
     champions = open_champions(settings.folders, settings.keep, metrics.reloaded)
-    return create_app(Service(champions, metrics=metrics, token=os.environ.get(TOKEN), state=settings.state))
+    token = os.environ.get(TOKEN)
+    return create_app(
+        Service(champions, metrics=metrics, token=token, state=settings.state, kept_forecasts=settings.forecasts)
+    )

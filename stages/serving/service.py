@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from fastapi import Request, Response
@@ -18,11 +19,13 @@ from stages.serving.answers import Answers, Tallied, answer_objects
 from stages.serving.champion import Served
 from stages.serving.champions import Champions
 from stages.serving.files import FileScorer
+from stages.serving.forecasts import Forecasts
 from stages.serving.guard import Asked
 from stages.serving.limits import Limits
 from stages.serving.metrics import Metrics, forget_dead_workers
 from stages.serving.problems import Problem, unfit
 from stages.serving.raw import Knowledge, RawAnswers
+from stages.state.files import is_published
 
 POLL_S = 1.0
 AT_ONCE = 100  # rows that are scored in place: handing them to a thread would take longer
@@ -41,11 +44,15 @@ class Service:
     """Files that may be here at once."""
     state: str | None = None
     """Where the state of rows as published is kept; None takes each dataset's own file."""
+    kept_forecasts: Path | None = None
+    """The folder of the logs of forecasts; None keeps none."""
     poll_s: float = POLL_S
     knowledge: Knowledge = field(init=False)
+    forecasts: Forecasts = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "knowledge", Knowledge(self.state))
+        object.__setattr__(self, "forecasts", Forecasts(self.knowledge, self.kept_forecasts))
         object.__setattr__(self, "files", FileScorer(self.limits))
         object.__setattr__(self, "turns", asyncio.Semaphore(self.limits.files_at_once))
 
@@ -87,12 +94,10 @@ class Service:
         self.count(request, served, raw.answers.tallied(served.task))
         return raw
 
-    async def is_published(self, served: Served, rows: Sequence[Any]) -> bool:
+    def is_published(self, served: Served, rows: Sequence[Any]) -> bool:
         """Whether rows are as published, and not of inputs; told by the first."""
         first = rows[0] if rows else None
-        if type(first) is not dict or first.keys() >= served.inputs.known or not self.knowledge.takes_raw(served):
-            return False
-        return await run_in_threadpool(self.knowledge.is_raw, served, first)
+        return type(first) is dict and not first.keys() >= served.inputs.known and is_published(first, served.bundle)
 
     def _refuse_amount(self, rows: Sequence[Any]) -> None:
         if not rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from stages.metrics.contract import Task
 from stages.models.bundle import CALIBRATION, EXAMPLE, PUBLISHED
+from stages.models.forecasts import HIGH, LOW
 from stages.pages.numbers import value_text
 from stages.serving import pictures, words
 from stages.serving.answers import Answers, Refused, Tallied, answer_rows
@@ -20,10 +21,8 @@ from stages.serving.form import Field, Form, errors_of, filled, form_of, label_o
 from stages.serving.problems import Problem
 from stages.serving.published import MOMENT, errors_at, published_form
 from stages.serving.raw import MOMENT_EXAMPLE, Knowledge, moment_in, prepare
+from stages.state.requests import Known
 from stages.workspace.files import read_json
-
-if TYPE_CHECKING:
-    from stages.state.requests import Known
 
 OWN_MOMENT = "How such answers fared was tested at the rows' own moments, not ahead of them."
 NOTHING = "Fill in at least one input: with none, there is nothing to answer."
@@ -77,7 +76,7 @@ def open_shown(served: Served, knowledge: Knowledge) -> Shown:
     try:
         published = open_published(served, knowledge)
     except Problem as problem:
-        why = f"Rows as published are not taken here: {problem.detail}."
+        why = f"{words.capital(problem.detail)}."
     return Shown(served, words.conclusion_of(served.card), inputs, published, why, calibration)
 
 
@@ -132,15 +131,16 @@ def tell(model: Shown, row: pl.DataFrame, answers: Answers, notes: Sequence[str]
     signature, task = model.served.bundle.signature, model.served.task
     scores, given = answers.scores[0], row.row(0, named=True)
     by_class = task.has_classes and task.positive is None
-    score = float(scores.max() if by_class else scores)
+    score = float(scores.max() if by_class else scores.flat[0])
+    band = (float(scores[LOW]), float(scores[HIGH])) if task.scored == "forecast" else None
     titles = words.speaking_titles(task, signature, scores)
     return {
         "headline": words.headline(task, signature, scores),
         "decision": words.decision(task, signature, scores),
         "fared": words.fared(task, signature, score, model.calibration),
         "doubts": [*notes, *words.doubts(signature, answers.misfits, given)],
-        "scale": pictures.on_a_scale(task, signature, score, model.calibration),
-        "has_group": words.group_for(task, score, model.calibration) is not None,
+        "scale": pictures.on_a_scale(task, signature, score, model.calibration, band),
+        "has_group": band is not None or words.group_for(task, score, model.calibration) is not None,
         "seen": words.SEEN[task.scored],
         "classes": pictures.classes(signature, scores) if by_class else [],
         **titles,

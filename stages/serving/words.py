@@ -10,12 +10,17 @@ import numpy as np
 
 from stages.metrics.codes import N_GROUPS, group_of
 from stages.metrics.contract import Task
+from stages.models.forecasts import HIGH, LOW, NAIVE
 from stages.models.signature import Misfit
 from stages.pages.numbers import GAP, MINUS, count_text, figure, level_text, share_text, share_texts, value_text
 
 USUAL = 0.05  # share of training rows that lack an input, up to which a missing one is told of
 NAMED = 6  # inputs by name in a sentence
-SEEN = {"probability": "what came of such answers in the test", "number": f"where {level_text(0.8)} of such rows lay"}
+SEEN = {
+    "probability": "what came of such answers in the test",
+    "number": f"where {level_text(0.8)} of such rows lay",
+    "forecast": f"where the outcome is expected with {level_text(0.8)}",
+}
 Calibration = Mapping[str, Any] | None
 """The bundle's ``calibration.json``; None where it was made before there was one."""
 
@@ -24,7 +29,7 @@ def headline(task: Task, signature: Mapping[str, Any], scores: np.ndarray[Any, A
     """The answer in a few words; ``scores`` are those of one row."""
     if not task.has_classes:
         unit = f" {signature['target_unit']}" if signature.get("target_unit") else ""
-        return f"{capital(str(signature['target']))}: {figure(float(scores))}{unit}"
+        return f"{capital(str(signature['target']))}: {figure(float(scores.flat[0]))}{unit}"
     classes = signature["classes"]
     if task.positive is not None:
         return f"{capital(classes[task.positive])}: {share_text(float(scores))} probable"
@@ -33,6 +38,10 @@ def headline(task: Task, signature: Mapping[str, Any], scores: np.ndarray[Any, A
 
 def decision(task: Task, signature: Mapping[str, Any], scores: np.ndarray[Any, Any]) -> str:
     """What follows from the probability, or what else is probable; empty where the answer is a number."""
+    if task.scored == "forecast":
+        unit = f" {signature['target_unit']}" if signature.get("target_unit") else ""
+        low, high, naive = (_signed(float(scores[place])) for place in (LOW, HIGH, NAIVE))
+        return f"With {level_text(0.8)} between {low} and {high}{unit}.  The naive forecast says {naive}{unit}."
     if not task.has_classes:
         return ""
     classes = signature["classes"]
@@ -67,6 +76,8 @@ def group_for(task: Task, score: float, calibration: Calibration) -> Mapping[str
     if not groups:
         return None
     predicted = np.array([group["predicted"] for group in groups])
+    if task.scored == "forecast":
+        return None  # its groups are quantiles
     if task.scored == "probability":
         same = np.flatnonzero(group_of(predicted) == group_of(np.array([score]))[0])
         return groups[same[0]] if len(same) else None
@@ -80,6 +91,13 @@ def fared(task: Task, signature: Mapping[str, Any], score: float, calibration: C
     if calibration is None:
         return ""
     group = group_for(task, score, calibration)
+    if task.scored == "forecast":
+        below = [each["observed"] for each in calibration["groups"]]
+        return (
+            f"In the test {share_text(below[-1] - below[0])} of the outcomes lay within such intervals."
+            if below
+            else ""
+        )
     if task.scored == "number":
         return _fared_number(score, group, calibration)
     low = int(group_of(np.array([score]))[0]) / N_GROUPS

@@ -6,20 +6,54 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from stages.models.bundle import Bundle
 from stages.models.row_files import read_pieces
 from stages.records.contract import Table
 from stages.runtime.log import log
+from stages.state.facts import wanted_columns
+from stages.state.requests import Known, Prepared
+from stages.state.seed import dataset_of
 from stages.workspace.errors import UserError
 from stages.workspace.files import whole_file
 
 SHOWN = 20  # refused rows in a message
+
+
+def is_published(columns: Collection[str], bundle: Bundle) -> bool:
+    """Whether rows with these columns are as published, and not of the model's inputs.
+
+    Where every input is there, they are of inputs, whatever else is.  Where neither way is complete, the one counts of
+    which a larger share is there, so that it is told what that one lacks.
+    """
+    given, inputs = {*columns}, {str(entry["name"]) for entry in bundle.signature["inputs"]}
+    if inputs <= given or (dataset := dataset_of(bundle.folder)) is None:
+        return False
+    published = {*wanted_columns(dataset, dataset.records)}
+    return len(given & published) * len(inputs) > len(given & inputs) * len(published)
+
+
+def columns_of(path: Path) -> list[str]:
+    """The columns of a file; none where it has no row."""
+    return next((piece.rows.columns for piece in read_pieces(path, {}) if len(piece.rows)), [])
+
+
+def prepare_file(known: Known, path: Path, at: datetime | None = None) -> Iterator[tuple[int, pl.DataFrame, Prepared]]:
+    """What becomes of the rows of a file as published, which know each other: a few partitions at a time.
+
+    Each time how many rows came before, these rows as they were given, and what `Known.prepare` makes of them.
+    """
+    before = 0
+    for rows in whole_partitions(read_text(path), known.dataset.records):
+        yield before, rows, known.prepare(rows, at, keep=True)
+        before += len(rows)
 
 
 def read_text(path: Path) -> Iterator[pl.DataFrame]:

@@ -7,11 +7,13 @@ with a note that says so.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 
+import numpy as np
 import polars as pl
 
 from stages.records.contract import Dataset
@@ -31,13 +33,23 @@ class Prepared:
     """What became of published rows: features, or reasons."""
 
     features: pl.DataFrame
-    """A line for each row that passed, in their order: identity columns and every feature."""
+    """`Dataset.lines_per_row` lines for each row that passed, in their order: identity columns and every feature."""
     rows: list[int]
-    """Its index among the published rows."""
+    """Of each line, the index of its row among the published ones."""
     refused: pl.DataFrame
     """row (index among the published ones), column (null for a check across columns), check, value."""
     notes: list[str | None]
-    """What was not known yet of each row that passed, in words; None where nothing lacks."""
+    """What was not known yet of the row of each line, in words; None where nothing lacks."""
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The last that is known of every series: the lines that ask from then on, and all that was observed."""
+
+    features: pl.DataFrame
+    """Identity columns and every feature; no line of a series of which nothing is known at its moment."""
+    observed: pl.DataFrame
+    """See `Dataset.observed`; of all rows that are known one by one, later ones than were asked for included."""
 
 
 class Known:
@@ -73,6 +85,11 @@ class Known:
             except UserError as error:
                 self._silent = f"the state does not answer ({error.found}): known is what it told before"
 
+    def apart(self) -> Known:
+        """What is known now, for rows that only later questions to the one returned shall know."""
+        self.refresh()
+        return copy(self)
+
     def prepare(self, published: pl.DataFrame, at: datetime | None = None, *, keep: bool = False) -> Prepared:
         """The features of published rows, all text; see the module.
 
@@ -104,10 +121,43 @@ class Known:
         ]
         if not answers:
             return Prepared(self._nothing(memory), [], failures, [])
-        features = pl.concat(answers).sort("_row")
+        features = pl.concat(answers).sort("_row", maintain_order=True)
         places, notes = features["_row"].to_list(), features["_note"].to_list()
         told = ["; ".join(filter(None, (note, self._silent))) for note in notes] if self._silent else notes
         return Prepared(features.drop("_row", "_note", dataset.target), places, failures, told)
+
+    def newest(self, at: datetime | None = None) -> Newest:
+        """The lines of the last record of every series that was known ``at`` a moment, by default now.
+
+        Raises
+        ------
+        UserError
+            Where the dataset does not forecast, or nothing is known of that moment.
+        """
+        memory, dataset, asked_at = self._memory, self.dataset, _plain(at)
+        if dataset.observed is None or dataset.moment is None:
+            raise UserError(f"a dataset of forecasts, to ask {dataset.name} for its latest", "one that answers rows",
+                            "ask about rows with `python -m stages.predict`")  # fmt: skip
+        rows = {name: memory.rows_of(name) for name in sorted(memory.rows)}
+        observed = pl.concat(
+            [dataset.observed(memory.rows_of(memory.seed.open)[:0]), *map(dataset.observed, rows.values())]
+        )
+        known = observed if asked_at is None else observed.filter(pl.col("at") <= asked_at)
+        last = known.group_by("series").agg(pl.col("at").max().alias("made_at"))
+        answers = []
+        for name, own in rows.items():
+            asked = own.filter(dataset.moment(own).is_in(last["made_at"].implode()))
+            places = pl.int_range(len(asked), eager=True).alias("_row")
+            named = asked.with_columns(places, pl.lit(name).alias("_partition"), pl.lit(0).alias("_level"))
+            answers += [_answer(memory, name, named, None)] if len(asked) else []
+        if not answers:
+            raise UserError(
+                f"records of {dataset.name} that were known at {asked_at or 'any moment'}",
+                f"none since {memory.seed.open}, where what the bundle remembers one by one begins",
+                "name a later moment, or make the forecasts of past ones with `--replay`",
+            )
+        features = pl.concat(answers).join(last, on=["series", "made_at"], how="semi", maintain_order="left")
+        return Newest(features.drop("_row", "_note", dataset.target), observed)
 
     def _keep(self, rows: pl.DataFrame) -> None:
         with self._turn:
@@ -153,12 +203,12 @@ def open_known(bundle_folder: Path, location: str | None) -> Known:
 
 # ── rows of one partition ────────────────────────────────────────────────────────────────────────────────────────────
 def _answer(memory: Memory, partition: str, asked: pl.DataFrame, at: datetime | None) -> pl.DataFrame:
-    """Features of rows of one partition with ``_row`` and ``_note``, in any order."""
+    """Features of rows of one partition with ``_row`` and ``_note``, the lines of a row in order, the rows in any."""
     dataset = memory.seed.dataset
-    place, asked = asked["_row"], asked.drop("_row", "_partition", "_level")
+    places, asked = asked["_row"], asked.drop("_row", "_partition", "_level")
     if dataset.moment is None:
         features = compute_features(dataset, asked, memory.context_of(partition))
-        return features.with_columns(place, pl.lit(None, pl.String).alias("_note"))
+        return features.with_columns(_of_lines(dataset, places), pl.lit(None, pl.String).alias("_note"))
     moments = dataset.moment(asked)
     first, last = moments.min(), moments.max()
     assert isinstance(first, datetime) and isinstance(last, datetime)
@@ -174,14 +224,20 @@ def _answer(memory: Memory, partition: str, asked: pl.DataFrame, at: datetime | 
             mine, others = (known_by(dataset.outcomes, dataset.forbidden, rows, at) for rows in (mine, others))
             then = dataset.recall(context, at)
         features = compute_features(dataset, mine, then, recent=others, at=at if is_ahead else None)
-        told = tell_notes(dataset, features, moments.filter(ahead == is_ahead), pl.concat([others, mine]), at)
-        answers.append(features.with_columns(place.filter(ahead == is_ahead), told.alias("_note")))
+        place, own = (_of_lines(dataset, each.filter(ahead == is_ahead)) for each in (places, moments))
+        told = tell_notes(dataset, features, own, pl.concat([others, mine]), at)
+        answers.append(features.with_columns(place, told.alias("_note")))
     return pl.concat(answers)
+
+
+def _of_lines(dataset: Dataset, of_rows: pl.Series) -> pl.Series:
+    """What is told of each row, told of each of its lines."""
+    return of_rows.gather(np.repeat(np.arange(len(of_rows)), dataset.lines_per_row))
 
 
 def with_outcomes(dataset: Dataset, asked: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """Rows that are asked about, with the outcomes that are known of them: others of the request may know those."""
-    if len(asked) == 1:
+    if len(asked) == 1 or not dataset.outcomes:
         return asked  # no row knows its own
     key, told = list(dataset.records.key), [name for name in asked.columns if name in dataset.forbidden]
     heard = known.select(*key, pl.struct(told).alias("_told"), levels_of(dataset, known).alias("_heard"))

@@ -109,3 +109,8 @@ def studies(dataset: str) -> Path:
 def state(dataset: str) -> Path:
     """What has been heard of new records since the line ran; not in git."""
     return Path("state") / f"{dataset}.sqlite"
+
+
+def forecasts(dataset: str) -> Path:
+    """What was forecast and what came true; not in git."""
+    return Path("forecasts") / f"{dataset}.sqlite"

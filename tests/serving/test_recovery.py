@@ -181,3 +181,14 @@ def test_ten_thousand_idle_connections_leave_it_answering(swapping: Server, row,
     finally:
         for client in idle:
             client.close()
+
+
+def test_a_connection_that_has_asked_outlives_the_minute_that_a_proxy_keeps_it(swapping: Server, row) -> None:
+    with httpx.Client(base_url=swapping.url, limits=httpx.Limits(keepalive_expiry=None)) as client:
+        streams = []
+        for wait_s in (0, 61):
+            time.sleep(wait_s)
+            answer = client.post(PATH, json=row)
+            streams.append(answer.extensions["network_stream"].get_extra_info("client_addr"))
+            assert answer.status_code == 200
+    assert streams[0] == streams[1]  # the same connection
