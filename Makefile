@@ -57,8 +57,8 @@ promote: setup ## Make a revision the champion if it is shown to be better (C=my
 rollback: setup ## Make the champion before this one the champion again (DATASET=nycflights)
 	@$(RUN) python -m stages.promote --rollback --dataset $(DATASET) $(ARGS)
 
-arrive: setup ## Replay real vintages of a dataset that grows (DATASET=rates or weather) and show what each of them touches
-	@$(RUN) python -m tools.arrive $(if $(filter-out nycflights,$(DATASET)),$(DATASET),rates) $(ARGS)
+arrive: setup ## Replay real vintages as they arrived, and show what each touches (ARGS=weather; by default rates)
+	@$(RUN) python -m tools.arrive $(or $(ARGS),rates)
 
 serve: setup ## Answer over HTTP for every bundle, on http://127.0.0.1:8000 (Ctrl-C stops it; ARGS="--port 8001")
 	@exec env $(RUN) python -m stages.serve $(ARGS)

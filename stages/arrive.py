@@ -28,6 +28,7 @@ from stages.runtime.commands import run_command
 from stages.runtime.log import log, start_log
 from stages.sources.arrivals import CANDIDATE, fetch_candidate, is_recorded, keep, last_good, settle
 from stages.sources.fetch import gathering_folder, name_source
+from stages.sources.transfer import Unwritable
 from stages.workspace import layout
 from stages.workspace.errors import UserError
 from stages.workspace.settings import read_settings
@@ -46,34 +47,40 @@ class ArriveSettings(BaseModel):
 def main(*arguments: str) -> None:
     """Fetch a vintage, compare it with the last good one and keep it; see ``--help``."""
     options = parse(arguments)
-    name, table = options.dataset, load_dataset(options.dataset).records
+    name = options.dataset
     share = read_settings(ArriveSettings, name, "clean").max_quarantined_share
-    source = name_source(options.location, mirror=None, name=options.name)
+    table = load_dataset(name).records
     with gathering_folder(f"arrive-{name}") as gathering:
         settle(name, gathering)
+        note = fetch(options, gathering)
+        if note is None:
+            log.info("%s: nothing new", name)
+            return
+        if is_recorded(name, note):
+            keep(name, gathering, note, [])
+            log.warning("%s: the last good file was damaged or gone; fetched again", name)
+            return
+        new = read_vintage(table, gathering / CANDIDATE, share)
+        old = read_vintage(table, base, 1.0) if (base := _base(name, note["name"])) else new.clear()
         try:
-            note = fetch_candidate(
-                source, name, gathering,
-                attempts=options.attempts, timeout_s=options.timeout_s, limit_s=options.limit_s,
-            )  # fmt: skip
-            if note is None:
-                log.info("%s: nothing new", name)
-                return
-            if is_recorded(name, note):
-                keep(name, gathering, note, [])
-                log.warning("%s: the last good file was damaged or gone; fetched again", name)
-                return
-            new, base = read_vintage(table, gathering / CANDIDATE, share), _base(name, source.name)
-            old = read_vintage(table, base, 1.0) if base else new.clear()
             difference = compare_vintages(old, new, table.key)
-            refuse(table, difference, new, options.revisions)
-        except UserError as error:
-            log.warning("%s: %s", name, KEPT)
-            raise error
         except ValueError as error:
             raise UserError(f"a table of {table.name} that can be compared", str(error), KEPT) from error
+        refuse(table, difference, new, options.revisions)
         keep(name, gathering, note, _records(difference, old, new, table.key[0]))
     tell(name, table, difference, old, new)
+
+
+def fetch(options: argparse.Namespace, gathering: Path) -> dict[str, Any] | None:
+    """Bring what is published here; None where it is not new."""
+    source = name_source(options.location, mirror=None, name=options.name)
+    limits = {"attempts": options.attempts, "timeout_s": options.timeout_s, "limit_s": options.limit_s}
+    try:
+        return fetch_candidate(source, options.dataset, gathering, **limits)
+    except Unwritable:
+        raise
+    except UserError as error:
+        raise UserError(error.wanted, error.found, f"ask again later, or correct --from; {KEPT}") from error
 
 
 def parse(arguments: tuple[str, ...]) -> argparse.Namespace:

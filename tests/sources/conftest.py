@@ -57,6 +57,7 @@ class Seen:
     if_range: str | None
     accept_encoding: str | None
     if_none_match: str | None = None
+    if_modified_since: str | None = None
     status: int = 0
     sent: int = 0
 
@@ -108,7 +109,8 @@ class Publisher:
             def do_GET(self) -> None:
                 name = self.path.lstrip("/").partition("?")[0]
                 asked = (
-                    self.headers.get(header) for header in ("Range", "If-Range", "Accept-Encoding", "If-None-Match")
+                    self.headers.get(header)
+                    for header in ("Range", "If-Range", "Accept-Encoding", "If-None-Match", "If-Modified-Since")
                 )
                 seen = Seen(name, *asked)
                 publisher.seen.append(seen)

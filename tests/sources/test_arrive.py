@@ -200,6 +200,31 @@ def test_a_revision_is_recorded_with_both_values_and_both_vintages(taken):
     assert [json.loads(line)["new"] for line in REVISIONS.read_text().splitlines()] == ["9.8765", DOLLARS]
 
 
+def test_a_file_of_another_name_is_not_taken_for_one_that_was_refused_before(taken, workplace):
+    with pytest.raises(UserError):
+        taken(vintage(*DAYS[12:]))
+    kept = everything()
+    Path("other.txt").write_text("no table")
+    with pytest.raises(UserError, match="as published"):
+        arrive.main("rates", "--from", str(workplace / "other.txt"))
+    assert everything() == kept
+
+
+def test_a_server_without_tags_is_asked_by_date(take, publisher, answer):
+    date = "Fri, 30 Oct 2026 15:05:00 GMT"
+    publisher.files[NAME] = OLD
+    publisher.script[NAME] = [answer(anonymous=True, headers={"Last-Modified": date}), answer(304, b"", unsized=True)]
+    take()
+    take()
+    assert publisher.seen[-1].if_modified_since == date
+    assert GOOD.read_bytes() == OLD
+
+
+def test_an_unknown_dataset_is_told_of_plainly(take):
+    with pytest.raises(UserError, match="known: rates"):
+        arrive.main("rated", "--from", "anywhere.zip")
+
+
 def test_the_first_vintage_is_compared_with_what_the_line_has(take, publisher):
     raw = Path("data/raw/rates", NAME)
     raw.parent.mkdir(parents=True)
