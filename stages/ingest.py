@@ -106,9 +106,8 @@ def tell(path: Path, dataset: Dataset, intake: Intake, changed: dict[str, int]) 
     """One line for a file: how much its rows tell, and that each is taken in, known already, or quarantined."""
     new, bad = changed[intake.table.name], len({*intake.failures["row"]})
     names = ["without outcome", *(outcome.name for outcome in dataset.outcomes)]
-    levels = (
-        Counter(fact.level for fact in intake.facts) if intake.table is dataset.records and dataset.outcomes else {}
-    )
+    has_levels = intake.table is dataset.records and dataset.outcomes
+    levels = Counter(fact.level for fact in intake.facts) if has_levels else {}
     told = "".join(f", {levels[level]} {name}" for level, name in enumerate(names) if levels.get(level))
     log.info(
         "%s: %d rows of %s%s; %d new or changed, %d quarantined", path, intake.rows, intake.table.name, told, new, bad

@@ -32,7 +32,7 @@ def forecast_table(forecasts: pl.DataFrame, first: int = 10_000) -> Table:
 def horizon_table(judged: Sequence[Judged], unit: str) -> Table:
     """How the forecasts of each horizon did, beside the best naive one."""
     heads: list[Column | str] = [
-        Column("ahead", "name"), "forecasts", f"MAE ({unit})", "naive", "difference", "skill", "80 % interval holds",
+        Column("ahead", "name"), "n", f"MAE ({unit})", "naive", "difference", "skill", "80 % interval holds",
     ]  # fmt: skip
     return table("how those did that have come true", heads, [_row(each) for each in judged])
 

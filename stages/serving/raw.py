@@ -126,6 +126,7 @@ def answer_published(
     served: Served, known: Known, published: pl.DataFrame, pointer: str, at: datetime | None
 ) -> RawAnswers:
     """Answer a frame of texts as published."""
+    refuse_several_questions(known)
     prepared = prepare(known, published, at)
     faults = [_fault(each, pointer) for each in prepared.refused.iter_rows(named=True)]
     reasons = {
@@ -135,6 +136,13 @@ def answer_published(
     refused = prepared.refused["row"].n_unique()
     answers = _scored(served, prepared) if prepared.rows else None
     return RawAnswers(answers, prepared.rows, prepared.notes, faults, reasons, refused, prepared.features)
+
+
+def refuse_several_questions(known: Known) -> None:
+    """Stop where a record asks one question for each series and horizon: an answer belongs to one row."""
+    if known.dataset.lines_per_row > 1:
+        raise Problem(422, "wanted rows of the model's inputs, found records that ask several questions each: "
+                      "take them in, and ask for the forecast")  # fmt: skip
 
 
 def prepare(known: Known, published: pl.DataFrame, at: datetime | None) -> Prepared:

@@ -23,6 +23,7 @@ from stages.models.signature import REFUSED, Tally, unfit_rows
 from stages.serving.answers import Tallied, counted
 from stages.serving.problems import Fault, Problem
 from stages.serving.published import reasons_of
+from stages.serving.raw import refuse_several_questions
 from stages.serving.scoring import Work, check_file, known_of, opened
 from stages.state.files import prepare_file
 from stages.state.requests import Known
@@ -128,8 +129,7 @@ def pieces_of_inputs(work: Work, bundle: Bundle, tally: Tally) -> Iterator[Score
 
 def published_pieces(work: Work, bundle: Bundle, known: Known, tally: Tally) -> Iterator[ScoredPiece]:
     """The rows of a file as published, a partition at a time, for rows of one know each other."""
-    if known.dataset.lines_per_row > 1:
-        raise Problem(422, "wanted rows of the model's inputs, found records that ask several questions each")
+    refuse_several_questions(known)
     for before, rows, prepared in prepare_file(known, work.rows):
         reasons = reasons_of(known.dataset, prepared.refused, rows.columns)
         good = pl.Series(prepared.rows, dtype=pl.Int64)
