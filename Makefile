@@ -1,7 +1,7 @@
 # What people and CI type.  `make` alone lists the targets; each line marked ## is its own documentation.
 .DEFAULT_GOAL := help
 .PHONY: help setup repro main try results compare ranking experiments tune cross-validate promote rollback serve test test-slow verify \
-	params lint hooks storage lock new-dataset benchmark simulate peers tracking clean
+	arrive params lint hooks storage lock new-dataset benchmark simulate peers tracking clean
 
 A ?= main
 B ?= workspace
@@ -56,6 +56,9 @@ promote: setup ## Make a revision the champion if it is shown to be better (C=my
 
 rollback: setup ## Make the champion before this one the champion again (DATASET=nycflights)
 	@$(RUN) python -m stages.promote --rollback --dataset $(DATASET) $(ARGS)
+
+arrive: setup ## Replay real vintages as they arrived, and show what each touches (ARGS=weather; by default rates)
+	@$(RUN) python -m tools.arrive $(or $(ARGS),rates)
 
 serve: setup ## Answer over HTTP for every bundle, on http://127.0.0.1:8000 (Ctrl-C stops it; ARGS="--port 8001")
 	@exec env $(RUN) python -m stages.serve $(ARGS)

@@ -17,7 +17,7 @@ import polars as pl
 from benchmarks.measure import Cost, measure, quiet_rounds
 from benchmarks.report import Figure, conditions, table, write_block
 from benchmarks.workspace import ROOT
-from stages.models.row_files import whole_table
+from stages.models.score_files import whole_table
 from stages.workspace.files import read_json
 
 DATASET = "nycflights"

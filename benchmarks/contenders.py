@@ -14,6 +14,7 @@ from stages.workspace.files import read_json, write_json
 
 OURS, MAIN_PEER = "plumbline", "Polars, streaming"
 PEERS_PYTHON = ROOT / ".venv" / "peers" / "bin" / "python"
+FORECASTING_PYTHON = ROOT / ".venv" / "peers" / "forecasting" / "bin" / "python"
 KEPT = ROOT / "benchmarks" / "peers.json"
 
 
@@ -33,7 +34,7 @@ class Peer:
 @cache
 def find_python(package: str) -> tuple[str, str] | None:
     """The interpreter that has the package, this one or that of `make peers`, and the package's version."""
-    for python in (Path(sys.executable), PEERS_PYTHON):
+    for python in (Path(sys.executable), PEERS_PYTHON, FORECASTING_PYTHON):
         if python.exists():
             tell = [str(python), "-c", f"from importlib.metadata import version; print(version({package!r}))"]
             done = subprocess.run(tell, capture_output=True, text=True)

@@ -13,6 +13,7 @@ Verbs of the line, in its order (`dvc.yaml` runs them for every dataset):
   report            a page on the results
 
 Verbs around the line:
+  arrive            what a source has published since, kept if it is good
   predict           scores of new rows, by a bundle
   serve             the same over HTTP
   ingest            new records into the state

@@ -51,6 +51,7 @@ class CleanSettings(Settings):
     sample: float = Field(gt=0, le=1, description="share of the published records that are read")
     max_quarantined_share: float = Field(ge=0, le=1, description="the run stops when more rows fail")
     max_missing_days: int = Field(ge=0, description="the run stops when the calendar has more gaps")
+    since: str | None = Field(None, min_length=1, description="the first partition that is read; null takes all")
 
 
 def main(name: str) -> None:
@@ -64,8 +65,8 @@ def main(name: str) -> None:
 
     work = [
         describe_job(dataset, table, partition, sample=settings.sample, seed=seed)
-        for table in (dataset.records, *dataset.references)
-        for partition in _partitions(table, raw)
+        for table, since in ((dataset.records, settings.since), *((other, None) for other in dataset.references))
+        for partition in _partitions(table, raw, since)
     ]
     with run_jobs(
         clean_partition,
@@ -183,12 +184,15 @@ def is_simulated(file: Path) -> bool:
     return False
 
 
-def _partitions(table: Table, raw: Path) -> list[str]:
+def _partitions(table: Table, raw: Path, since: str | None) -> list[str]:
     with reading(table, "any partition"):
         partitions = table.partitions(raw)
     if not partitions:
         raise _not_as_declared(table, "any partition", "not one row that names its partition")
-    return partitions
+    if not (read := [name for name in partitions if since is None or name >= since]):
+        earlier = "set `clean.since` to one of these, or to null for all"
+        raise UserError(f"partitions of {table.name} from {since} on", f"{partitions[0]} … {partitions[-1]}", earlier)
+    return read
 
 
 @contextmanager

@@ -23,7 +23,8 @@ import polars as pl
 from stages.metrics.stored import task_named
 from stages.models.bundle import EXAMPLE, Bundle, open_bundle
 from stages.models.reasons import tell_reasons
-from stages.models.row_files import SUFFIXES, WRITERS, read_pieces, whole_table
+from stages.models.row_files import SUFFIXES, read_pieces
+from stages.models.score_files import WRITERS, whole_table
 from stages.models.signature import REFUSED, Misfit, Tally
 from stages.records.contract import Dataset
 from stages.records.lines import likely_cause

@@ -97,17 +97,18 @@ class Difference:
 def compare(
     a: System, b: System, metrics: Mapping[str, Metric], weights: Float, *, level: float, block: int,
     drawn: tuple[Scores, Scores] | None = None, chance: Mapping[str, Sequence[Variance] | None] | None = None,
-    strata: int = 1,
+    strata: int = 1, left_out: tuple[Scores, Scores] | None = None,
 ) -> dict[str, Difference]:  # fmt: skip
     """Every metric of the candidate ``b`` against the reference ``a``, both under ``weights`` (R, units).
 
-    ``block`` is that of the weights; ``drawn`` are the replicates of both, where they are known.  ``chance`` is what
+    ``block`` is that of the weights; ``drawn`` are the replicates of both, where they are known, ``left_out`` what
+    `leave_one_out` finds.  ``chance`` is what
     trainings add to the variance of a difference, None where that is not known; without it the question is about the
     two models as they are.  Units drawn within so many ``strata``, as those of folds are, vary around as many means:
     that many degrees of freedom are gone.  A metric that a system lacks, or that most resamples leave undefined, comes
     back with the verdict "undefined", one of too few rows (`evidence`) as "too few"; the others do not suffer.
     """
-    gaps = _Gaps.of(a, b, weights, block, drawn, strata)
+    gaps = _Gaps.of(a, b, weights, block, drawn, strata, left_out)
     added = chance or {}
     return {name: gaps.test(name, metric, level, added.get(name, ())) for name, metric in metrics.items()}
 
@@ -208,13 +209,16 @@ class _Gaps:
 
     @classmethod
     def of(
-        cls, a: System, b: System, weights: Float, block: int, drawn: tuple[Scores, Scores] | None, strata: int
-    ) -> _Gaps:
+        cls, a: System, b: System, weights: Float, block: int, drawn: tuple[Scores, Scores] | None, strata: int,
+        left_out: tuple[Scores, Scores] | None,
+    ) -> _Gaps:  # fmt: skip
         n_units = len(a.table.counts)
         ones = np.ones((1, n_units))
         of_a, of_b = drawn or (replicate(a.table.measure, weights), replicate(b.table.measure, weights))
         # independent units have no neighbours whose likeness could have been missed
-        left = (_leave_one_out(system.table.measure, n_units) for system in (a, b)) if block > 1 else ({}, {})
+        left: tuple[Scores, Scores] = ({}, {})
+        if block > 1:
+            left = left_out or (leave_one_out(a.table.measure, n_units), leave_one_out(b.table.measure, n_units))
         return cls(
             (a.table.counts, b.table.counts), (a.exact, b.exact), (a.table.measure(ones), b.table.measure(ones)),
             _minus(of_a, of_b), _minus(*left), n_units / block, block, strata,
@@ -315,7 +319,7 @@ def _minus(own: Scores, other: Scores) -> Scores:
     return {name: other[name] - values for name, values in own.items() if name in other}
 
 
-def _leave_one_out(measure: Measure, n_units: int) -> Scores:
+def leave_one_out(measure: Measure, n_units: int) -> Scores:
     """Every metric without one unit, for the last `MANY_UNITS` units in turn."""
     n_left_out = min(n_units, MANY_UNITS)
     return replicate(measure, 1.0 - np.eye(n_left_out, n_units, n_units - n_left_out))

@@ -49,8 +49,8 @@ class NaiveForecast:
     def told(self) -> str:
         """What is taken at which horizon."""
         taken: dict[str, list[str]] = {}
-        for horizon, name in self.chosen.items():
-            taken.setdefault(name.removeprefix(NAIVE_PREFIX), []).append(horizon)
+        for horizon in sorted(self.chosen, key=lambda told: (len(told), told)):  # 3 h before 12 h
+            taken.setdefault(self.chosen[horizon].removeprefix(NAIVE_PREFIX), []).append(horizon)
         return "the naive forecast: " + "; ".join(f"{name} at {', '.join(at)}" for name, at in taken.items())
 
     def point(self, frame: pl.DataFrame) -> Float32:
@@ -100,22 +100,18 @@ def fit_naive(table: FeatureTable) -> NaiveForecast:
         totals += len(y), y.sum(), (y**2).sum()
         horizons, series = (frame[name].cast(pl.String).to_numpy() for name in (HORIZON, SERIES))
         for name in names:
-            said = 0.0 if name == PERSISTENCE else frame[name].cast(pl.Float64).to_numpy()
-            errors = y - said
-            known = ~np.isnan(errors)
+            said = np.zeros(len(y)) if name == PERSISTENCE else frame[name].cast(pl.Float64).to_numpy()
+            known = ~np.isnan(said)
+            errors = y - np.where(known, said, 0.0)  # as it forecasts: all are compared on the same rows
             for horizon in np.unique(horizons):
-                lacked[horizon, name].append(errors[known & (horizons == horizon)])
+                lacked[horizon, name].append(errors[horizons == horizon])
             if name == scale_by:
                 for one in np.unique(series[known]):
                     own = np.abs(errors[known & (series == one)])
                     scale_sums[one] += len(own), own.sum()
     errors_of = {key: np.concatenate(parts) for key, parts in lacked.items()}
     found = sorted({horizon for horizon, _ in errors_of}, key=lambda horizon: (float(horizon.split()[0]), horizon))
-    most = {h: max(len(errors_of[h, name]) for name in names) for h in found}
-    chosen = {
-        h: min((n for n in names if 2 * len(errors_of[h, n]) >= most[h]), key=lambda n: np.abs(errors_of[h, n]).mean())
-        for h in found
-    }
+    chosen = {h: min(names, key=lambda name: np.abs(errors_of[h, name]).mean()) for h in found}
     mean = totals[1] / totals[0]
     return NaiveForecast(
         chosen=chosen,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stages.pages.numbers import count_text, decimals_of, estimate_text, level_text
+from stages.pages.numbers import ARROWS, count_text, decimals_of, estimate_text, figure, level_text
 
 Results = Mapping[str, Mapping[str, Any]]
 
@@ -99,11 +99,18 @@ def cautions(results: Results) -> list[str]:
             f"{n} metrics are {n} looks at the same rows: the verdicts are given one by one, and are not corrected for "
             "their number."
         )
-    if any(result.get("descriptive") for result in results.values()):
+    promised = [name for name, result in results.items() if "nominal" in result]
+    if any(result.get("descriptive") for result in results.values()) and not promised:
         names = ", ".join(metric_name(name) for name, result in results.items() if result.get("descriptive"))
         told.append(
             f"The estimate of {names} is biased upwards: it is a bound on how wrong the probabilities are, and no "
             "ground for a verdict."
+        )
+    for name in promised:
+        nominal = level_text(results[name]["nominal"])
+        told.append(
+            f"An interval of {nominal} should cover {nominal} of the outcomes: more is no better than less.  Coverage "
+            "and width are told and not judged; pinball judges both at once."
         )
     return told
 
@@ -114,6 +121,8 @@ def estimate_of(result: Mapping[str, Any], what: str = "") -> str:
     All three are told to the decimals of the model's, so that they can be compared digit by digit.
     """
     own = f"{what}_" if what else ""
+    if what == "baseline" and result["baseline_low"] is None and result["low"] is not None:
+        return figure(result["baseline"], decimals=decimals_in(result))  # no skill over itself
     return estimate_text(
         result[what or "value"], result[f"{own}low"], result[f"{own}high"], what == "difference", decimals_in(result)
     )  # fmt: skip
@@ -122,6 +131,13 @@ def estimate_of(result: Mapping[str, Any], what: str = "") -> str:
 def decimals_in(result: Mapping[str, Any]) -> int | None:
     """The decimals of every figure of a metric."""
     return decimals_of(result["value"], result["low"], result["high"])
+
+
+def metric_label(name: str, result: Mapping[str, Any]) -> str:
+    """The name of a metric, and which way is better, or what is promised."""
+    if "nominal" in result:
+        return f"{metric_name(name)} (of {level_text(result['nominal'])})"
+    return f"{metric_name(name)} {ARROWS[result['direction']]}"
 
 
 def metric_name(metric: str) -> str:

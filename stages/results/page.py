@@ -16,7 +16,7 @@ from stages.pages.card import decides, metrics_table
 from stages.pages.numbers import count_text, figure, interval_text
 from stages.pages.tables import Table, as_html, as_markdown, marked
 from stages.pages.verdicts import conclusion, decimals_in, metric_name, verdict
-from stages.results import pictures, tables, words
+from stages.results import forecasts, pictures, tables, words
 from stages.results.facts import Facts
 
 
@@ -55,7 +55,7 @@ def sections(facts: Facts) -> dict[str, Any]:
         "residuals": {"words": words.residuals(facts), "picture": pictures.residuals(facts)},
         "confusion": tables.confusion(facts),
         "classes": tables.classes(facts),
-        "segments": {"words": words.segments(facts), "tables": tables.segments(facts)},
+        "segments": segments(facts),
         "effects": {
             "words": words.effects(facts), "table": tables.effects(facts) if facts.effects.every else None,
             "pictures": [pictures.dependence(found, facts) for found in facts.effects.closely],
@@ -63,6 +63,13 @@ def sections(facts: Facts) -> dict[str, Any]:
         "costs": costs(facts),
         "limits": words.limits(facts),
     }  # fmt: skip
+
+
+def segments(facts: Facts) -> dict[str, Any]:
+    """Where the model does better or worse; a forecast is told by horizon, beside the best naive one."""
+    if facts.kind.scored == "forecast":
+        return {"words": forecasts.words(facts), "tables": forecasts.segment_tables(facts)}
+    return {"words": words.segments(facts), "tables": tables.segments(facts)}
 
 
 def origins(facts: Facts) -> tuple[Table, ...]:
@@ -98,6 +105,7 @@ def costs(facts: Facts) -> dict[str, Any] | None:
 
 def write_results_card(facts: Facts) -> str:
     """The report in short, as Markdown without pictures: for a reader of a repository, and readable as plain text."""
+    apart = segments(facts)
     told = [
         f"# Results: {marked(facts.dataset)}",
         f"**{marked(words.headline(facts))}.**",
@@ -119,8 +127,8 @@ def write_results_card(facts: Facts) -> str:
         *_section("## Residuals", words.residuals(facts)),
         *_section("## Cost of acting", words.decision(facts)),
         "## Segments",
-        *(_sentences(words.segments(facts)) or ["The resampling table tells no kinds of rows apart."]),
-        *_tables(*tables.segments(facts)),
+        *(_sentences(apart["words"]) or ["The resampling table tells no kinds of rows apart."]),
+        *_tables(*apart["tables"]),
         "## Effects of the features",
         *_sentences(words.effects(facts)),
         *(_tables(tables.effects(facts)) if facts.effects.every else ()),

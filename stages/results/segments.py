@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,12 @@ import polars as pl
 from stages.metrics.bootstrap import Float, Scores, replicate
 from stages.metrics.contract import Metric, System, Tabulated
 from stages.metrics.evidence import Share
-from stages.metrics.paired import compare
+from stages.metrics.paired import Difference, compare, leave_one_out
 from stages.metrics.stored import months_of, segments_of, system_of, task_named, units_of
 from stages.metrics.systems import interval_around
 
-MONTH = "month"
+MONTH, YEAR = "month", "year"
+MOST_MONTHS = 24  # beyond, years are told apart
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Figure:
     """One metric of the model in a segment; None where the rows do not define it, or are too few for an interval.
 
     ``apart`` says whether it is shown to differ from that of all rows: "better", "worse" or ""; ``verdict`` says the
-    same of the baseline in the same segment.  Both by the paired test, at the level of one look.
+    same of the baseline in the same segment.  Both by the paired test, at the level of one look; ``p`` is that of the
+    latter, and ``baseline`` the baseline's value.
     """
 
     value: float | None
@@ -38,6 +41,8 @@ class Figure:
     high: float | None
     apart: str = ""
     verdict: str = ""
+    baseline: float | None = None
+    p: float | None = None
 
 
 @dataclass(frozen=True)
@@ -79,19 +84,29 @@ def judge_segments(
 
 
 def pairs(cells: pl.DataFrame, header: Mapping[str, Any]) -> Iterator[tuple[str, str, _Pair]]:
-    """Column, name and tables of every segment; then of every month, if there are two or more."""
+    """Column, name and tables of every segment; then of every month, or year, if there are two or more."""
     units = units_of(cells)
     for segment in segments_of(header):
         column, _, name = segment.partition("=")
         own = cells.filter(pl.col("segment") == segment)
         model, baseline = (system_of(cells, header, system, segment).table for system in ("model", "baseline"))
         yield column, name, _pair(own, header["task"], model, baseline, range(len(units)))
-    months = months_of(units)
+    column, periods = _periods(units)
     place = {unit: k for k, unit in enumerate(units)}
-    for month, days in months.items() if len(months) > 1 else ():
+    for period, days in periods.items() if len(periods) > 1 else ():
         own = cells.filter((pl.col("segment") == "") & pl.col("unit").is_in(days))
         model, baseline = (system_of(cells, header, system, units=days).table for system in ("model", "baseline"))
-        yield MONTH, month, _pair(own, header["task"], model, baseline, [place[day] for day in days])
+        yield column, period, _pair(own, header["task"], model, baseline, [place[day] for day in days])
+
+
+def _periods(units: Sequence[str]) -> tuple[str, dict[str, list[str]]]:
+    months = months_of(units)
+    if len(months) <= MOST_MONTHS:
+        return MONTH, months
+    years: dict[str, list[str]] = {}
+    for month, days in months.items():
+        years.setdefault(month[:4], []).extend(days)
+    return YEAR, years
 
 
 def _pair(own: pl.DataFrame, task: str, model: Tabulated, baseline: Tabulated, places: Sequence[int]) -> _Pair:
@@ -105,26 +120,32 @@ def _pair(own: pl.DataFrame, task: str, model: Tabulated, baseline: Tabulated, p
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A system whose metrics have been drawn under some weights."""
+    """A system whose metrics have been drawn under some weights, over so many units."""
 
     system: System
     replicates: Scores
+    units: int
+
+    @cached_property
+    def left_out(self) -> Scores:
+        """Its metrics with one unit left out at a time: all segments are set against those of all rows."""
+        return leave_one_out(self.system.table.measure, self.units)
 
     @classmethod
     def of(cls, table: Tabulated, weights: Float) -> _Drawn:
         coded = table.measure(np.ones((1, len(table.counts))))
         exact = {name: float(values[0]) for name, values in coded.items()}
-        return cls(System(table, exact), replicate(table.measure, weights))
+        return cls(System(table, exact), replicate(table.measure, weights), len(table.counts))
 
-    def verdicts(
+    def against(
         self, reference: _Drawn, metrics: Mapping[str, Metric], weights: Float, level: float, block: int
-    ) -> dict[str, str]:
-        """Better or worse than the reference, metric by metric; nothing where it is not shown."""
-        found = compare(
+    ) -> dict[str, Difference]:
+        """Less the reference, metric by metric."""
+        return compare(
             reference.system, self.system, metrics, weights, level=level, block=block,
             drawn=(reference.replicates, self.replicates),
+            left_out=(reference.left_out, self.left_out) if block > 1 else None,
         )  # fmt: skip
-        return {name: gap.verdict if gap.verdict in ("better", "worse") else "" for name, gap in found.items()}
 
 
 @dataclass(frozen=True)
@@ -150,6 +171,11 @@ class _Among:
         return self.table.measure(_own(weights, self.places, self.units))
 
 
+def _shown(gap: Difference) -> str:
+    """Better or worse; nothing where it is not shown."""
+    return gap.verdict if gap.verdict in ("better", "worse") else ""
+
+
 def _own(weights: Float, places: Sequence[int], units: int) -> Float:
     """Weights of the units at ``places`` among so many; those of valid units stay beside them."""
     return weights[:, [*places, *range(units, weights.shape[1])]]
@@ -161,9 +187,9 @@ def _figures(
     units = len(everything.system.table.counts)
     own = _own(weights, pair.places, units)
     model, baseline = _Drawn.of(pair.model, own), _Drawn.of(pair.baseline, own)
-    among = _Drawn(System(_Among(pair.model, pair.places, units), model.system.exact), model.replicates)
-    apart = among.verdicts(everything, metrics, weights, level, block)
-    verdicts = model.verdicts(baseline, metrics, own, level, block)
+    among = _Drawn(System(_Among(pair.model, pair.places, units), model.system.exact), model.replicates, units)
+    apart = among.against(everything, metrics, weights, level, block)
+    beside = model.against(baseline, metrics, own, level, block)
     figures = {}
     for name in metrics:
         value = model.system.exact[name]
@@ -174,5 +200,8 @@ def _figures(
             pair.model, name, metrics[name], model.replicates[name], value, value, method="percentile", level=level,
             block=block,
         )  # fmt: skip
-        figures[name] = Figure(value, around.low, around.high, apart[name], verdicts[name])
+        figures[name] = Figure(
+            value, around.low, around.high, _shown(apart[name]), _shown(beside[name]), beside[name].a,
+            beside[name].p_value,
+        )  # fmt: skip
     return figures

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stages.pages.curves import Axis, Mark, length, ruler, scale, strip
-from stages.pages.numbers import ARROWS, count_text, decimals_of, estimate_text, figure, share_text, share_texts
+from stages.pages.numbers import count_text, decimals_of, estimate_text, figure, share_text, share_texts
 from stages.pages.tables import Cell, Column, Table, table
-from stages.pages.verdicts import estimate_of, metric_name, verdict
+from stages.pages.verdicts import estimate_of, metric_label, metric_name, verdict
 from stages.results.facts import Facts
 from stages.results.segments import Figure, SegmentResult
 
@@ -27,7 +27,7 @@ def metrics(facts: Facts) -> Table:
         other = Mark(r["baseline"], r["baseline_low"], r["baseline_high"], "baseline")
         told = verdict(r)
         rows.append([
-            Cell(f"{metric_name(name)} {ARROWS[r['direction']]}", kind="name short"),
+            Cell(metric_label(name, r), kind="name short"),
             strip(scale([own, other]), [own, other]), estimate_of(r), estimate_of(r, "baseline"),
             estimate_of(r, "difference"), Cell(told, kind=f"verdict {told.split()[0]}"),
         ])  # fmt: skip
@@ -45,7 +45,7 @@ def trainings(facts: Facts) -> Table:
         values = [found.get(name) for found in facts.trainings]
         decimals = decimals_of(*values)
         told = [figure(value, decimals=decimals) for value in values[:MOST_TRAININGS]]
-        rows.append([f"{metric_name(name)} {ARROWS[facts.results[name]['direction']]}", *told,
+        rows.append([metric_label(name, facts.results[name]), *told,
                      f"± {figure(facts.spread(name), decimals=decimals)}"])  # fmt: skip
     others = [f"training {n}" for n in range(2, min(len(facts.trainings), MOST_TRAININGS) + 1)]
     columns: list[Column | str] = [Column("metric", "name"), "this model", *others, "standard deviation"]

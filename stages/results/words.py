@@ -62,7 +62,8 @@ def units(facts: Facts) -> list[str]:
     if not facts.target_unit:
         return []
     alike = [metric_name(name) for name, metric in facts.kind.metrics.items() if metric.in_target_unit]
-    shared = f"; {' and '.join(alike)} {'is' if len(alike) == 1 else 'are'} in the same unit" if alike else ""
+    named = ", ".join(alike[:-1]) + (" and " if len(alike) > 1 else "") + "".join(alike[-1:])
+    shared = f"; {named} {'is' if len(alike) == 1 else 'are'} in the same unit" if alike else ""
     return [f"{facts.target} is predicted in {facts.target_unit}{shared}."]
 
 

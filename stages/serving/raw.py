@@ -16,15 +16,13 @@ from typing import Any
 
 import polars as pl
 
-from stages.records.contract import load_dataset
 from stages.runtime.log import log
 from stages.serving.answers import Answers, answer_objects, answer_rows
 from stages.serving.champion import Served
 from stages.serving.problems import Fault, Problem, found_text, unfit
 from stages.state.requests import Known, Prepared, open_known
-from stages.state.seed import ABOUT, takes_published
+from stages.state.seed import dataset_of
 from stages.workspace.errors import UserError
-from stages.workspace.files import read_json
 
 FEW = 100
 MOMENT_EXAMPLE = "2013-12-31T17:00"
@@ -41,11 +39,12 @@ def moment_in(text: str) -> datetime:
 
 @lru_cache
 def asks_one(folder: Path) -> bool:
-    """Whether a bundle has what its rows know beyond themselves, and a row of it asks one question.
+    """Whether a bundle has what its rows know beyond themselves, its dataset is here, and a row asks one question.
 
     A record of a series asks one for each horizon: those are answered as forecasts, from what was taken in.
     """
-    return takes_published(folder) and load_dataset(read_json(folder / ABOUT)["dataset"]).lines_per_row == 1
+    dataset = dataset_of(folder)
+    return dataset is not None and dataset.lines_per_row == 1
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Knowledge:
         self._known: dict[Path, Known | Problem] = {}
 
     def takes_raw(self, served: Served) -> bool:
-        """Whether a bundle answers rows as published: packaged with what they know, and one question a row."""
+        """Whether a bundle was packaged with what its rows know beyond themselves, and the dataset is here."""
         return asks_one(served.bundle.folder)
 
     def of(self, served: Served) -> Known:

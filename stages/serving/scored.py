@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from stages.metrics.contract import Task
 from stages.metrics.stored import task_named
 from stages.models.bundle import Bundle
-from stages.models.row_files import Write, read_pieces, whole_table
+from stages.models.row_files import read_pieces
+from stages.models.score_files import Write, whole_table
 from stages.models.signature import REFUSED, Tally, unfit_rows
 from stages.serving.answers import Tallied, counted
 from stages.serving.problems import Fault, Problem

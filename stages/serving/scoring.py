@@ -15,7 +15,8 @@ import polars as pl
 
 from stages.metrics.stored import task_named
 from stages.models.bundle import Bundle, open_bundle
-from stages.models.row_files import read_pieces, whole_table
+from stages.models.row_files import read_pieces
+from stages.models.score_files import whole_table
 from stages.models.signature import REFUSED, Misfit, Tally
 from stages.records.lines import likely_cause
 from stages.serving.answers import Tallied, counted

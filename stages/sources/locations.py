@@ -28,6 +28,10 @@ class Interrupted(Exception):
         self.wait_s = wait_s
 
 
+class Unchanged(Exception):
+    """What is published is the version that the client holds."""
+
+
 class Absent(UserError):
     """Nothing is published, or mirrored, under this location."""
 
@@ -74,6 +78,8 @@ class Client:
     """What single hosts forget to send of their certificate chain."""
     answered: set[str] = field(default_factory=set)
     """Hosts that were found in this run, as `host_of` names them: a name that is not found later may be found again."""
+    held: str = ""
+    """The tag of the version at hand, which need not be sent again (`Unchanged`); empty where there is none."""
 
 
 @dataclass(frozen=True)

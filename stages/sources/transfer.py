@@ -128,7 +128,7 @@ def _attempt(source: Source, part: Path, client: Client, meter: Meter, stop: Eve
     """One connection: continue ``part`` or start it anew, then check the whole."""
     if stop.is_set():
         raise Interrupted("the run was ended")
-    kept, tag = size_of(part), _read_note(part)
+    kept, tag = size_of(part), tag_of(part)
     if source.sha256 and source.bytes == kept > 0:  # it was complete, or was damaged on the disk
         meter.at(kept)
         return _check(source, part, continued=True)
@@ -249,7 +249,8 @@ def _note(part: Path) -> Path:
     return part.with_suffix(".json")
 
 
-def _read_note(part: Path) -> str:
+def tag_of(part: Path) -> str:
+    """The version of the object that the bytes of ``part`` belong to; empty where nothing tells."""
     try:
         return str(json.loads(_note(part).read_text(encoding="utf-8"))["tag"])
     except (OSError, ValueError, KeyError, TypeError):

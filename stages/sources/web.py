@@ -25,6 +25,7 @@ from stages.sources.locations import (
     Body,
     Client,
     Interrupted,
+    Unchanged,
     find_cause,
     shown,
     unresolved,
@@ -50,13 +51,13 @@ def open_http(location: str, start: int, tag: str, client: Client) -> Iterator[B
     with _failures(location), requests.Session() as session:
         if client.certificates:
             session.mount("https://", _CompletedChains(client.certificates))
-        response = _ask(session, location, start, tag, client.timeout_s)
+        response = _ask(session, location, start, tag, client.timeout_s, client.held)
         if start and not _continues(response, start, tag):
             response.close()
             start = 0
             response = _ask(session, location, 0, "", client.timeout_s)
         with response:
-            _check_status(response, location, start)
+            _check_status(response, location, start, client.held)
             yield _body(response, location)
 
 
@@ -76,13 +77,17 @@ class _CompletedChains(HTTPAdapter):
         return host, trust
 
 
-def _ask(session: requests.Session, location: str, start: int, tag: str, timeout_s: float) -> requests.Response:
+def _ask(
+    session: requests.Session, location: str, start: int, tag: str, timeout_s: float, held: str = ""
+) -> requests.Response:
     # identity: a range of a body compressed on the way cannot be continued, and files are kept as published
     headers = {"Accept-Encoding": "identity", "User-Agent": "plumbline"}
     if start:
         headers["Range"] = f"bytes={start}-"
     if start and tag and not tag.startswith("W/"):  # a weak tag is not allowed there
         headers["If-Range"] = tag
+    if held and not start:
+        headers["If-None-Match" if held.startswith(('"', "W/")) else "If-Modified-Since"] = held
     return session.get(location, headers=headers, stream=True, timeout=timeout_s)
 
 
@@ -127,7 +132,7 @@ def _tag(response: requests.Response) -> str:
     return etag if etag and not etag.startswith("W/") else modified or etag
 
 
-def _check_status(response: requests.Response, location: str, start: int) -> None:
+def _check_status(response: requests.Response, location: str, start: int, held: str) -> None:
     status = response.status_code
     encoding = response.headers.get("Content-Encoding", "identity").lower()
     if status == 200 or (status in (206, 416) and start):
@@ -135,6 +140,8 @@ def _check_status(response: requests.Response, location: str, start: int) -> Non
         if encoding not in ("identity", "") and not location.endswith((".gz", ".tgz")):
             raise UserError(shown(location), f"a body compressed with {encoding}, unasked", "use another mirror")
         return
+    if status == 304 and held:
+        raise Unchanged(location)
     answer = f"{status} {response.reason or _phrase(status)}"
     if status in BUSY or status >= 500:
         wait_s = _retry_after(response)

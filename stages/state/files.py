@@ -16,11 +16,11 @@ import polars as pl
 
 from stages.models.bundle import Bundle
 from stages.models.row_files import read_pieces
-from stages.records.contract import Table, load_dataset
+from stages.records.contract import Table
 from stages.runtime.log import log
 from stages.state.facts import wanted_columns
 from stages.state.requests import Known, Prepared
-from stages.state.seed import takes_published
+from stages.state.seed import dataset_of
 from stages.workspace.errors import UserError
 from stages.workspace.files import whole_file
 
@@ -34,9 +34,8 @@ def is_published(columns: Collection[str], bundle: Bundle) -> bool:
     which a larger share is there, so that it is told what that one lacks.
     """
     given, inputs = {*columns}, {str(entry["name"]) for entry in bundle.signature["inputs"]}
-    if inputs <= given or not takes_published(bundle.folder):
+    if inputs <= given or (dataset := dataset_of(bundle.folder)) is None:
         return False
-    dataset = load_dataset(bundle.signature["dataset"])
     published = {*wanted_columns(dataset, dataset.records)}
     return len(given & published) * len(inputs) > len(given & inputs) * len(published)
 

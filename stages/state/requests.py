@@ -33,13 +33,13 @@ class Prepared:
     """What became of published rows: features, or reasons."""
 
     features: pl.DataFrame
-    """The lines of each row that passed, in their order: identity columns and every feature."""
+    """`Dataset.lines_per_row` lines for each row that passed, in their order: identity columns and every feature."""
     rows: list[int]
     """Of each line, the index of its row among the published ones."""
     refused: pl.DataFrame
     """row (index among the published ones), column (null for a check across columns), check, value."""
     notes: list[str | None]
-    """What was not known yet of each line, in words; None where nothing lacks."""
+    """What was not known yet of the row of each line, in words; None where nothing lacks."""
 
 
 @dataclass(frozen=True)
@@ -203,12 +203,12 @@ def open_known(bundle_folder: Path, location: str | None) -> Known:
 
 # ── rows of one partition ────────────────────────────────────────────────────────────────────────────────────────────
 def _answer(memory: Memory, partition: str, asked: pl.DataFrame, at: datetime | None) -> pl.DataFrame:
-    """Features of rows of one partition with ``_row`` and ``_note``, in any order."""
+    """Features of rows of one partition with ``_row`` and ``_note``, the lines of a row in order, the rows in any."""
     dataset = memory.seed.dataset
-    place, asked = asked["_row"], asked.drop("_row", "_partition", "_level")
+    places, asked = asked["_row"], asked.drop("_row", "_partition", "_level")
     if dataset.moment is None:
         features = compute_features(dataset, asked, memory.context_of(partition))
-        return features.with_columns(by_line(place, dataset), pl.lit(None, pl.String).alias("_note"))
+        return features.with_columns(_of_lines(dataset, places), pl.lit(None, pl.String).alias("_note"))
     moments = dataset.moment(asked)
     first, last = moments.min(), moments.max()
     assert isinstance(first, datetime) and isinstance(last, datetime)
@@ -224,19 +224,15 @@ def _answer(memory: Memory, partition: str, asked: pl.DataFrame, at: datetime | 
             mine, others = (known_by(dataset.outcomes, dataset.forbidden, rows, at) for rows in (mine, others))
             then = dataset.recall(context, at)
         features = compute_features(dataset, mine, then, recent=others, at=at if is_ahead else None)
-        own_moments, own_place = (by_line(each.filter(ahead == is_ahead), dataset) for each in (moments, place))
-        told = tell_notes(dataset, features, own_moments, pl.concat([others, mine]), at)
-        answers.append(features.with_columns(own_place, told.alias("_note")))
+        place, own = (_of_lines(dataset, each.filter(ahead == is_ahead)) for each in (places, moments))
+        told = tell_notes(dataset, features, own, pl.concat([others, mine]), at)
+        answers.append(features.with_columns(place, told.alias("_note")))
     return pl.concat(answers)
 
 
-def by_line(of_rows: pl.Series, dataset: Dataset) -> pl.Series:
-    """A value of each row as one of each of its lines."""
-    return (
-        of_rows
-        if dataset.lines_per_row == 1
-        else of_rows.gather(np.repeat(np.arange(len(of_rows)), dataset.lines_per_row))
-    )
+def _of_lines(dataset: Dataset, of_rows: pl.Series) -> pl.Series:
+    """What is told of each row, told of each of its lines."""
+    return of_rows.gather(np.repeat(np.arange(len(of_rows)), dataset.lines_per_row))
 
 
 def with_outcomes(dataset: Dataset, asked: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:

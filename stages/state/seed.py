@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import polars as pl
@@ -74,21 +75,23 @@ def write_seed(folder: Path, seed: Seed) -> None:
     write_json(folder / ABOUT, about)
 
 
-def takes_published(folder: Path) -> bool:
-    """Whether a bundle was packaged with what rows as published know beyond themselves."""
-    return (folder / ABOUT).is_file()
+def dataset_of(folder: Path) -> Dataset | None:
+    """The dataset whose rows as published a bundle takes; None where it takes none, or this code lacks the dataset."""
+    if not (folder / ABOUT).is_file():
+        return None
+    name = str(read_json(folder / ABOUT)["dataset"])
+    return load_dataset(name) if find_spec(f"stages.datasets.{name}") else None
 
 
 def read_seed(folder: Path) -> Seed:
     """The seed of a bundle; one that other code made features for is a `UserError`, for they would be others."""
-    if not takes_published(folder):
+    if (dataset := dataset_of(folder)) is None:
         raise UserError(
             f"a bundle that takes rows as published in {folder}",
-            f"no {ABOUT}: it was packaged without what rows know beyond themselves",
+            f"no {ABOUT}, which tells what rows know beyond themselves, or one of a dataset that is not here",
             "score rows of features, or package it again with `dvc repro`",
         )
     about = read_json(folder / ABOUT)
-    dataset = load_dataset(about["dataset"])
     if about["code"] != (here := feature_code(dataset)):
         raise UserError(
             f"the feature code that this bundle of {dataset.name} was evaluated with ({about['code'][:12]})",

@@ -3,9 +3,12 @@
 import contextlib
 import shutil
 from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import numpy as np
 import polars as pl
 import pytest
 import yaml
@@ -35,6 +38,37 @@ def compose_all() -> dict[str, Any]:
         compose_params(ROOT, [f"+dataset@datasets.{name}={name}" for name in others])
     )
     return composed
+
+
+def of_lines(dataset: Dataset, of_rows: pl.DataFrame | pl.Series) -> Any:
+    """What is told of tidy rows, told of each of their lines of features."""
+    return of_rows[np.repeat(np.arange(len(of_rows)), dataset.lines_per_row)]
+
+
+def as_asked(dataset: Dataset, features: pl.DataFrame) -> pl.DataFrame:
+    """What a request can know: a row may know its own outcome, a forecast's is in a later row."""
+    return features.drop(dataset.target) if dataset.observed else features
+
+
+def moments_by_hand(moment: str | list[str], tidy: pl.DataFrame) -> pl.Series:
+    """When each row is asked about, as expected.yaml tells it.
+
+    A column; or a column of days and either a column of minutes, or a time such as ``16:00 Europe/Berlin``; or a column
+    of moments and so much ``1 h later``.
+    """
+    if isinstance(moment, str):
+        return tidy[moment]
+    start, then = moment
+    if then in tidy.columns:
+        pairs = tidy.select(start, then).iter_rows()
+        found = [datetime.combine(day, time()) + timedelta(minutes=minute) for day, minute in pairs]
+    elif then.endswith(" h later"):
+        found = [at + timedelta(hours=int(then.split()[0])) for at in tidy[start]]
+    else:
+        clock, zone = then.split()
+        local = [datetime.combine(day, time.fromisoformat(clock), ZoneInfo(zone)) for day in tidy[start]]
+        found = [at.astimezone(UTC).replace(tzinfo=None) for at in local]
+    return pl.Series(found, dtype=pl.Datetime("us"))
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import polars as pl
+import pytest
 import yaml
-from polars.testing import assert_frame_equal
+from polars.testing import assert_frame_equal, assert_series_equal
 
 from stages.metrics.stored import task_named
 from stages.records.contract import PARTS, UNIT_SUFFIXES
 from stages.workspace.seeds import child_seed
+from tests.contract.conftest import of_lines
 
 ROOT = Path(__file__).parents[2]
 
@@ -100,7 +102,11 @@ def test_a_row_has_either_a_label_or_a_reason_for_having_none(walked):
     dataset = walked.dataset
     for partition, tidy in walked.tidy.items():
         has_label = walked.features[partition][dataset.target].is_not_null()
-        assert (dataset.unlabelled(tidy).is_null() == has_label).all()
+        has_none = of_lines(dataset, dataset.unlabelled(tidy)).is_not_null()
+        if dataset.observed:  # a forecast may also wait for its outcome, or have missed it
+            assert not (has_none & has_label).any()
+        else:
+            assert (has_none != has_label).all()
 
 
 # ── features ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -135,7 +141,7 @@ def test_rows_come_out_in_the_order_they_went_in(walked):
     shared = [column for column in walked.dataset.identity if column in next(iter(walked.tidy.values())).columns]
     assert shared
     for partition, tidy in walked.tidy.items():
-        assert_frame_equal(walked.features[partition].select(shared), tidy.select(shared))
+        assert_frame_equal(walked.features[partition].select(shared), of_lines(walked.dataset, tidy.select(shared)))
 
 
 def test_identity_tells_every_row_apart(walked):
@@ -153,9 +159,38 @@ def test_split_names_only_the_parts_and_repeats_itself(walked, name):
     for partition, frame in walked.features.items():
         seed = child_seed(20130101, "split", name, partition)
         part = walked.dataset.split(frame, walked.expected["split"], seed)
-        assert set(part.unique()) <= set(PARTS)
+        assert set(part.unique()) <= {*PARTS, *([None] if walked.dataset.observed else [])}
         assert part.equals(frame["part"])
-    assert {part for frame in walked.features.values() for part in frame["part"]} == set(PARTS)
+    found = {part for frame in walked.features.values() for part in frame["part"]}
+    assert found - {None} == set(PARTS)
+
+
+def test_no_forecast_of_a_part_comes_due_after_one_of_the_next_part_is_made(walked):
+    if walked.dataset.observed is None:
+        pytest.skip("rows know their own outcome")
+    lines = pl.concat(walked.features.values())
+    assert (lines["made_at"] < lines["due_at"]).all()
+    first = {part: lines.filter(pl.col("part") == part)["made_at"].min() for part in PARTS}
+    last = {part: lines.filter(pl.col("part") == part)["due_at"].max() for part in PARTS}
+    assert last["train"] <= first["valid"] and last["valid"] <= first["test"]
+
+
+def test_a_line_changes_from_its_level_to_what_was_observed_when_it_came_due(walked):
+    dataset = walked.dataset
+    if dataset.observed is None:
+        pytest.skip("rows know their own outcome")
+    seen = dataset.observed(pl.concat(walked.tidy.values()))
+    assert seen.columns == ["series", "at", "value"] and not seen.select("series", "at").is_duplicated().any()
+    lines = pl.concat(walked.features.values())
+    told = lines.select("series", "made_at", "due_at", "level", "change").with_row_index()
+    now = told.join(seen.rename({"at": "made_at", "value": "now"}), on=["series", "made_at"], how="left")
+    both = now.join(seen.rename({"at": "due_at", "value": "then"}), on=["series", "due_at"], how="left").sort("index")
+    assert len(both) == len(lines) and both["change"].count()
+    assert both["level"].is_null().equals(both["now"].is_null())
+    assert both["change"].is_null().equals((both["now"] + both["then"]).is_null())
+    # a level of the observed unit, or every level the same and the change relative to it
+    scale = both["now"] / both["level"]
+    assert_series_equal(both["change"] * scale, both["then"] - both["now"], check_names=False, rel_tol=1e-9)
 
 
 def test_manifest_counts_labelled_rows_by_part_and_the_others(walked):

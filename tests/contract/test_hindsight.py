@@ -1,5 +1,7 @@
 """No feature knows what happened after the moment of its row: changing it, or taking it away, changes nothing.
 
+What happens to a forecast is all that later rows tell.
+
 The moment is the column that the sample's expected.yaml names, or a day and a minute of it; rows without one know
 nothing of each other's outcome.  The summaries of all partitions are made anew each time, so that hindsight by way of
 past days would show as well.
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from stages.records.contract import Dataset
+from tests.contract.conftest import moments_by_hand, of_lines
 
 few = settings(
     max_examples=25,
@@ -30,24 +33,23 @@ Rows = dict[str, pl.DataFrame]
 
 def features_of(dataset: Dataset, tidy: Rows, references: Rows) -> pl.DataFrame:
     """All features, with the position of each row in ``tidy``."""
-    context = dataset.context([dataset.summarize(rows) for rows in tidy.values()], references)
+    context = dataset.context([dataset.summarize(plain(rows)) for rows in tidy.values()], references)
     names = [feature.name for feature in dataset.features]
     frames = [
-        rows.select(pl.lit(partition).alias("partition"), "_row").hstack(
-            dataset.featurize(rows.drop("_row"), context).select(names)
+        of_lines(dataset, rows.select(pl.lit(partition).alias("partition"), "_row")).hstack(
+            dataset.featurize(plain(rows), context).select(names)
         )
         for partition, rows in tidy.items()
     ]
     return pl.concat(frames)
 
 
+def plain(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.drop("_row", "_moment", strict=False)
+
+
 def numbered(tidy: Rows) -> Rows:
     return {partition: rows.with_row_index("_row") for partition, rows in tidy.items()}
-
-
-def local_moment(day: str, minute: str) -> pl.Expr:
-    """The moment of a row whose clock is local: a day and a minute of it."""
-    return pl.col(day).cast(pl.Datetime("us")) + pl.duration(minutes=pl.col(minute))
 
 
 def known_by(features: pl.DataFrame, tidy: Rows, is_known: pl.Expr) -> pl.DataFrame:
@@ -58,9 +60,15 @@ def known_by(features: pl.DataFrame, tidy: Rows, is_known: pl.Expr) -> pl.DataFr
     return features.join(pl.concat(keys), on=["partition", "_row"], how="semi", maintain_order="left")
 
 
+def outcomes_of(dataset: Dataset, tidy: Rows) -> list[str]:
+    """What a row tells of its outcome; of forecasts, all that it tells but whose report it is."""
+    told = set(next(iter(tidy.values())).columns) - {"_row", "_moment"}
+    return sorted(told - set(dataset.records.key) if dataset.observed else told & dataset.forbidden)
+
+
 def with_other_outcomes(dataset: Dataset, tidy: Rows, changed: pl.Expr, seed: int) -> Rows:
     """Each changed row takes over the whole outcome of some row drawn at random."""
-    outcomes = sorted(dataset.forbidden & set(next(iter(tidy.values())).columns))
+    outcomes = outcomes_of(dataset, tidy)
     pool = pl.concat(rows.select(outcomes) for rows in tidy.values())
     rng = np.random.default_rng(seed)
     mutated = {}
@@ -83,17 +91,20 @@ def truth(walked) -> tuple[Dataset, Rows, Rows, str, pl.DataFrame]:
     tidy = numbered(walked.tidy)
     moment = walked.expected.get("moment", "")
     if isinstance(moment, list):
-        day, minute = moment
-        tidy = {name: rows.with_columns(_moment=local_moment(day, minute)) for name, rows in tidy.items()}
+        tidy = {name: rows.with_columns(moments_by_hand(moment, rows).alias("_moment")) for name, rows in tidy.items()}
         moment = "_moment"
     return walked.dataset, tidy, walked.references, moment, features_of(walked.dataset, tidy, walked.references)
 
 
 def refuse_hindsight(truth, at: object, change: Callable[[Rows, pl.Expr, pl.Expr], Rows]) -> None:
-    """``change(rows, from the moment on, after the moment)``; rows up to the moment must not notice."""
+    """``change(rows, from the moment on, after the moment)``; rows up to the moment must not notice.
+
+    A row may not know its own outcome; a forecast has come from what its own row tells.
+    """
     dataset, tidy, references, moment, features = truth
     if moment:
         until, since, after = pl.col(moment) <= at, pl.col(moment) >= at, pl.col(moment) > at
+        since = after if dataset.observed else since
     else:
         until, since, after = pl.lit(True), pl.lit(True), pl.lit(False)
     mutated = features_of(dataset, change(tidy, since, after), references)
@@ -102,7 +113,7 @@ def refuse_hindsight(truth, at: object, change: Callable[[Rows, pl.Expr, pl.Expr
 
 def moment_of(truth, row: int) -> object:
     _, tidy, _, moment, _ = truth
-    return pl.concat(rows[moment] for rows in tidy.values()).sort()[row] if moment else None
+    return pl.concat(rows[moment] for rows in tidy.values()).sort()[min(row, rows_of(truth) - 1)] if moment else None
 
 
 def rows_of(truth) -> int:
@@ -136,10 +147,10 @@ def test_the_first_rows_of_a_partition_know_nothing_of_what_follows(truth):
 @pytest.mark.parametrize("row", [0, 400])
 def test_outcomes_all_missing_from_a_moment_on_change_no_feature_before(truth, row):
     dataset, tidy, *_ = truth
-    outcomes = dataset.forbidden & set(next(iter(tidy.values())).columns)
+    outcomes = outcomes_of(dataset, tidy)
 
     def erase(rows: Rows, since: pl.Expr, _: pl.Expr) -> Rows:
-        erased = [pl.when(~since).then(pl.col(name)).alias(name) for name in sorted(outcomes)]
+        erased = [pl.when(~since).then(pl.col(name)).alias(name) for name in outcomes]
         return {partition: frame.with_columns(erased) for partition, frame in rows.items()}
 
     refuse_hindsight(truth, moment_of(truth, row), erase)
@@ -151,7 +162,7 @@ def test_the_check_itself_sees_a_feature_that_knows_the_outcome(truth):
 
     def featurize_with_hindsight(rows: pl.DataFrame, context: object) -> pl.DataFrame:
         frame = dataset.featurize(rows, context)
-        return frame.with_columns(pl.col(leaking) + frame[dataset.target].cast(pl.Float64).mean())
+        return frame.with_columns(pl.col(leaking).fill_null(0) + frame[dataset.target].cast(pl.Float64).mean())
 
     guilty = replace(dataset, featurize=featurize_with_hindsight)
     features = features_of(guilty, tidy, references)

@@ -43,7 +43,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_manifest(raw, {"files": []})
     params = compose_all()
     sections = params["datasets"]["rates"]
-    sections["featurize"]["split"] = {"train_from": None, "train_until": "2017-12-31", "valid_until": "2018-12-31"}
+    sections["featurize"]["split"] = {"train_until": "2017-12-31", "valid_until": "2018-12-31"}
     sections["model"] |= {"max_rounds": 30, "refit": "none"}
     assert sections["evaluate"]["no_point_skill"]
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
@@ -68,6 +68,7 @@ def walk(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None
 def test_an_honest_model_of_rates_forecasts_as_today_and_better_intervals(walk: Callable[..., None]) -> None:
     walk(HONEST.featurize)
     results = read_json(layout.metrics("rates") / "results.json")
+    assert {*read_json(layout.models("rates") / "baseline.json")["chosen"].values()} == {"persistence"}
     assert results["mae"]["difference"] == 0
     assert results["pinball"]["difference_high"] < 0
 

@@ -13,6 +13,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
+FORECASTS = ("weather", "rates")
+"""Left out of the line that tests run again and again: what is asked of DVC here, three datasets answer as well."""
 BINARIES = Path(sys.executable).parent
 
 
@@ -112,7 +114,10 @@ def _tiny_tree(folder: Path) -> Line:
     line = Line(folder / "clone", _environment(folder))
     _copy_working_tree(line.root)
     contents = line.root / "params/config.yaml"
-    contents.write_text(contents.read_text(encoding="utf-8").replace("scale: full", "scale: tiny"), encoding="utf-8")
+    told = contents.read_text(encoding="utf-8").replace("scale: full", "scale: tiny")
+    for name in FORECASTS:
+        told = told.replace(f"  - dataset@datasets.{name}: {name}\n", "")
+    contents.write_text(told, encoding="utf-8")
     return line
 
 

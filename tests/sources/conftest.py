@@ -56,6 +56,8 @@ class Seen:
     range: str | None
     if_range: str | None
     accept_encoding: str | None
+    if_none_match: str | None = None
+    if_modified_since: str | None = None
     status: int = 0
     sent: int = 0
 
@@ -106,7 +108,10 @@ class Publisher:
 
             def do_GET(self) -> None:
                 name = self.path.lstrip("/").partition("?")[0]
-                asked = (self.headers.get(header) for header in ("Range", "If-Range", "Accept-Encoding"))
+                asked = (
+                    self.headers.get(header)
+                    for header in ("Range", "If-Range", "Accept-Encoding", "If-None-Match", "If-Modified-Since")
+                )
                 seen = Seen(name, *asked)
                 publisher.seen.append(seen)
                 script = publisher.script.get(name)

@@ -23,7 +23,7 @@ from stages.workspace.files import write_json, write_manifest, write_parquet
 
 DATASET = "trial"
 CARRIERS = ("AA", "B6", "NA", "a|b")  # a category that looks like a missing value, and one that breaks tables
-CLASSES = {"binary": ["on time", "late"], "multiclass": ["early", "on time", "late"], "regression": []}
+CLASSES = {"binary": ["on time", "late"], "multiclass": ["early", "on time", "late"], "regression": [], "forecast": []}
 MODEL = {
     "max_depth": 3, "learning_rate": 0.3, "min_child_weight": 1.0, "subsample": 0.8, "colsample_bytree": 0.8,
     "reg_lambda": 1.0, "max_bin": 32, "max_rounds": 30, "early_stopping_rounds": 5,
@@ -32,7 +32,7 @@ EVALUATE = {
     "replicates": 80, "level": 0.95, "method": "percentile", "resample": "clusters",
     "cost_of_miss": 3.0, "cost_of_false_alarm": 1.0,
 }  # fmt: skip
-BESIDE = ("day", "part", "target")
+BESIDE = ("day", "part", "target", "made_at", "due_at", "level")
 
 
 def planted_rows(task: str = "binary", n: int = 3000, days: int = 60, seed: int = 1) -> pl.DataFrame:
@@ -116,7 +116,10 @@ def write_features(
 
 def _describe(name: str, column: pl.Series) -> dict[str, Any]:
     about = {"name": name, "kind": "numeric", "about": f"planted {name}", "unit": ""}
-    return about if column.dtype != pl.String else {**about, "kind": "categorical", "categories": list(CARRIERS)}
+    if column.dtype != pl.String:
+        return about
+    categories = list(CARRIERS) if name == "carrier" else column.unique().sort().to_list()
+    return {**about, "kind": "categorical", "categories": categories}
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from stages.ingest import main as ingest
-from stages.models.bundle import MANIFEST, PUBLISHED, open_bundle, seal
+from stages.models.bundle import MANIFEST, PUBLISHED, SIGNATURE, open_bundle, seal
 from stages.predict import main as predict
 from stages.records.contract import load_dataset
 from stages.serving.app import create_app
@@ -126,6 +126,25 @@ def test_that_other_code_made_the_bundle_is_told_and_its_inputs_are_answered(
     assert [answer.status_code for answer in answers] == [422, 422, 422]
     inputs = {"file": ("inputs.csv", client.get(f"{MODEL}/example.csv").content)}
     assert client.post(f"{MODEL}/predict-file", files=inputs).status_code == 200
+
+
+def of_a_dataset_of_elsewhere(folder: Path) -> None:
+    for name in (ABOUT, SIGNATURE):
+        told = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(told | {"dataset": "elsewhere"}))
+
+
+def test_a_bundle_of_a_dataset_that_the_code_lacks_is_answered_for_its_inputs(
+    open_client, bundle: Path, flights: pl.DataFrame, tmp_path: Path
+) -> None:
+    client = open_client(copied(bundle, tmp_path / "elsewhere", of_a_dataset_of_elsewhere))
+    client.app.state.service.look(now=True)  # which goes on
+    inputs = {"file": ("inputs.csv", client.get("/models/elsewhere/example.csv").content)}
+    assert client.post("/models/elsewhere/predict-file", files=inputs).status_code == 200
+    told = client.post("/models/elsewhere/predict", json={"rows": flights.head(1).to_dicts()})
+    assert told.status_code == 422 and "wanted a value, or null" in told.json()["detail"]
+    with pytest.raises(UserError, match="takes rows as published"):
+        predict(str(tmp_path / "elsewhere"), str(bundle / PUBLISHED), "--raw")
 
 
 # ── what is kept open ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ currencies compare.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import polars as pl
@@ -17,7 +17,7 @@ import polars as pl
 from stages.datasets.rates.business_days import published_at
 from stages.datasets.rates.features import FEATURES, HORIZONS, build_context, featurize, recall, summarize
 from stages.datasets.rates.published import CURRENCIES, RATES
-from stages.records.contract import Dataset, split_values
+from stages.records.contract import Dataset
 from stages.records.forecasts import split_by_moment
 
 FIXED = ("BGN", "EEK", "LTL")
@@ -30,16 +30,10 @@ def reach(partition: str, partitions: Sequence[str]) -> list[str]:
     return [name for name in partitions if name in around]
 
 
-def split_by_day(frame: pl.DataFrame, settings: Mapping[str, Any], seed: int) -> pl.Series:
-    """By the moments at which forecasts are made and come due; older than ``train_from`` or `FIXED`: in no part."""
-    text, *_ = split_values(settings, "train_from", "train_until", "valid_until")
-    try:
-        first = datetime.strptime(text, "%Y-%m-%d") if text else datetime.min
-    except (ValueError, TypeError):
-        raise ValueError(f"wanted a day such as 2010-01-01, or null; found train_from {text!r}") from None
-    part = split_by_moment(frame, {name: day for name, day in settings.items() if name != "train_from"}, seed)
-    asked = (pl.col("made_at") >= first) & ~pl.col("series").is_in(FIXED)
-    return frame.select(pl.when(asked).then(part).alias("part"))["part"]
+def split(frame: pl.DataFrame, settings: Mapping[str, Any], seed: int) -> pl.Series:
+    """By the moments at which forecasts are made and come due; those of `FIXED` rates are in no part."""
+    part = split_by_moment(frame, settings, seed)
+    return frame.select(pl.when(~pl.col("series").is_in(FIXED)).then(part).alias("part"))["part"]
 
 
 def moments(rates: pl.DataFrame) -> pl.Series:
@@ -75,7 +69,7 @@ DATASET = Dataset(
     summarize=summarize,
     context=build_context,
     featurize=featurize,
-    split=split_by_day,
+    split=split,
     unlabelled=why_unlabelled,
     cluster="day",
     lines_per_row=len(CURRENCIES) * len(HORIZONS),

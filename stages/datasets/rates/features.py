@@ -33,7 +33,7 @@ DECAY_DAYS = 60  # beyond, 2 % of the weight is left
 
 def summarize(rates: pl.DataFrame) -> pl.DataFrame:
     """Of a year, all that others may know of it: its rates."""
-    return rates
+    return rates.select("day", *CURRENCIES)
 
 
 def build_context(summaries: Sequence[pl.DataFrame], _references: Any) -> pl.DataFrame:
@@ -92,7 +92,7 @@ def featurize(
     del at
     asked = rates if last is None else rates.tail(last)
     others = context.filter(~pl.col("day").dt.year().is_in(rates["day"].dt.year().unique().implode()))
-    grid = Grid(pl.concat([others, rates]), asked)
+    grid = Grid(pl.concat([others, summarize(rates)]), asked)
     days = asked["day"].to_numpy().astype("datetime64[D]")
     due = np.stack([days_ahead(days, horizon) for horizon in HORIZONS], axis=-1)
     columns = {
@@ -184,15 +184,18 @@ def _described() -> tuple[Feature, ...]:
     return (
         Feature("series", "categorical", "currency, of which one euro buys so many units", always=True),
         Feature("horizon", "categorical", "business days from the rate known to the rate asked", always=True),
-        *(in_bp(f"return_{days}d_bp", f"return of the last {days} business days") for days in RETURNS),
+        *(in_bp(f"return_{days}d_bp", f"return since {days} d before, in business days") for days in RETURNS),
         *(
             in_bp(f"volatility_{days}d_bp", f"root mean square of daily returns over {days} days")
             for days in VOLATILITIES
         ),
-        in_bp("volatility_weighted_bp", f"the same over {DECAY_DAYS} days, each weighing {DECAY} of the next"),
-        in_bp("volatility_bp", "that, times the root of the horizon: the spread to expect", always=True),
-        *(in_bp(f"market_return_{days}d_bp", f"mean return of all currencies, {days} days") for days in MARKET),
-        *(in_bp(f"own_return_{days}d_bp", f"return less that mean, {days} days") for days in MARKET),
+        in_bp(
+            "volatility_weighted_bp",
+            f"root mean square of daily returns over {DECAY_DAYS} days, a day weighing {DECAY} of the next",
+        ),
+        in_bp("volatility_bp", "weighted volatility times the root of the horizon: the spread to expect", always=True),
+        *(in_bp(f"market_return_{days}d_bp", f"mean return of all, since {days} d before") for days in MARKET),
+        *(in_bp(f"own_return_{days}d_bp", f"return less the mean of all, since {days} d before") for days in MARKET),
         *(
             Feature(f"range_position_{days}d", number, f"between the least (0) and greatest rate (1) of {days} days")
             for days in RANGES

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from stages.datasets.weather.features import FEATURES, HORIZONS, LOOKS_BACK, build_context, featurize, summarize
+from stages.datasets.weather.features import FEATURES, HORIZONS, LOOKS_BACK, build_context, featurize, recall, summarize
 from stages.datasets.weather.reports import KNOWN_AFTER, REPORTS
 from stages.records.contract import Dataset
 from stages.records.forecasts import split_by_moment
@@ -21,6 +21,17 @@ def reach(partition: str, partitions: Sequence[str]) -> list[str]:
     year, month = (int(part) for part in partition.split("-"))
     near = [divmod(12 * year + month - 1 + step, 12) for step in (-1, 0, 1)]
     return [name for name in partitions if name in {f"{y}-{m + 1:02}" for y, m in near}]
+
+
+def moments(reports: pl.DataFrame) -> pl.Series:
+    """When each report had come in."""
+    return reports["hour_utc"] + KNOWN_AFTER
+
+
+def why_unlabelled(reports: pl.DataFrame) -> pl.Series:
+    """A report without a temperature asks nothing; any other waits for its outcomes."""
+    silent = pl.when(pl.col("temperature_f").is_null()).then(pl.lit("no temperature"))
+    return reports.select(silent.alias("why"))["why"]
 
 
 def observed(reports: pl.DataFrame) -> pl.DataFrame:
@@ -51,10 +62,11 @@ DATASET = Dataset(
     lines_per_row=len(HORIZONS),
     observed=observed,
     split=split_by_moment,
-    unlabelled=lambda reports: pl.Series([None] * len(reports), dtype=pl.String),  # of a line, not of a report
+    unlabelled=why_unlabelled,
     cluster="day",
     reach=reach,
-    moment=lambda reports: reports["hour_utc"] + KNOWN_AFTER,
+    moment=moments,
     looks_back=LOOKS_BACK,
-    asked_from=lambda summary: summary["hour_utc"] + KNOWN_AFTER,
+    recall=recall,
+    asked_from=moments,
 )

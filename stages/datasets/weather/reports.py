@@ -2,7 +2,8 @@
 
 26,115 routine reports of EWR, JFK and LGA in 2013; 24 to 27 hours of each airport are missing.  The report under the
 hour h was observed 51 minutes past it, so it is known from one hour later on.  ``time_hour`` is UTC and never repeats;
-the published local hour does, when clocks go back.  A partition is a month in UTC.
+the published local hour does, when clocks go back, and follows from it.  A partition is a month in UTC, so that no hour
+can be in two of them, and a month that arrives touches its own lines and the last day's outcomes of the one before.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ MEASURES = {  # published column → tidy column with its unit, and the range in
     "visib": ("visibility_mi", 0, 100),
 }
 COLUMNS = ("origin", "year", "month", "day", "hour", *MEASURES, "time_hour")
+HOUR = pl.col("time_hour").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", strict=False, time_unit="us")
+LOCAL = HOUR.dt.replace_time_zone("UTC").dt.convert_time_zone("America/New_York")
 MONTH = pl.col("time_hour").str.extract(r"^(\d{4}-(?:0[1-9]|1[0-2]))-")
 
 
@@ -63,10 +66,9 @@ def _published(raw: Path) -> pl.DataFrame:
 
 def parse_reports(raw: pl.DataFrame) -> pl.DataFrame:
     """Typed columns with units in their names."""
-    hour = pl.col("time_hour").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", strict=False, time_unit="us")
     series = pl.when(~pl.col("origin").is_in(["", "NA"])).then(pl.col("origin"))
     return raw.select(
-        hour.alias("hour_utc"),
+        HOUR.alias("hour_utc"),
         series.alias("series"),
         *(pl.col(name).cast(pl.Float32, strict=False).alias(tidy) for name, (tidy, _, _) in MEASURES.items()),
     )
@@ -110,4 +112,10 @@ REPORTS = Table(
     parsed_from={"hour_utc": "time_hour", **{tidy: name for name, (tidy, _, _) in MEASURES.items()}},
     form=UNQUOTED,
     partition_of=MONTH,
+    derived={
+        "year": LOCAL.dt.year().cast(pl.String),
+        "month": LOCAL.dt.month().cast(pl.String),
+        "day": LOCAL.dt.day().cast(pl.String),
+        "hour": LOCAL.dt.hour().cast(pl.String),
+    },
 )

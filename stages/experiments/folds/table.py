@@ -14,6 +14,7 @@ import polars as pl
 from stages.experiments.folds.deal import PARTS, Places, deal_folds, refuse_few_folds, refuse_one_class, roll_origin
 from stages.experiments.folds.rows import CountedRows, FoldTable, PieceRows, UnitRows
 from stages.features.table import FeatureTable
+from stages.metrics.stored import task_named
 from stages.models.rows import Share
 from stages.workspace.errors import UserError, plain_words
 
@@ -68,6 +69,7 @@ def time_folds(table: FeatureTable, parts: Sequence[str], n_folds: int, gap: int
     UserError
         Fewer than two folds, more than the units allow, no rows, or a part of a fold with a single class.
     """
+    refuse_forecasts(table)
     refuse_parts(table, parts)
     with plain_words():
         refuse_few_folds(n_folds)
@@ -123,6 +125,16 @@ def refuse_parts(table: FeatureTable, parts: Sequence[str]) -> None:
             f"labelled rows in the parts {', '.join(parts)} of {table.dataset}",
             "none",
             f"name other parts, or look at datasets.{table.dataset}.featurize.split",
+        )
+
+
+def refuse_forecasts(table: FeatureTable) -> None:
+    """Stop where the outcomes of a fold's last days are not known yet when the next part begins."""
+    if task_named(table.task).scored == "forecast":
+        raise UserError(
+            "rows whose outcomes are known on their own day, for folds of days",
+            f"forecasts: {table.dataset}",
+            "read its evaluation: that rolls its origin already, and fits again as time goes on (model.refit)",
         )
 
 

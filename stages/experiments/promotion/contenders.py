@@ -61,7 +61,8 @@ class Contender:
         for misfit in misfits:
             if misfit.kind == "unknown category":
                 self.unseen[misfit.column] += misfit.rows
-        return self.bundle.model.predict(fitted)
+        along = task_named(self.bundle.signature["task"]).along
+        return self.bundle.model.predict(fitted.with_columns(rows[name] for name in along))
 
 
 def open_contender(label: str, revision: Revision, table: FeatureTable, folder: Path, threads: int) -> Contender:
