@@ -9,7 +9,7 @@ from pydantic import Field
 
 from stages.models.contract import Family, FamilySettings, Fit
 from stages.models.lean_xgboost import xgb
-from stages.models.trees import ALONE, bin_rows, boost, fit_booster, load_trees
+from stages.models.trees import ALONE, OBJECTIVES, bin_rows, boost, fit_booster, load_trees
 
 if TYPE_CHECKING:
     from stages.models.rows import Training
@@ -84,6 +84,7 @@ FAMILY = Family(
     library=library,
     words=words,
     alone=ALONE,
+    tasks=OBJECTIVES,
     stops_early=True,
     devices=("cpu", "cuda"),
     distributes=True,

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from stages.models.boosting import library
 from stages.models.contract import Family, FamilySettings, Fit
-from stages.models.trees import ALONE, fit_booster, load_trees
+from stages.models.trees import ALONE, OBJECTIVES, fit_booster, load_trees
 
 if TYPE_CHECKING:
     from stages.models.rows import Training
@@ -54,4 +54,5 @@ FAMILY = Family(
     library=library,
     words=words,
     alone=ALONE,
+    tasks=OBJECTIVES,
 )
