@@ -87,14 +87,10 @@ class FeatureTable:
 
         Categorical features arrive as enums over the training categories; any other value is null.
         """
-        return self.read_where(partition, pl.col("part") == part, extra)
-
-    def read_where(self, partition: str, chosen: pl.Expr, extra: Sequence[str] = ()) -> pl.DataFrame:
-        """`read` of the labelled rows for which ``chosen`` holds, whatever their part."""
         wanted = [*self.names, self.target, *(name for name in extra if name not in (*self.names, self.target))]
         frame = (
             pl.scan_parquet(self.path_of(partition))
-            .filter(chosen & pl.col(self.target).is_not_null())
+            .filter((pl.col("part") == part) & pl.col(self.target).is_not_null())
             .select(wanted)
             .collect()
         )

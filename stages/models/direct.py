@@ -20,11 +20,8 @@ with the model by day, so that a row's scores depend on that row and the model a
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,37 +30,24 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from stages.models.contract import DamagedModel, Family, FamilySettings, Fit, Float32
-from stages.models.forecasts import (
-    DUE_AT,
-    HORIZON,
-    MADE_AT,
-    QUANTILES,
-    TASK,
-    NaiveForecast,
-    fit_naive,
-    naive_from_json,
-    scores_of,
-)
+from stages.models.adaptive import DAY_US, Shifts, adaptive_shifts
+from stages.models.contract import Family, FamilySettings, Fit
+from stages.models.forecasts import DUE_AT, HORIZON, MADE_AT, TASK, NaiveForecast, fit_naive
 from stages.models.lean_xgboost import xgb
-from stages.models.trees import MODEL, Partitions, Trees, bin_rows, boost, load_trees, parameters_of
+from stages.models.trees import Partitions, Trees, bin_rows, boost, parameters_of
+from stages.models.versions import ALWAYS, VOLATILITY, Direct, Version, load, moments
 
 if TYPE_CHECKING:
     from stages.features.table import FeatureTable
-    from stages.models.rows import Training
+    from stages.models.rows import Share, Training
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Curve = tuple[Sequence[float], Sequence[float]]
-FILE, CONTENT, FORMAT = "model.zip", "model.json", 1
-VOLATILITY = "volatility_bp"
-RUN_DAYS = 5
-FEWEST = 50  # errors that a quantile is taken of
+PARTS = ("train", "valid", "test")
+RUN_DAYS = 5  # at least: the weather of neighbouring days is alike
 NORMAL = (-1.2815516, 0.0, 1.2815516)  # quantiles of the standard normal distribution
-EXTREMES = (0.002, 0.998)  # levels that no adaptation leaves
 EPOCH = datetime(1970, 1, 1)
-DAY_US = 86_400_000_000
-ALWAYS = int(np.iinfo(np.int64).min)
 
 
 class DirectSettings(FamilySettings):
@@ -90,154 +74,38 @@ class DirectSettings(FamilySettings):
         return self.model_dump(include=set(names))
 
 
-# ── the model ────────────────────────────────────────────────────────────────────────────────────────────────────────
-@dataclass(frozen=True)
-class Shifts:
-    """By day since 1970, ascending, where the quantiles lie around the point, (days, 3)."""
-
-    days: Int
-    values: Float
-
-    def on(self, days: Int) -> Float:
-        """Those in use on each day, (rows, 3)."""
-        return self.values[np.clip(np.searchsorted(self.days, days, side="right") - 1, 0, None)]
-
-
-@dataclass(frozen=True)
-class Version:
-    """The boosters in use from a moment on, in microseconds since 1970, by horizon."""
-
-    since_us: int
-    points: Mapping[str, Trees]
-
-
-@dataclass(frozen=True)
-class Direct:
-    """A fitted model: versions in order of time; horizons without boosters have the naive point."""
-
-    features: list[str]
-    naive: NaiveForecast
-    versions: tuple[Version, ...]
-    interval: str
-    shifts: Mapping[str, Shifts] = field(default_factory=dict)
-    """By horizon."""
-
-    def predict(self, rows: pl.DataFrame) -> Float32:
-        """Scores (rows, 7): see `stages.models.forecasts`."""
-        made, point = moments(rows), self.point(rows)
-        horizons, bands = rows[HORIZON].cast(pl.String).to_numpy(), np.repeat(point[:, None], len(QUANTILES), axis=1)
-        units = self.units(rows)
-        for horizon, shifts in self.shifts.items():
-            mine = np.flatnonzero(horizons == horizon)
-            bands[mine] += shifts.on(made[mine] // DAY_US) * units[mine, None]
-        return scores_of(point, bands, self.naive, rows, naive=self.naive.point(rows))
-
-    def point(self, rows: pl.DataFrame) -> Float32:
-        """The expected changes (rows,)."""
-        found, horizons = self.naive.point(rows), rows[HORIZON].cast(pl.String).to_numpy()
-        starts = np.array([version.since_us for version in self.versions])
-        places = np.clip(np.searchsorted(starts, moments(rows), side="right") - 1, 0, None)
-        for place in np.unique(places):
-            for horizon, trees in self.versions[place].points.items():
-                mine = np.flatnonzero((places == place) & (horizons == horizon))
-                if len(mine):
-                    found[mine] = trees.predict(rows[mine])
-        return found
-
-    def units(self, rows: pl.DataFrame) -> Float:
-        """What a shift of one stands for in each row, in the unit of the target."""
-        if self.interval == "even":
-            return np.ones(len(rows))
-        return rows[VOLATILITY].cast(pl.Float64).fill_null(0.0).to_numpy()
-
-    def contributions(self, _rows: pl.DataFrame) -> Float32 | None:
-        """None: a point and shifts of a day are no one sum."""
-        return None
-
-    def use_threads(self, threads: int) -> None:
-        """Score with so many threads from now on."""
-        for version in self.versions:
-            for trees in version.points.values():
-                trees.use_threads(threads)
-
-    def files(self) -> dict[str, bytes]:
-        """One archive: `CONTENT`, and a file of XGBoost's for each booster."""
-        content = {
-            "format": FORMAT,
-            "features": self.features,
-            "naive": self.naive.to_json(),
-            "interval": self.interval,
-            "since_us": [version.since_us for version in self.versions],
-            "shifts": {
-                horizon: {"days": shifts.days.tolist(), "values": shifts.values.tolist()}
-                for horizon, shifts in self.shifts.items()
-            },
-        }
-        found = {CONTENT: json.dumps(content).encode()}
-        for number, version in enumerate(self.versions):
-            found |= {f"{number}/{horizon}.ubj": trees.raw() for horizon, trees in version.points.items()}
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            for name, each in found.items():  # an entry made by name alone would tell the time of day
-                archive.writestr(zipfile.ZipInfo(name), each, zipfile.ZIP_DEFLATED)
-        return {FILE: buffer.getvalue()}
-
-
-def moments(rows: pl.DataFrame) -> Int:
-    """When each forecast is made, in microseconds since 1970; after all others where the rows do not tell."""
-    if MADE_AT not in rows.columns:
-        return np.full(len(rows), np.iinfo(np.int64).max)
-    return rows[MADE_AT].cast(pl.Datetime("us")).to_physical().to_numpy()
-
-
-def load(files: Mapping[str, bytes]) -> Direct:
-    """The inverse of `Direct.files`."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(files[FILE])) as archive:
-            content = json.loads(archive.read(CONTENT))
-            points: list[dict[str, Trees]] = [{} for _ in content["since_us"]]
-            for name in archive.namelist():
-                if name != CONTENT:
-                    number, _, file = name.partition("/")
-                    points[int(number)][file.removesuffix(".ubj")] = load_trees({MODEL: archive.read(name)})
-        shifts = {
-            horizon: Shifts(np.array(each["days"], np.int64), np.array(each["values"]).reshape(-1, len(QUANTILES)))
-            for horizon, each in content["shifts"].items()
-        }
-        versions = tuple(Version(since, own) for since, own in zip(content["since_us"], points, strict=True))
-        naive = naive_from_json(content["naive"])
-        return Direct(list(content["features"]), naive, versions, str(content["interval"]), shifts)
-    except (KeyError, TypeError, ValueError, IndexError, zipfile.BadZipFile) as error:
-        raise DamagedModel(f"{FILE}: {error}") from error
-
-
 # ── fitting ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 @dataclass(frozen=True)
 class Lines:
-    """The lines of one horizon, partition by partition; ``kept`` where memory has room, else read for each pass."""
+    """The lines of one horizon, part by part; ``kept`` where memory has room, else read for each pass."""
 
-    table: FeatureTable
+    share: Share
     horizon: str
     kept: tuple[pl.DataFrame, ...] | None = None
 
     @classmethod
-    def opened(cls, table: FeatureTable, horizon: str, limit_bytes: int) -> Lines:
+    def opened(cls, share: Share, horizon: str, limit_bytes: int) -> Lines:
         """Read once where a tenth of the memory is enough: XGBoost passes four times, and every refit anew."""
-        values = sum(partition["rows"] for partition in table.partitions) * (len(table.names) + 4)
-        lines = cls(table, horizon)
+        values = sum(partition["rows"] for partition in share.train.partitions) * (len(share.train.names) + 4)
+        lines = cls(share, horizon)
         return replace(lines, kept=tuple(lines.read())) if 10 * 4 * values < limit_bytes else lines
+
+    @property
+    def target(self) -> str:
+        """What is to be forecast."""
+        return self.share.train.target
 
     @property
     def features(self) -> list[str]:
         """What its booster sees: the horizon tells it nothing."""
-        return [name for name in self.table.names if name != HORIZON]
+        return [name for name in self.share.train.names if name != HORIZON]
 
     def read(self) -> Iterator[pl.DataFrame]:
-        """All labelled lines, with their part and moments."""
-        for partition in self.table.partitions:
-            yield self.table.read_where(
-                partition["name"], pl.col(HORIZON) == self.horizon, [*self.table.names, "part", MADE_AT, DUE_AT]
-            )
+        """All labelled lines of the parts, which follow one another, with their part and moments."""
+        for part in PARTS:
+            table = self.share.train if part == "train" else self.share.valid
+            for frame in table.frames(part, [MADE_AT, DUE_AT]):
+                yield frame.filter(pl.col(HORIZON) == self.horizon).with_columns(pl.lit(part).alias("part"))
 
     def chosen(self, which: pl.Expr) -> Callable[[], Iterator[pl.DataFrame]]:
         """A pass over those for which ``which`` holds."""
@@ -253,12 +121,18 @@ class Lines:
 def fit(training: Training, settings: DirectSettings) -> Fit:
     """Horizon by horizon a booster of the train part, then others as time goes on, then where quantiles lie."""
     table, naive = training.table, fit_naive(training.table)
-    moved_on = [ALWAYS, *cuts(table, settings.refit)]
+    if settings.interval == "volatility" and VOLATILITY not in table.names:
+        raise ValueError(
+            f"the feature {VOLATILITY} among those of {table.dataset}, for model.interval: volatility",
+            "none of that name",
+            "have the dataset make it, marked `always`; or set model.interval: even",
+        )
+    moved_on = [ALWAYS, *cuts(training.share.valid, settings.refit)]
     boosters: dict[str, list[Trees]] = {}
     shifts: dict[str, Shifts] = {}
     curves: list[Curve] = []
     for horizon in naive.chosen:
-        lines = Lines.opened(table, horizon, training.limit_bytes)
+        lines = Lines.opened(training.share, horizon, training.limit_bytes)
         found = _fit_first(training, settings, lines)
         curves.append((found.train_losses, found.valid_losses))
         own: list[Trees] = []
@@ -288,7 +162,7 @@ def _padded(losses: Sequence[float], curves: Sequence[Curve]) -> Float:
 def _fit_first(training: Training, settings: DirectSettings, lines: Lines) -> Fit:
     """The booster of the train part; the valid part chooses its rounds."""
     rows = bin_rows(
-        lines.of("train"), lines.of("valid"), features=lines.features, target=training.table.target,
+        lines.of("train"), lines.of("valid"), features=lines.features, target=lines.target,
         max_bin=settings.max_bin, threads=training.threads,
     )  # fmt: skip
     return boost(
@@ -300,7 +174,7 @@ def _fit_first(training: Training, settings: DirectSettings, lines: Lines) -> Fi
 def _fit_again(training: Training, settings: DirectSettings, lines: Lines, cut_us: int, n_rounds: int) -> Trees:
     """The booster of all lines that had come due by a moment, of as many rounds as the first."""
     due = pl.col(DUE_AT) <= pl.lit(cut_us).cast(pl.Datetime("us"))
-    source = Partitions(lines.chosen(due), lines.features, training.table.target)
+    source = Partitions(lines.chosen(due), lines.features, lines.target)
     shared = {"max_bin": settings.max_bin, "nthread": training.threads or None}
     rows = xgb.QuantileDMatrix(source, enable_categorical=True, **shared)
     parameters = parameters_of(
@@ -335,20 +209,23 @@ def _us(moment: datetime) -> int:
 
 
 def beats_naive(lines: Lines, naive: NaiveForecast, trees: Trees) -> bool:
-    """Whether a booster errs less on the valid part, by more than two standard errors over runs of days."""
-    gained: dict[int, Float] = {}
+    """Whether a booster errs less on the valid part, by more than two standard errors over runs of days.
+
+    A run is at least twice as long as the horizon, because forecasts that are under way together err together.
+    """
+    made, due, less = [], [], []
     for frame in lines.of("valid")():
-        y = frame[lines.table.target].cast(pl.Float64).to_numpy()
-        less = np.abs(y - naive.point(frame)) - np.abs(y - trees.predict(frame))
-        runs = moments(frame) // (DAY_US * RUN_DAYS)
-        for run in np.unique(runs).tolist():
-            mine = runs == run
-            gained[run] = gained.get(run, np.zeros(2)) + np.array([less[mine].sum(), mine.sum()])
-    n = len(gained)
+        y = frame[lines.target].cast(pl.Float64).to_numpy()
+        less.append(np.abs(y - naive.point(frame)) - np.abs(y - trees.predict(frame)))
+        made.append(moments(frame))
+        due.append(moments(frame, DUE_AT))
+    begun, gained = np.concatenate(made), np.concatenate(less)
+    run = max(RUN_DAYS * DAY_US, 2 * int((np.concatenate(due) - begun).max()))
+    _, runs = np.unique(begun // run, return_inverse=True)
+    sums, rows = np.bincount(runs, gained), np.bincount(runs)
+    n, mean = len(rows), gained.mean()
     if n < 3:
         return False
-    sums, rows = np.array([gained[run] for run in sorted(gained)]).T
-    mean = sums.sum() / rows.sum()
     error = np.sqrt(((sums - mean * rows) ** 2).sum() * n / (n - 1)) / rows.sum()
     return bool(mean > 2 * error)
 
@@ -356,45 +233,17 @@ def beats_naive(lines: Lines, naive: NaiveForecast, trees: Trees) -> bool:
 # ── intervals ────────────────────────────────────────────────────────────────────────────────────────────────────────
 def shifts_of(model: Direct, lines: Lines, window_days: int, adapt: float) -> Shifts:
     """By day of the valid and the test part, where the quantiles of a horizon lie around the point."""
-    pieces = []
+    made, due, errors = [], [], []
     for frame in lines.of("valid", "test")():
         units = model.units(frame)
-        errors = frame[lines.table.target].cast(pl.Float64).to_numpy() - model.point(frame).astype(np.float64)
-        due, known = frame[DUE_AT].cast(pl.Datetime("us")).to_physical().to_numpy(), units > 0
-        pieces.append((moments(frame)[known], due[known], errors[known] / units[known]))
-    made, due, errors = (np.concatenate(part) for part in zip(*pieces, strict=True))
+        lacking, known = frame[lines.target].cast(pl.Float64).to_numpy() - model.point(frame), units > 0
+        made.append(moments(frame)[known])
+        due.append(moments(frame, DUE_AT)[known])
+        errors.append(lacking[known] / units[known])
     width = 1.0 if model.interval == "volatility" else model.naive.lacking[lines.horizon][-1] / NORMAL[-1]
-    first = tuple(width * quantile for quantile in NORMAL)
-    return adaptive_shifts(made, due, errors, window_days=window_days, adapt=adapt, first=first)
-
-
-def adaptive_shifts(
-    made_us: Int, due_us: Int, errors: Float, *, window_days: int, adapt: float, first: Sequence[float]
-) -> Shifts:
-    """Quantiles of errors by day, from nothing that came due after the day began.
-
-    Parameters
-    ----------
-    made_us, due_us, errors
-        Of each forecast, in any order, (lines,).
-    first
-        The quantiles in use until `FEWEST` errors have come due.
-    """
-    order = np.argsort(due_us, kind="stable")
-    due, made_days, errors = due_us[order], made_us[order] // DAY_US, errors[order]
-    days = np.arange(made_days.min(), due[-1] // DAY_US + 2)
-    levels, used = np.array(QUANTILES), np.empty((len(days), len(QUANTILES)))
-    for place, day in enumerate(days.tolist()):
-        start, news, stop = np.searchsorted(due, [(day - window_days) * DAY_US, (day - 1) * DAY_US, day * DAY_US])
-        if stop - start < FEWEST:
-            used[place] = first
-            continue
-        if stop > news:
-            in_use = used[made_days[news:stop] - days[0]]
-            missed = np.array(QUANTILES) - (errors[news:stop, None] <= in_use).mean(axis=0)
-            levels = np.clip(levels + adapt * missed, *EXTREMES)
-        used[place] = np.quantile(errors[start:stop], np.sort(levels))
-    return Shifts(days.astype(np.int64), used)
+    first = [width * quantile for quantile in NORMAL]
+    come_due = (np.concatenate(made), np.concatenate(due), np.concatenate(errors))
+    return adaptive_shifts(*come_due, window_days=window_days, adapt=adapt, first=first)
 
 
 def library() -> str:

@@ -11,7 +11,7 @@ forecast (persistence, where there is none) errs in the training rows of the sam
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from stages.features.sketch import NumberSketch, Sketch, merge_sketches, sketch_frame
+from stages.models.contract import Float32
+
 if TYPE_CHECKING:
     from stages.features.table import FeatureTable
-from stages.models.contract import Float32
+
+Float = NDArray[np.float64]
 
 TASK = "forecast"
 KIND = "naive forecast"
@@ -54,19 +58,20 @@ class NaiveForecast:
         return "the naive forecast: " + "; ".join(f"{name} at {', '.join(at)}" for name, at in taken.items())
 
     def point(self, frame: pl.DataFrame) -> Float32:
-        """The change that it expects (rows,); what cannot be said is no change."""
-        found = np.zeros(len(frame), np.float32)
+        """The change that it expects (rows,); no change where that cannot be said, NaN at an unknown horizon."""
+        found = np.full(len(frame), np.nan, np.float32)
         horizons = frame[HORIZON].cast(pl.String).to_numpy()
         for horizon, name in self.chosen.items():
-            if name != PERSISTENCE:
-                rows = horizons == horizon
-                found[rows] = frame[name].fill_null(0.0).cast(pl.Float32).to_numpy()[rows]
+            rows = horizons == horizon
+            found[rows] = 0.0 if name == PERSISTENCE else frame[name].fill_null(0.0).cast(pl.Float32).to_numpy()[rows]
         return found
 
     def predict(self, frame: pl.DataFrame) -> Float32:
         """Scores (rows, 7)."""
         point, horizons = self.point(frame), frame[HORIZON].cast(pl.String).to_list()
-        bands = np.array([self.lacking[horizon] for horizon in horizons], np.float32).reshape(-1, len(QUANTILES))
+        unknown = (np.nan,) * len(QUANTILES)
+        bands = np.array([self.lacking.get(horizon, unknown) for horizon in horizons], np.float32)
+        bands = bands.reshape(-1, len(QUANTILES))
         return scores_of(point, point[:, None] + bands, self, frame, naive=point)
 
     def to_json(self) -> dict[str, Any]:
@@ -88,38 +93,73 @@ def scores_of(
 
 
 def fit_naive(table: FeatureTable) -> NaiveForecast:
-    """The naive forecast of the training rows."""
+    """The naive forecast of the training rows, of which only sums and sketches are kept."""
+    refuse_no_forecasts(table)
     names = [PERSISTENCE, *(name for name in table.names if name.startswith(NAIVE_PREFIX))]
     bare = table.with_columns([HORIZON, SERIES, *names[1:]])
-    lacked: dict[tuple[str, str], list[NDArray[np.float64]]] = defaultdict(list)
-    scale_sums: dict[str, NDArray[np.float64]] = defaultdict(lambda: np.zeros(2))
-    totals = np.zeros(3)  # rows, Σ y, Σ y²
     scale_by = SEASONAL if SEASONAL in names else PERSISTENCE
+    sizes: dict[tuple[str, str], Float] = defaultdict(lambda: np.zeros(2))  # by horizon and name: rows, Σ |error|
+    sketches: dict[str, dict[str, Sketch]] = {}
+    scale_sums: dict[str, Float] = defaultdict(lambda: np.zeros(2))
+    totals = np.zeros(3)  # rows, Σ y, Σ y²
     for frame in bare.frames("train"):
-        y = frame[table.target].cast(pl.Float64).to_numpy()
-        totals += len(y), y.sum(), (y**2).sum()
-        horizons, series = (frame[name].cast(pl.String).to_numpy() for name in (HORIZON, SERIES))
-        for name in names:
-            said = np.zeros(len(y)) if name == PERSISTENCE else frame[name].cast(pl.Float64).to_numpy()
-            known = ~np.isnan(said)
-            errors = y - np.where(known, said, 0.0)  # as it forecasts: all are compared on the same rows
-            for horizon in np.unique(horizons):
-                lacked[horizon, name].append(errors[horizons == horizon])
-            if name == scale_by:
-                for one in np.unique(series[known]):
-                    own = np.abs(errors[known & (series == one)])
-                    scale_sums[one] += len(own), own.sum()
-    errors_of = {key: np.concatenate(parts) for key, parts in lacked.items()}
-    found = sorted({horizon for horizon, _ in errors_of}, key=lambda horizon: (float(horizon.split()[0]), horizon))
-    chosen = {h: min(names, key=lambda name: np.abs(errors_of[h, name]).mean()) for h in found}
+        y = frame[table.target].cast(pl.Float64)
+        totals += np.array([len(y), y.sum(), (y**2).sum()], np.float64)
+        errors = frame.select(
+            pl.col(HORIZON, SERIES).cast(pl.String),
+            y.alias(PERSISTENCE),
+            # as they forecast, so that all are compared on the same rows; the scale is of those that were known
+            *((y - frame[name].cast(pl.Float64).fill_null(0.0)).alias(name) for name in names[1:]),
+            (y if scale_by == PERSISTENCE else y - frame[scale_by].cast(pl.Float64)).alias("_scaled"),
+        )
+        for (horizon,), own in errors.drop_nulls(HORIZON).group_by(HORIZON):
+            found = sketch_frame(own, names)
+            sketches[str(horizon)] = merge_sketches([sketches[str(horizon)], found] if horizon in sketches else [found])
+            for name in names:
+                sizes[str(horizon), name] += size_of(own[name])
+        for (series,), own in errors.drop_nulls(SERIES).group_by(SERIES):
+            scale_sums[str(series)] += size_of(own["_scaled"])
+    horizons = sorted(sketches, key=lambda horizon: (float(horizon.split()[0]), horizon))
+    chosen = {horizon: _best_of([(name, *sizes[horizon, name]) for name in names]) for horizon in horizons}
     mean = totals[1] / totals[0]
     return NaiveForecast(
         chosen=chosen,
-        lacking={h: tuple(np.quantile(errors_of[h, chosen[h]], QUANTILES).tolist()) for h in found},
-        scales={one: float(sums[1] / sums[0]) for one, sums in sorted(scale_sums.items())},
-        target_mean=float(mean),
-        target_spread=float(np.sqrt(max(totals[2] / totals[0] - mean**2, 0.0))),
+        lacking={horizon: _quantiles(sketches[horizon][chosen[horizon]]) for horizon in horizons},
+        scales={one: rounded(sums[1] / sums[0]) for one, sums in sorted(scale_sums.items()) if sums[0]},
+        target_mean=rounded(mean),
+        target_spread=rounded(np.sqrt(max(totals[2] / totals[0] - mean**2, 0.0))),
     )
+
+
+def size_of(errors: pl.Series) -> Float:
+    """How many errors are known, and the sum of their sizes."""
+    return np.array([errors.count(), errors.abs().sum()], np.float64)
+
+
+def refuse_no_forecasts(table: FeatureTable) -> None:
+    """Refuse features that do not say of which series and for which horizon they are."""
+    if lacking := [name for name in (HORIZON, SERIES) if name not in table.names]:
+        raise ValueError(
+            f"features of {table.dataset} that say {HORIZON} and {SERIES}, as a task {TASK} has them",
+            f"none called {', '.join(lacking)}",
+            "have the dataset make them, marked `always`",
+        )
+
+
+def _best_of(tried: Sequence[tuple[str, float, float]]) -> str:
+    """The name with the least error of those that can be told of half the rows at least; the first of equals."""
+    most = max(n for _, n, _ in tried)
+    return min((each for each in tried if 2 * each[1] >= most), key=lambda each: each[2] / each[1])[0]
+
+
+def _quantiles(errors: Sketch) -> tuple[float, ...]:
+    assert isinstance(errors, NumberSketch)
+    return tuple(rounded(value) for value in errors.quantiles(QUANTILES))
+
+
+def rounded(value: float) -> float:
+    """To nine digits: sums of floats differ in the last ones with the cut of the partitions."""
+    return float(f"{value:.9g}")
 
 
 def naive_from_json(content: Mapping[str, Any]) -> NaiveForecast:
