@@ -11,7 +11,7 @@ forecast (persistence, where there is none) errs in the training rows of the sam
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -120,7 +120,7 @@ def fit_naive(table: FeatureTable) -> NaiveForecast:
         for (series,), own in errors.drop_nulls(SERIES).group_by(SERIES):
             scale_sums[str(series)] += size_of(own["_scaled"])
     horizons = sorted(sketches, key=lambda horizon: (float(horizon.split()[0]), horizon))
-    chosen = {horizon: _best_of([(name, *sizes[horizon, name]) for name in names]) for horizon in horizons}
+    chosen = {horizon: min(names, key=lambda name: float(sizes[horizon, name][1])) for horizon in horizons}
     mean = totals[1] / totals[0]
     return NaiveForecast(
         chosen=chosen,
@@ -144,12 +144,6 @@ def refuse_no_forecasts(table: FeatureTable) -> None:
             f"none called {', '.join(lacking)}",
             "have the dataset make them, marked `always`",
         )
-
-
-def _best_of(tried: Sequence[tuple[str, float, float]]) -> str:
-    """The name with the least error of those that can be told of half the rows at least; the first of equals."""
-    most = max(n for _, n, _ in tried)
-    return min((each for each in tried if 2 * each[1] >= most), key=lambda each: each[2] / each[1])[0]
 
 
 def _quantiles(errors: Sketch) -> tuple[float, ...]:

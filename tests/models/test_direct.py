@@ -66,7 +66,7 @@ def test_no_score_depends_on_what_comes_due_after_it_is_made(model: Direct, tmp_
     one, two = model.predict(rows), other.predict(rows)
     before = (LINES["made_at"] <= cut).to_numpy()
     assert np.array_equal(one[before], two[before])
-    assert (two[(LINES["made_at"] >= datetime(2020, 6, 1)).to_numpy(), POINT] > 100.0).all()
+    assert (two[(LINES["made_at"] >= datetime(2020, 6, 1)).to_numpy(), POINT] > 50.0).all()
     next_days = ((LINES["made_at"] >= datetime(2020, 5, 4)) & (LINES["made_at"] < datetime(2020, 6, 1))).to_numpy()
     assert np.array_equal(one[next_days, POINT], two[next_days, POINT])  # fitted on the first of May
     assert (two[next_days, HIGH] > one[next_days, HIGH]).all()  # but what came due since moves the interval
@@ -157,7 +157,7 @@ def test_a_fit_learns_from_the_parts_that_its_table_names(model: Direct, tmp_pat
     by_hand = pl.concat([dropped.filter(part="train"), dropped]).sort("made_at", maintain_order=True)
     again = fitted(by_hand, tmp_path / "by hand")
     assert not np.array_equal(redrawn.predict(rows), model.predict(rows))
-    assert np.allclose(redrawn.predict(rows)[:, POINT], again.predict(rows)[:, POINT], atol=0.4)
+    assert np.allclose(redrawn.predict(rows)[:, POINT], again.predict(rows)[:, POINT], atol=1.0)
 
 
 def test_without_refits_one_version_serves_all(tmp_path: Path) -> None:
