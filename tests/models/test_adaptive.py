@@ -1,4 +1,4 @@
-"""Quantiles of the errors that have come due: by brute force, from the past alone, and true to their level in a drift."""
+"""Quantiles of errors that have come due: by brute force, from the past alone, and true to their level in a drift."""
 
 import numpy as np
 import pytest
