@@ -17,12 +17,12 @@ ROOT = Path(__file__).parents[2]
 PIPELINE = """\
 stages:
   evaluate:
-    foreach: [nycflights, digits, diabetes]
+    foreach: [nycflights, digits, diabetes, weather]
     do:
       cmd: "true"
       metrics: [{"metrics/${item}/test.json": {cache: false}}]
 """
-DATASETS = dict(zip(("nycflights", "digits", "diabetes"), TASKS, strict=True))
+DATASETS = dict(zip(("nycflights", "digits", "diabetes", "weather"), TASKS, strict=True))
 
 
 def write_metrics(moved: float) -> None:
