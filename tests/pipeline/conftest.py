@@ -117,7 +117,14 @@ def _tiny_tree(folder: Path) -> Line:
     told = contents.read_text(encoding="utf-8").replace("scale: full", "scale: tiny")
     for name in FORECASTS:
         told = told.replace(f"  - dataset@datasets.{name}: {name}\n", "")
+        for kept in ("metrics", "plots"):
+            shutil.rmtree(line.root / kept / name, ignore_errors=True)
     contents.write_text(told, encoding="utf-8")
+    lock = line.root / "dvc.lock"
+    entries = re.split(r"(?m)^(?=  \S)", lock.read_text(encoding="utf-8"))
+    theirs = tuple(f"@{name}:" for name in FORECASTS)
+    others = [entry for entry in entries if not entry.partition("\n")[0].endswith(theirs)]
+    lock.write_text("".join(others), encoding="utf-8")
     return line
 
 

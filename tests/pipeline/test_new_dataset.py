@@ -1,9 +1,12 @@
 """A CSV becomes a dataset with one command: the line runs on it and the contract is kept, whatever the task."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 NAME = "orchard"
 LINE = ("download", "clean", "featurize", "select_features", "train", "evaluate", "package", "report")
 RUN = "import sys; from stages import {verbs}; [verb.main(sys.argv[1]) for verb in ({verbs})]"
@@ -18,6 +21,7 @@ RUN = "import sys; from stages import {verbs}; [verb.main(sys.argv[1]) for verb 
     ],
 )
 def test_a_new_dataset_runs_at_once_and_keeps_the_contract(tree, task: str, metric: str) -> None:
+    shutil.copyfile(ROOT / "params/config.yaml", tree.root / "params/config.yaml")  # every dataset of the default run
     tree.run("git", "init", "--quiet")  # DVC's configuration is that of a repository
     tree.run("python", "-m", "tools.new_dataset", NAME, "--task", task)
     package = f"stages/datasets/{NAME}"

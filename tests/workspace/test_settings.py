@@ -68,7 +68,7 @@ def test_a_misspelt_key_is_named_with_the_one_that_was_meant():
 def test_an_unknown_key_that_resembles_nothing_is_told_the_known_ones():
     error = refused({**GOOD, "colour": "blue"})
     assert error.found == (
-        "datasets.flights.clean.colour: unknown key; known: sample, max_quarantined_share, max_missing_days"
+        "datasets.flights.clean.colour: unknown key; known: sample, max_quarantined_share, max_missing_days, since"
     )
 
 
