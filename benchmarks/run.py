@@ -7,6 +7,7 @@ from collections.abc import Callable
 from benchmarks import (
     bench_bootstrap,
     bench_compare,
+    bench_forecast,
     bench_growth,
     bench_line,
     bench_peers,
@@ -32,6 +33,7 @@ BENCHMARKS: dict[str, Callable[..., str]] = {
     "peers": bench_peers.main,
     "scale": bench_scale.main,
     "growth": bench_growth.main,
+    "forecast": bench_forecast.main,
 }
 
 
