@@ -76,7 +76,10 @@ def terminal_text(results: Mapping[str, Mapping[str, Any]]) -> str:
     }
     width = max(map(len, where))
     places = "\n".join(f"  {place:{width}}  {what}" for place, what in where.items())
-    scale = f"Intervals at {levels(results)}; ↑ higher is better, ↓ lower is better; baseline: one rule on one feature."
+    scale = (
+        f"Intervals at {levels(results)}; ↑ higher is better, ↓ lower is better; baseline: one rule on one feature, "
+        "or the best naive forecast."
+    )
     return f"\n{shown}\n\n{scale}\nWhere to look next:\n{places}"
 
 
