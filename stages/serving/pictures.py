@@ -49,7 +49,8 @@ def on_a_scale(
         seen, said = (group["observed"] if group else None), f"{share_text(score)} probable"
     else:
         low, high = band or (likely_range(score, group) if group and "tenth" in group else (None, None))
-        predicted = [each["predicted"] for each in calibration["groups"]] if calibration and not band else [0.0]
+        groups = calibration["groups"] if calibration else []
+        predicted = [0.0] if band else [each["predicted"] for each in groups]
         along = axis_around(str(signature.get("target_unit") or signature["target"]), [*predicted, low, high, score])
         panel, seen, said = Panel(along, _bare(), height=HEIGHT, left=14), None, value_text(score)
     threshold = signature.get("threshold")
