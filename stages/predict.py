@@ -22,6 +22,7 @@ import polars as pl
 
 from stages.metrics.stored import task_named
 from stages.models.bundle import EXAMPLE, Bundle, open_bundle
+from stages.models.forecasts import LEVEL_NOW
 from stages.models.reasons import tell_reasons
 from stages.models.row_files import SUFFIXES, read_pieces
 from stages.models.score_files import WRITERS, whole_table
@@ -34,6 +35,7 @@ from stages.state.requests import open_known
 from stages.workspace.errors import UserError, plain_words, run_stage
 
 SHOWN = 20  # misfits in a message
+SILENT = "no value of the series now"  # so it asks nothing, and gets no forecast
 PARTLY = 3  # the exit status where some rows were refused and the others scored
 DECIMAL_COMMA = re.compile(r"\d,\d")
 REFUSED_STRICTLY = ("unknown category", "missing more often")
@@ -149,8 +151,11 @@ def score_published(bundle: Bundle, path: Path, options: argparse.Namespace) -> 
         for before, rows, prepared in prepare_file(known, path, options.at):
             refusals.add(rows, prepared.refused, before)
             if prepared.rows:
-                scores = score_rows(bundle, tally.fit(prepared.features), explain=options.explain)
+                asks = asking(prepared.features)
+                scores = score_rows(bundle, tally.fit(prepared.features.filter(asks)), explain=options.explain)
+                scores = scores.select(pl.all().gather(pl.select(pl.when(asks).then(asks.cum_sum() - 1)).to_series()))
                 notes = pl.Series("note", prepared.notes, pl.String)
+                notes = pl.select(pl.when(asks).then(notes).otherwise(pl.lit(SILENT)).alias("note")).to_series()
                 lines = line_identity(known.dataset, prepared.features)
                 others = rows[prepared.rows].drop("note", *lines.columns, *scores.columns, strict=False)
                 write(pl.concat([others, lines, scores.with_columns(notes)], how="horizontal"))
@@ -159,6 +164,13 @@ def score_published(bundle: Bundle, path: Path, options: argparse.Namespace) -> 
         judge(tally.misfits(), [], strict=options.strict)
     refusals.write()
     return tally.rows, len(refusals.rows)
+
+
+def asking(features: pl.DataFrame) -> pl.Series:
+    """Which lines ask anything: a series that has no value now has no change to forecast."""
+    if LEVEL_NOW in features.columns:
+        return features[LEVEL_NOW].is_not_null()
+    return pl.repeat(True, len(features), eager=True)
 
 
 def line_identity(dataset: Dataset, features: pl.DataFrame) -> pl.DataFrame:

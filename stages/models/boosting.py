@@ -7,26 +7,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from stages.models.contract import Family, FamilySettings, Fit
+from stages.models.contract import Family, Fit
 from stages.models.lean_xgboost import xgb
-from stages.models.trees import ALONE, OBJECTIVES, bin_rows, boost, fit_booster, load_trees
+from stages.models.trees import ALONE, OBJECTIVES, BoosterSettings, bin_rows, boost, fit_booster, load_trees
 
 if TYPE_CHECKING:
     from stages.models.rows import Training
 
 
-class BoostingSettings(FamilySettings):
-    """XGBoost's own names."""
+class BoostingSettings(BoosterSettings):
+    """And how a tree grows."""
 
-    max_depth: int = Field(ge=1, le=20)
-    learning_rate: float = Field(gt=0, le=1)
-    min_child_weight: float = Field(ge=0)
-    subsample: float = Field(gt=0, le=1)
-    colsample_bytree: float = Field(gt=0, le=1)
-    reg_lambda: float = Field(ge=0)
-    max_bin: int = Field(ge=2, le=65_536)
-    max_rounds: int = Field(ge=1)
-    early_stopping_rounds: int = Field(ge=1)
     grow_policy: Literal["depthwise", "lossguide"] = "depthwise"
     max_leaves: int = Field(0, ge=0, description="0 sets no limit")
     max_cat_to_onehot: int = Field(4, ge=1, description="columns of fewer categories are split one against the rest")

@@ -31,10 +31,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from stages.models.adaptive import DAY_US, Shifts, adaptive_shifts
-from stages.models.contract import Family, FamilySettings, Fit
+from stages.models.contract import Family, Fit
 from stages.models.forecasts import DUE_AT, HORIZON, MADE_AT, TASK, NaiveForecast, fit_naive
 from stages.models.lean_xgboost import xgb
-from stages.models.trees import Partitions, Trees, bin_rows, boost, parameters_of
+from stages.models.trees import BoosterSettings, Partitions, Trees, bin_rows, boost, parameters_of
 from stages.models.versions import ALWAYS, VOLATILITY, Direct, Version, load, moments
 
 if TYPE_CHECKING:
@@ -44,24 +44,15 @@ if TYPE_CHECKING:
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Curve = tuple[Sequence[float], Sequence[float]]
-PARTS = ("train", "valid", "test")
+PARTS = ("train", "valid", "test")  # as records name them: no model knows of records
 RUN_DAYS = 5  # at least: the weather of neighbouring days is alike
 NORMAL = (-1.2815516, 0.0, 1.2815516)  # quantiles of the standard normal distribution
 EPOCH = datetime(1970, 1, 1)
 
 
-class DirectSettings(FamilySettings):
-    """XGBoost's own names, then when boosters are fitted anew, and how points and intervals come about."""
+class DirectSettings(BoosterSettings):
+    """And when boosters are fitted anew, and how points and intervals come about."""
 
-    max_depth: int = Field(ge=1, le=20)
-    learning_rate: float = Field(gt=0, le=1)
-    min_child_weight: float = Field(ge=0)
-    subsample: float = Field(gt=0, le=1)
-    colsample_bytree: float = Field(gt=0, le=1)
-    reg_lambda: float = Field(ge=0)
-    max_bin: int = Field(ge=2, le=65_536)
-    max_rounds: int = Field(ge=1)
-    early_stopping_rounds: int = Field(ge=1)
     refit: Literal["none", "month", "year"] = Field(description="how often, in the test part")
     point: Literal["tested", "boosted", "naive"] = Field(description="tested: boosted where it beats the naive one")
     interval: Literal["even", "volatility"] = Field(description=f"volatility: as wide as the feature {VOLATILITY} says")

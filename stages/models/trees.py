@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from pydantic import Field
 
-from stages.models.contract import DamagedModel, Fit, Float32
+from stages.models.contract import DamagedModel, FamilySettings, Fit, Float32
 from stages.models.lean_xgboost import xgb
 
 OBJECTIVES = {
@@ -45,6 +46,20 @@ rows = polars.read_csv("example.csv", infer_schema=False).select(
 scores = booster.inplace_predict(rows)
 """
 ROWS_AT_ONCE = 2_000  # XGBoost holds their contributions twice
+
+
+class BoosterSettings(FamilySettings):
+    """XGBoost's own names, of whatever boosts round after round."""
+
+    max_depth: int = Field(ge=1, le=20)
+    learning_rate: float = Field(gt=0, le=1)
+    min_child_weight: float = Field(ge=0)
+    subsample: float = Field(gt=0, le=1)
+    colsample_bytree: float = Field(gt=0, le=1)
+    reg_lambda: float = Field(ge=0)
+    max_bin: int = Field(ge=2, le=65_536)
+    max_rounds: int = Field(ge=1)
+    early_stopping_rounds: int = Field(ge=1)
 
 
 @dataclass(frozen=True)

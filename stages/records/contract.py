@@ -170,6 +170,26 @@ def split_values(settings: Mapping[str, Any], *names: str) -> tuple[Any, ...]:
     return tuple(settings[name] for name in names)
 
 
+def split_days(settings: Mapping[str, Any]) -> tuple[date, date]:
+    """The last day of the train part and that of the valid part, ``train_until`` and ``valid_until``.
+
+    Raises
+    ------
+    ValueError
+        Where they are no days, or the wrong way round.
+    """
+    texts = split_values(settings, "train_until", "valid_until")
+    try:
+        train_until, valid_until = (datetime.strptime(text, "%Y-%m-%d").date() for text in texts)
+    except (ValueError, TypeError):
+        raise ValueError(
+            f"wanted days such as 2013-08-31; found train_until {texts[0]!r}, valid_until {texts[1]!r}"
+        ) from None
+    if not train_until < valid_until:
+        raise ValueError(f"wanted train_until before valid_until; found {train_until} and {valid_until}")
+    return train_until, valid_until
+
+
 def load_dataset(name: str) -> Dataset:
     """The dataset of that name, from its own module alone."""
     module = importlib.import_module(f"stages.datasets.{name}")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 import polars as pl
 
-from stages.records.contract import split_values
+from stages.records.contract import split_days
 
 
 def split_by_moment(frame: pl.DataFrame, settings: Mapping[str, Any], _seed: int) -> pl.Series:
@@ -17,15 +17,7 @@ def split_by_moment(frame: pl.DataFrame, settings: Mapping[str, Any], _seed: int
     Train: due by the end of one day; valid: made later, and due by the end of another; test: made later still.  So
     whoever learns from a part knows nothing that was not known when the first forecast of the next one was made.
     """
-    texts = split_values(settings, "train_until", "valid_until")
-    try:
-        train_end, valid_end = (datetime.strptime(text, "%Y-%m-%d") + timedelta(days=1) for text in texts)
-    except (ValueError, TypeError):
-        raise ValueError(
-            f"wanted days such as 2013-08-31; found train_until {texts[0]!r}, valid_until {texts[1]!r}"
-        ) from None
-    if not train_end < valid_end:
-        raise ValueError(f"wanted train_until before valid_until; found {texts[0]} and {texts[1]}")
+    train_end, valid_end = (datetime.combine(day, time()) + timedelta(days=1) for day in split_days(settings))
     made, due = pl.col("made_at"), pl.col("due_at")
     part = (
         pl.when(due < train_end)

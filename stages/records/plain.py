@@ -8,7 +8,9 @@ from a CSV; what is peculiar to one (further features, checks across columns, tw
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -182,6 +184,17 @@ def plain_dataset(
 def open_text(path: Path) -> IO[bytes]:
     """The bytes of a file, inflated where its name ends in .gz."""
     return cast("IO[bytes]", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+
+
+@contextmanager
+def open_zipped(path: Path) -> Iterator[IO[bytes]]:
+    """The bytes of the only file in a zip."""
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        if len(names) != 1:
+            raise ValueError(f"wanted one file in {path.name}; found {', '.join(names) or 'none'}")
+        with archive.open(names[0]) as file:
+            yield file
 
 
 def numbered(rows: pl.DataFrame, row: str) -> pl.DataFrame:

@@ -15,6 +15,7 @@ from stages.forecasts.log import ForecastLog
 from stages.ingest import main as ingest
 from stages.models.bundle import PUBLISHED
 from stages.models.forecasts import MADE_AT
+from stages.predict import main as predict
 from stages.state.requests import open_known
 from stages.workspace.errors import UserError
 
@@ -149,3 +150,17 @@ def test_the_table_and_the_log_know_of_no_hour_after_the_one_asked_about(forecas
     shutil.rmtree(tmp_path / "forecasts")
     forecast("weather", "--replay", "2013-12-15", "2013-12-15")
     assert len(log_in(tmp_path).read().join(made, on=["series", "horizon", "made_at", "forecast"])) == 15
+
+
+def test_a_currency_that_is_not_quoted_any_more_gets_no_forecast_and_says_why(tmp_path: Path) -> None:
+    rates, scored = ROOT / "bundles" / "rates", tmp_path / "scored.csv"
+    predict(str(rates), str(rates / PUBLISHED), "--raw", "--state", str(tmp_path / "none.sqlite"), "-o", str(scored))
+    lines = pl.read_csv(scored)
+    quoted = pl.read_csv(rates / PUBLISHED).unpivot(index="Date", value_name="rate").drop_nulls("rate")
+    told = lines.filter(pl.col("forecast").is_not_null())
+    assert len(told) == 3 * len(quoted) < len(lines)
+    assert set(told.select("Date", "series").iter_rows()) == set(quoted.select("Date", "variable").iter_rows())
+    assert told["note"].null_count() == len(told)
+    silent = lines.filter(pl.col("forecast").is_null())
+    assert silent["note"].unique().to_list() == ["no value of the series now"]
+    assert silent.select(pl.col("low", "median", "high", "naive").is_null().all()).row(0) == (True,) * 4

@@ -8,7 +8,6 @@ flights of 2013, 26,115 hours of weather, 3,322 aircraft, 1,458 airports.  One p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -17,7 +16,7 @@ from stages.datasets.nycflights.features import FEATURES, build_context, featuri
 from stages.datasets.nycflights.flights import FLIGHTS, why_unlabelled
 from stages.datasets.nycflights.history import LOOKS_BACK, OUTCOMES, asked_from, summarize
 from stages.datasets.nycflights.references import AIRPORTS, PLANES, WEATHER
-from stages.records.contract import PARTS, Dataset, split_values
+from stages.records.contract import PARTS, Dataset, split_days
 
 
 def reach(partition: str, partitions: Sequence[str]) -> list[str]:
@@ -29,15 +28,7 @@ def reach(partition: str, partitions: Sequence[str]) -> list[str]:
 
 def split_by_day(frame: pl.DataFrame, settings: Mapping[str, Any], _seed: int) -> pl.Series:
     """Train until one day, validate until another, test on what follows: the future judges the past."""
-    texts = split_values(settings, "train_until", "valid_until")
-    try:
-        train_until, valid_until = (datetime.strptime(text, "%Y-%m-%d").date() for text in texts)
-    except (ValueError, TypeError):
-        raise ValueError(
-            f"wanted days such as 2013-08-31; found train_until {texts[0]!r}, valid_until {texts[1]!r}"
-        ) from None
-    if not train_until < valid_until:
-        raise ValueError(f"wanted train_until before valid_until; found {train_until} and {valid_until}")
+    train_until, valid_until = split_days(settings)
     part = pl.when(pl.col("day") <= train_until).then(0).when(pl.col("day") <= valid_until).then(1).otherwise(2)
     return frame.select(part.replace_strict([0, 1, 2], PARTS, return_dtype=pl.String).alias("part"))["part"]
 

@@ -7,7 +7,6 @@ arrival.
 
 from __future__ import annotations
 
-import zipfile
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ import polars as pl
 from stages.records.clock import local_to_utc, minute_of_day
 from stages.records.contract import Table
 from stages.records.lines import Format, lacking_words, read_lines
+from stages.records.plain import open_zipped
 
 if TYPE_CHECKING:
     import pandera.polars as pa
@@ -64,12 +64,8 @@ def _published_flights(raw: Path) -> pl.DataFrame:
 
 @lru_cache(maxsize=1)
 def _read_published_flights(path: Path, _changed_ns: int, _size: int) -> pl.DataFrame:
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        if len(names) != 1:
-            raise ValueError(f"wanted one file in {path.name}; found {', '.join(names) or 'none'}")
-        with archive.open(names[0]) as lines:
-            flights = read_lines(lines, form=UNQUOTED)
+    with open_zipped(path) as lines:
+        flights = read_lines(lines, form=UNQUOTED)
     if lacking := lacking_words(flights.columns, FLIGHT_COLUMNS):
         raise ValueError(lacking)
     return flights.with_columns(_month().alias("_month"))

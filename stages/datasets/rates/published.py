@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import polars as pl
 from stages.datasets.rates.business_days import FIRST, LAST, business_days, is_business_day
 from stages.records.contract import Table
 from stages.records.lines import lacking_words, read_lines
+from stages.records.plain import open_zipped
 
 if TYPE_CHECKING:
     import pandera.polars as pa
@@ -55,12 +55,8 @@ def _published(raw: Path) -> pl.DataFrame:
 
 @lru_cache(maxsize=1)
 def _read_published(path: Path, _changed_ns: int, _size: int) -> pl.DataFrame:
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        if len(names) != 1:
-            raise ValueError(f"wanted one file in {path.name}; found {', '.join(names) or 'none'}")
-        with archive.open(names[0]) as lines:
-            days = read_lines(lines).reverse()
+    with open_zipped(path) as lines:
+        days = read_lines(lines).reverse()
     if lacking := lacking_words(days.columns, ("Date", *CURRENCIES)):
         raise ValueError(lacking)
     nameless = [name for name in days.columns if not name]  # what follows the comma that ends every line
