@@ -139,8 +139,10 @@ class _Packing:
         """One number a cell."""
         key = cells["view"].cast(self.views).to_physical().to_numpy().astype(np.int64)
         key = key * len(self.units.categories) + cells["unit"].cast(self.units).to_physical().to_numpy()
-        key = key * len(self.labels) + (cells["label"].to_numpy() - self.labels.start)
-        packed: Int = key * len(self.codes) + (cells["code"].to_numpy() - self.codes.start)
+        # patterns of floats of both signs are further apart than 32 bits tell
+        label, code = (cells[name].to_numpy().astype(np.int64) for name in ("label", "code"))
+        key = key * len(self.labels) + (label - self.labels.start)
+        packed: Int = key * len(self.codes) + (code - self.codes.start)
         return packed
 
     def cells(self, keys: Int, counts: Int) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """A task is said once, and an unknown one is never guessed."""
 
+from collections import Counter
 from dataclasses import asdict
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from stages.metrics.contract import Task, Terms
 from stages.metrics.curves import COLUMNS
-from stages.metrics.resampling import merge_cells
+from stages.metrics.resampling import count_cells, merge_cells
 from stages.metrics.stored import TASKS, task_named
 
 EVERY = list(TASKS.values())
@@ -112,3 +113,14 @@ def test_scores_are_named_for_a_reader() -> None:
     assert chosen.columns == ["prediction", "probability_a", "probability_b", "probability_c"]
     assert chosen["prediction"].to_list() == ["b"]
     assert task_named("regression").name_scores(np.float32([3.5]), {})["prediction"].to_list() == [3.5]
+
+
+def test_numbers_of_both_signs_are_counted_apart_wherever_their_rows_are_cut() -> None:
+    numbers = np.array([-3.5, 0.25, 1e30, -1e30, 0.25, -3.5, 7.0])
+    units, names = np.array([0, 0, 0, 1, 1, 1, 1]), ["a", "b"]
+    labels, codes = task_named("forecast").tell_rows(numbers)
+    parts = [count_cells("rows", units[rows], names, labels[rows], codes[rows]) for rows in (slice(3), slice(3, 7))]
+    found = merge_cells(parts)
+    told = zip(found["unit"], found["code"].to_numpy().view(np.float32).tolist(), found["n"], strict=True)
+    expected = Counter((names[unit], float(np.float32(number))) for unit, number in zip(units, numbers, strict=True))
+    assert {(unit, number): n for unit, number, n in told} == expected
