@@ -1,8 +1,10 @@
 #!/bin/sh
 # Try what an image is about to hold: score the example of every bundle, then start the service and wait until it is
-# ready.  What that imports is compiled on the way.
+# ready.  What that imports is compiled on the way; of the project's own modules, all: which of them an answer asks for
+# depends on the question.
 set -eu
 python=.venv/bin/python
+"$python" -m compileall -q stages
 for bundle in bundles/*/; do
     "$python" -m stages.predict "$bundle" "$bundle/example.csv" >/dev/null
 done
