@@ -43,7 +43,6 @@ def line(
     revision: str,
     remote: str,
     image: str = "plumbline-workers",
-    secret: str = SECRET,
     cpu: str = "2",
     memory: str = "8G",
 ) -> None:
@@ -53,7 +52,7 @@ def line(
         task = run_stage(name=name, repository=repository, revision=revision, remote=remote)
         task.set_display_name(name).set_container_image(image).set_caching_options(False).set_retry(2)
         task.set_cpu_request(cpu).set_memory_request(memory).set_memory_limit(memory)
-        kubernetes.use_secret_as_env(task, secret, {key: key for key in KEYS}, optional=True)
+        kubernetes.use_secret_as_env(task, SECRET, {key: key for key in KEYS}, optional=True)
         tasks[name] = task.after(*(tasks[each] for each in needed))
 
 

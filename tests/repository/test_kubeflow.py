@@ -65,7 +65,8 @@ def test_what_has_no_default_must_be_given_and_keys_come_from_a_secret() -> None
     assert {name for name, one in given.items() if "defaultValue" not in one} == {"repository", "revision", "remote"}
     executors = PLATFORMS["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert executors.keys() == EXECUTORS.keys()
-    assert all(one["secretAsEnv"][0]["secretNameParameter"] for one in executors.values())
+    named = [one["secretAsEnv"][0]["secretNameParameter"] for one in executors.values()]
+    assert all(name == {"runtimeValue": {"constant": "plumbline-remote"}} for name in named)
 
 
 def test_the_code_on_the_page_is_python_and_names_what_is_there() -> None:
