@@ -198,7 +198,8 @@ def later_rows(
 def write(name: str, told: Mapping[str, Any]) -> None:
     """All that is left of a look: for machines, for git, for Prometheus, for people."""
     folder = layout.monitoring(name)
-    write_json(folder / "monitor.json", told)
+    batches = [batch | {"columns": [each for each in batch["columns"] if each["drifted"]]} for batch in told["batches"]]
+    write_json(folder / "monitor.json", dict(told) | {"batches": batches})
     with whole_file(folder / "monitor.parquet") as aside:
         as_table(told).write_parquet(aside, compression="zstd", statistics=False)
     for path, text in ((folder / "monitor.prom", as_prometheus(told)), (layout.monitor_report(name), write_page(told))):

@@ -9,8 +9,9 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from stages.monitoring import tables
+from stages.monitoring.judged import REFERENCE
 from stages.pages import curves
-from stages.pages.numbers import count_text, estimate_text, figure, level_text
+from stages.pages.numbers import count_text, estimate_text, figure, level_text, share_text
 from stages.pages.tables import as_html
 from stages.pages.verdicts import metric_name
 
@@ -44,12 +45,13 @@ def answer(told: Told) -> list[str]:
     lines = []
     if moved:
         first = ", ".join(entry["name"] for entry in moved[:3])
-        share = f" Together they carry {100 * sum(weights):.0f}\u202f% of what moves the answer." if weights else ""
+        share = f" Together they carry {share_text(sum(weights))} of what moves the answer." if weights else ""
         lines.append(f"Farthest from the training rows: {first}.{share}")
     matters = {
         "worse": "It matters: the outcomes that are known show it.",
         "no evidence": "By the outcomes that are known it has not been shown to matter.",
         "better": "By the outcomes that are known it did no harm.",
+        REFERENCE: "Outcomes are known of the model's own test only: whether it matters, later ones will tell.",
     }.get(
         newest["quality"], "Whether it matters, outcomes will tell; until then the estimate from scores stands alone."
     )
