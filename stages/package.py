@@ -182,8 +182,8 @@ def _spread_rows(features: FeatureTable, n: int) -> pl.DataFrame:
 def write_reference(
     folder: Path, features: FeatureTable, sketches: Mapping[str, Sketch], model: Model, signature: Mapping[str, Any]
 ) -> None:
-    """What a monitor compares later rows with: the inputs of the training rows and the scores of the test rows, by
-    unit, and the resampling table of the test part."""
+    """What a monitor compares later rows with: inputs of the training rows and scores of the others, by unit, and the
+    resampling table of the test part."""
     inputs = [cut_column(name, sketches[name]) for name in features.names]
     task, unit = task_named(features.task), features.cluster
     extra = [*([unit] if unit else []), *task.along]
@@ -191,8 +191,9 @@ def write_reference(
     trained = [profile_units(features.read_every(name, "train", extra), inputs, unit)
                for name in features.partition_names("train")]  # fmt: skip
     given = []  # a score a row is kept, not the rows
-    for name in features.partition_names("test"):
-        frame = features.read_every(name, "test", extra)
+    later = [(part, name) for part in ("valid", "test") for name in features.partition_names(part)]
+    for part, name in later:
+        frame = features.read_every(name, part, extra)
         scores = score_columns(task, model.predict(as_enums(frame, features.columns)), signature)
         given.append(scores.with_columns(frame.select(unit)) if unit else scores)
     spread = merge_sketches([sketch_frame(scores, [n for n in scores.columns if n != unit]) for scores in given])

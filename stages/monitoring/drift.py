@@ -24,7 +24,7 @@ from scipy.special import chdtrc, fdtrc
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
-LEAST_RUNS = 4
+LEAST_RUNS = 6
 """Runs of the reference that do not overlap: a batch that leaves fewer is judged by shorter ones, rescaled."""
 FEWEST_RUNS, LEAST_FREEDOM = 2.5, 1.5  # that make a yardstick, however alike they are, and its degrees of freedom
 HALF = 0.5  # a count that is added to every bin, so that an empty one has a logarithm
@@ -85,7 +85,7 @@ def _p_of_runs(moved: float, reference: Int, length: int) -> float | None:
     mean, variance = float(apart.mean()), float(apart.var(ddof=1))
     if mean <= 0:
         return 1.0 if moved <= 0 else 0.0
-    # Of strangers, runs four times as long are four times nearer; as much nearer as they are not, so many fewer
+    # Of strangers, runs so many times as long are so many times nearer; as far as they are not, so many fewer
     # independent runs the reference holds.
     season = n_units // LEAST_RUNS
     likeness = (
