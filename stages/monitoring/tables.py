@@ -87,7 +87,7 @@ def batches(told: Told) -> Table:
     """A line for each batch."""
     metric = next((batch["quality"][0]["metric"] for batch in told["batches"] if batch["quality"]), None)
     named = metric_name(metric) if metric else "metric"
-    columns = (Column("batch", "name"), "rows", "labelled", "columns moved", Column("scores", "words"), named,
+    columns = (Column("batch", "name"), "rows", "labelled", "columns moved", Column("scores", "name"), named,
                f"{named} to expect", Column("quality", "verdict"))  # fmt: skip
     return table("Batch by batch", columns, [_line(batch, metric) for batch in told["batches"]])
 
