@@ -1,7 +1,7 @@
 # What people and CI type.  `make` alone lists the targets; each line marked ## is its own documentation.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro main try results compare ranking experiments tune cross-validate promote rollback monitor serve test test-slow verify \
-	arrive params lint hooks storage lock new-dataset benchmark simulate peers tracking clean
+.PHONY: help setup repro try main results compare ranking experiments tune cross-validate promote rollback monitor arrive serve test \
+	test-slow verify params new-dataset lint hooks storage lock benchmark simulate peers tracking kubeflow clean
 
 A ?= main
 B ?= workspace
@@ -104,6 +104,9 @@ peers: setup ## Build .venv/peers: what only benchmarks run (Spark, LightGBM; 80
 
 tracking: setup ## Build .venv/tracking: an MLflow server (ARGS=serve starts it)
 	@tools/tracking.sh $(ARGS)
+
+kubeflow: setup ## Compile dvc.yaml into a Kubeflow pipeline, deploy/kubeflow/pipeline.yaml, in .venv/kubeflow (80 MB)
+	@tools/kubeflow.sh
 
 clean: ## Remove outputs from the workspace; the DVC cache keeps them (`dvc checkout` brings them back)
 	rm -rf data/*/ models bundles reports comparisons cross_validation dvc_plots .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

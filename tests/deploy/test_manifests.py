@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 BIN = Path(sys.executable).parent
 DOCKERFILES = sorted(DEPLOY.rglob("Dockerfile"))
-KUSTOMIZED = ("dask", "kubernetes/base", "kubernetes/overlays/dev", "kubernetes/overlays/prod")
+KUSTOMIZED = ("dask", "kubernetes/base", "kubernetes/cycle", "kubernetes/overlays/dev", "kubernetes/overlays/prod")
 KUBERNETES = "1.35"
 with_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on this machine")
 
@@ -33,7 +33,9 @@ def loaded(path: Path) -> list[dict[str, Any]]:
 
 
 def pods(manifests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [each["spec"]["template"]["spec"] for each in manifests if each["kind"] == "Deployment"]
+    deployed = [each["spec"] for each in manifests if each["kind"] == "Deployment"]
+    scheduled = [each["spec"]["jobTemplate"]["spec"] for each in manifests if each["kind"] == "CronJob"]
+    return [each["template"]["spec"] for each in deployed + scheduled]
 
 
 def test_the_dockerfiles_please_the_linter() -> None:
@@ -94,7 +96,7 @@ def test_every_pod_keeps_the_restricted_standard(name: str, rendered: dict[str, 
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert {"hostNetwork", "hostPID", "hostIPC"}.isdisjoint(pod)
         assert [volume for volume in pod.get("volumes", []) if "hostPath" in volume] == []
-        for container in pod["containers"]:
+        for container in [*pod.get("initContainers", []), *pod["containers"]]:
             assert container["securityContext"]["allowPrivilegeEscalation"] is False
             assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
             assert container["resources"]["requests"].keys() == {"cpu", "memory"}
@@ -136,10 +138,63 @@ def test_a_pod_is_taken_out_long_before_it_is_started_again() -> None:
     assert serve["securityContext"]["readOnlyRootFilesystem"] is True
 
 
+def test_a_cycle_runs_alone_starts_late_or_not_at_all_and_is_not_repeated_where_a_person_is_wanted() -> None:
+    cron, settings, volume = loaded(DEPLOY / "kubernetes/cycle/cycle.yaml")
+    spec, job = cron["spec"], cron["spec"]["jobTemplate"]["spec"]
+    assert spec["concurrencyPolicy"] == "Forbid" and spec["startingDeadlineSeconds"] < 24 * 3600
+    assert job["activeDeadlineSeconds"] < 24 * 3600 and job["template"]["spec"]["restartPolicy"] == "Never"
+    assert job["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"] == [1, 3]
+    (pod,) = pods([cron])
+    assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == volume["metadata"]["name"]
+    assert pod["initContainers"][0]["envFrom"][0]["configMapRef"]["name"] == settings["metadata"]["name"]
+
+
+def test_the_clone_of_a_cycle_is_made_once_kept_up_to_date_and_refused_with_other_packages(tmp_path: Path) -> None:
+    """The init container's own words, with git itself, and a `dvc` that only says what it was asked."""
+    (pod,) = pods(loaded(DEPLOY / "kubernetes/cycle/cycle.yaml"))
+    (clone,) = pod["initContainers"]
+    published, line, environment = (tmp_path / name for name in ("published", "line", "environment"))
+    for folder in (published, line, environment / "bin"):
+        folder.mkdir(parents=True)
+    (environment / "bin/dvc").write_text('#!/bin/sh\necho "dvc $*"\n', encoding="utf-8")
+    (environment / "bin/dvc").chmod(0o755)
+    (environment / "requirements.lock").write_text("a==1\n", encoding="utf-8")
+    people = {f"GIT_{who}_{what}": "test@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    known = {"PATH": f"{environment / 'bin'}:/usr/bin:/bin", "REPOSITORY": str(published), "REMOTE": "s3://x", **people}
+
+    def publish(text: str) -> None:
+        (published / "requirements.lock").write_text(text, encoding="utf-8")
+        for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "x"]):
+            subprocess.run(["git", *words], cwd=published, env=known, check=True)
+
+    def begin() -> "subprocess.CompletedProcess[str]":
+        words = [*clone["command"], *clone["args"]]
+        return subprocess.run(words, cwd=line, env=known, capture_output=True, text=True, check=False)
+
+    publish("a==1\n")
+    (line / "begun").mkdir()  # left by a clone that was killed
+    first = begin()
+    assert first.returncode == 0, first.stderr
+    assert "dvc remote add --quiet --local --default pods s3://x" in first.stdout
+    assert begin().returncode == 0 and not (line / "begun").exists()
+    publish("a==22\n")
+    refused = begin()
+    assert refused.returncode == 1 and "requirements.lock" in refused.stderr
+    (line / "clone/under-way").touch()  # a cycle that was killed: it goes on with the code that it began with
+    publish("a==333\n")
+    begin()
+    assert (line / "clone/requirements.lock").read_text(encoding="utf-8") == "a==22\n"
+
+
+UNITS = ("plumbline.service", "plumbline-cycle.service", "plumbline-cycle.timer")
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd on this machine")
-def test_the_unit_is_valid_and_gives_the_service_little(tmp_path: Path) -> None:
-    unit = tmp_path / "plumbline.service"
-    text = (DEPLOY / "plumbline.service").read_text(encoding="utf-8")
-    unit.write_text(text.replace("/opt/plumbline/.venv/bin/python", sys.executable), encoding="utf-8")
-    said_by("systemd-analyze", "verify", unit)
-    said_by("systemd-analyze", "security", "--offline=true", "--threshold=20", unit)
+def test_the_units_are_valid_and_give_what_they_start_little(tmp_path: Path) -> None:
+    units = [tmp_path / name for name in UNITS]
+    for unit in units:
+        text = (DEPLOY / unit.name).read_text(encoding="utf-8")
+        unit.write_text(text.replace("/opt/plumbline/.venv/bin/python", sys.executable), encoding="utf-8")
+    said_by("systemd-analyze", "verify", *units)
+    for unit in units[:2]:
+        said_by("systemd-analyze", "security", "--offline=true", "--threshold=20", unit)

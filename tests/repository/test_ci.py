@@ -87,6 +87,19 @@ def test_both_cis_keep_the_tables_of_the_main_branch_only_and_the_page_of_every_
     assert f"{PAGE.parent}/" in steps[-1]["with"]["path"].splitlines()
 
 
+def test_a_cycle_runs_by_the_clock_alone_where_the_repository_names_a_dataset_and_one_at_a_time() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/cycle.yml").read_text(encoding="utf-8"))
+    assert workflow[True].keys() == {"schedule", "workflow_dispatch"}  # YAML's own word for `on`
+    assert workflow["concurrency"] == {"group": "cycle", "cancel-in-progress": False}
+    assert workflow["jobs"]["cycle"]["if"] == "vars.CYCLE != '' && !github.event.repository.fork"
+    pipeline = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))
+    assert pipeline["cycle"]["rules"] == [{"if": '$CI_PIPELINE_SOURCE == "schedule" && $CYCLE'}]
+    assert pipeline["cycle"]["resource_group"] == "cycle"
+    assert pipeline["line"]["rules"][0] == {"if": '$CI_PIPELINE_SOURCE == "schedule"', "when": "never"}
+    started = [workflow["jobs"]["cycle"]["steps"][-1]["run"], pipeline["cycle"]["script"][-1]]
+    assert [line.partition(" DATASET=")[0] for line in started] == ["make cycle", "make cycle"]
+
+
 def test_the_ci_script_is_sound_and_can_be_run(run) -> None:
     run("bash", "-n", SCRIPT, cwd=ROOT)
     assert SCRIPT.stat().st_mode & 0o111
