@@ -114,3 +114,13 @@ def state(dataset: str) -> Path:
 def forecasts(dataset: str) -> Path:
     """What was forecast and what came true; not in git."""
     return Path("forecasts") / f"{dataset}.sqlite"
+
+
+def monitoring(dataset: str) -> Path:
+    """The last look at a model: JSON and parquet in git, metrics for Prometheus."""
+    return Path("monitoring") / dataset
+
+
+def monitor_report(dataset: str) -> Path:
+    """The same as a page."""
+    return Path("reports") / dataset / "monitor.html"
