@@ -99,7 +99,7 @@ benchmark: setup ## Measure side by side and rewrite benchmarks/RESULTS.md (ARGS
 simulate: setup ## Blow real months of flights up to true size, to measure scale (ARGS="--from ... --to ...")
 	@$(RUN) python -m benchmarks.simulate $(ARGS)
 
-peers: setup ## Build .venv/peers: what only benchmarks run (Spark, LightGBM; 800 MB)
+peers: setup ## Build .venv/peers: what only benchmarks run (Spark, LightGBM, Evidently; 3.4 GB)
 	@tools/peers.sh
 
 tracking: setup ## Build .venv/tracking: an MLflow server (ARGS=serve starts it)
