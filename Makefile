@@ -1,6 +1,6 @@
 # What people and CI type.  `make` alone lists the targets; each line marked ## is its own documentation.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro main try results compare ranking experiments tune cross-validate promote rollback serve test test-slow verify \
+.PHONY: help setup repro main try results compare ranking experiments tune cross-validate promote rollback cycle serve test test-slow verify \
 	arrive params lint hooks storage lock new-dataset benchmark simulate peers tracking clean
 
 A ?= main
@@ -59,6 +59,9 @@ rollback: setup ## Make the champion before this one the champion again (DATASET
 
 arrive: setup ## Replay real vintages as they arrived, and show what each touches (ARGS=weather; by default rates)
 	@$(RUN) python -m tools.arrive $(or $(ARGS),rates)
+
+cycle: setup ## Take in what has arrived, watch, and train and promote where it is time (DATASET=nycflights)
+	@$(RUN) python -m stages.cycle $(DATASET) $(ARGS)
 
 serve: setup ## Answer over HTTP for every bundle, on http://127.0.0.1:8000 (Ctrl-C stops it; ARGS="--port 8001")
 	@exec env $(RUN) python -m stages.serve $(ARGS)

@@ -22,6 +22,7 @@ Verbs around the line:
   cross_validate    folds in order of time
   tune              a search for better settings
   promote           the champion, on evidence
+  cycle             from what has arrived to a new champion, or to none
   mirror            a run on an MLflow server
 
 Nouns, in the order of the line; each imports only what stands above it or in the ground:
@@ -35,7 +36,7 @@ Nouns, in the order of the line; each imports only what stands above it or in th
   metrics           tasks behind one contract, resampling, intervals, paired tests
   forecasts         the log of forecasts, what came true, and how they did
   results           for report: facts, effects, costs, segments, one page
-  experiments       revisions, comparison, folds, tuning, promotion, tracking
+  experiments       revisions, comparison, folds, tuning, promotion, cycle, tracking
   serving           for serve: answers, champions, limits, routes
 
 The ground:
