@@ -1,6 +1,6 @@
 # What people and CI type.  `make` alone lists the targets; each line marked ## is its own documentation.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro main try results compare ranking experiments tune cross-validate promote rollback cycle serve test test-slow verify \
+.PHONY: help setup repro main try results compare ranking experiments tune cross-validate promote rollback monitor cycle serve test test-slow verify \
 	arrive params lint hooks storage lock new-dataset benchmark simulate peers tracking clean
 
 A ?= main
@@ -56,6 +56,9 @@ promote: setup ## Make a revision the champion if it is shown to be better (C=my
 
 rollback: setup ## Make the champion before this one the champion again (DATASET=nycflights)
 	@$(RUN) python -m stages.promote --rollback --dataset $(DATASET) $(ARGS)
+
+monitor: setup ## Watch a model: what has moved since it learnt, and does it matter? (DATASET=nycflights)
+	@$(RUN) python -m stages.monitor $(DATASET) $(ARGS)
 
 arrive: setup ## Replay real vintages as they arrived, and show what each touches (ARGS=weather; by default rates)
 	@$(RUN) python -m tools.arrive $(or $(ARGS),rates)

@@ -122,5 +122,10 @@ def forecasts(dataset: str) -> Path:
 
 
 def monitoring(dataset: str) -> Path:
-    """What monitoring found, in git: ``monitor.json``, ``monitor.parquet``."""
+    """The last look at a model: JSON and parquet in git, metrics for Prometheus."""
     return Path("monitoring") / dataset
+
+
+def monitor_report(dataset: str) -> Path:
+    """The same as a page."""
+    return Path("reports") / dataset / "monitor.html"
