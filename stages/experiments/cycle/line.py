@@ -27,10 +27,13 @@ AGAIN = "put that right, then run the same command again: the cycle goes on from
 
 
 def run(words: Sequence[str], holding: IO[str]) -> None:
-    """Run a command, which holds the cycle's lock for as long as it lives; one that fails ends the cycle for now."""
+    """Run a command, which holds the cycle's lock for as long as it lives; one that fails ends the cycle for now.
+
+    What it says goes where the log goes: on standard output stands what the cycle itself has to tell.
+    """
     told = shlex.join(words).replace(sys.executable, "python")
     log.info("> %s", told)
-    done = subprocess.run(words, stdin=subprocess.DEVNULL, pass_fds=[holding.fileno()], check=False)
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=sys.stderr, pass_fds=[holding.fileno()], check=False)
     if done.returncode:
         raise UserError(f"`{told}` to end well", f"exit status {done.returncode}, for the reason above", AGAIN)
 
