@@ -1,7 +1,7 @@
 # What people and CI type.  `make` alone lists the targets; each line marked ## is its own documentation.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro try main results compare ranking experiments tune cross-validate promote rollback monitor arrive serve test \
-	test-slow verify params new-dataset lint hooks storage lock benchmark simulate peers tracking kubeflow clean
+.PHONY: help setup repro try main results compare ranking experiments tune cross-validate promote rollback monitor arrive cycle serve \
+	test test-slow verify params new-dataset lint hooks storage lock benchmark simulate peers tracking kubeflow clean
 
 A ?= main
 B ?= workspace
@@ -62,6 +62,9 @@ monitor: setup ## Watch a model: what has moved since it learnt, and does it mat
 
 arrive: setup ## Replay real vintages as they arrived, and show what each touches (ARGS=weather; by default rates)
 	@$(RUN) python -m tools.arrive $(or $(ARGS),rates)
+
+cycle: setup ## Take in what has arrived, watch, and train and promote where it is time (DATASET=nycflights)
+	@$(RUN) python -m stages.cycle $(DATASET) $(ARGS)
 
 serve: setup ## Answer over HTTP for every bundle, on http://127.0.0.1:8000 (Ctrl-C stops it; ARGS="--port 8001")
 	@exec env $(RUN) python -m stages.serve $(ARGS)

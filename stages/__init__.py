@@ -23,6 +23,7 @@ Verbs around the line:
   cross_validate    folds in order of time
   tune              a search for better settings
   promote           the champion, on evidence
+  cycle             from what has arrived to a new champion, or to none
   mirror            a run on an MLflow server
 
 Nouns, in the order of the line; each imports only what stands above it or in the ground:
@@ -37,7 +38,7 @@ Nouns, in the order of the line; each imports only what stands above it or in th
   forecasts         the log of forecasts, what came true, and how they did
   monitoring        drift of columns and scores, quality beside that of the test
   results           for report: facts, effects, costs, segments, one page
-  experiments       revisions, comparison, folds, tuning, promotion, tracking
+  experiments       revisions, comparison, folds, tuning, promotion, cycle, tracking
   serving           for serve: answers, champions, limits, routes
 
 The ground:

@@ -101,6 +101,11 @@ def decisions(dataset: str) -> Path:
     return Path("registry") / f"{dataset}.jsonl"
 
 
+def cycles(dataset: str) -> Path:
+    """Every finished cycle that found something new, and what it decided, one JSON object a line; in git."""
+    return Path("cycles") / f"{dataset}.jsonl"
+
+
 def studies(dataset: str) -> Path:
     """What tuning leaves: its study and its tables; not in git."""
     return Path("tuning") / dataset
