@@ -1,7 +1,7 @@
 # What people and CI type.  `make` alone lists the targets; each line marked ## is its own documentation.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro main try results compare ranking experiments tune cross-validate promote rollback serve test test-slow verify \
-	arrive params lint hooks storage lock new-dataset benchmark simulate peers tracking kubeflow clean
+.PHONY: help setup repro try main results compare ranking experiments tune cross-validate promote rollback monitor arrive cycle serve \
+	test test-slow verify params new-dataset lint hooks storage lock benchmark simulate peers tracking kubeflow clean
 
 A ?= main
 B ?= workspace
@@ -57,8 +57,14 @@ promote: setup ## Make a revision the champion if it is shown to be better (C=my
 rollback: setup ## Make the champion before this one the champion again (DATASET=nycflights)
 	@$(RUN) python -m stages.promote --rollback --dataset $(DATASET) $(ARGS)
 
+monitor: setup ## Watch a model: what has moved since it learnt, and does it matter? (DATASET=nycflights)
+	@$(RUN) python -m stages.monitor $(DATASET) $(ARGS)
+
 arrive: setup ## Replay real vintages as they arrived, and show what each touches (ARGS=weather; by default rates)
 	@$(RUN) python -m tools.arrive $(or $(ARGS),rates)
+
+cycle: setup ## Take in what has arrived, watch, and train and promote where it is time (DATASET=nycflights)
+	@$(RUN) python -m stages.cycle $(DATASET) $(ARGS)
 
 serve: setup ## Answer over HTTP for every bundle, on http://127.0.0.1:8000 (Ctrl-C stops it; ARGS="--port 8001")
 	@exec env $(RUN) python -m stages.serve $(ARGS)
@@ -67,7 +73,7 @@ test: setup ## Run the tests (minutes), a file at a time on every core
 	@$(RUN) python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 test-slow: setup ## Run the tests that take long: simulations, whole experiments
-	@$(RUN) python -m pytest -m slow $(ARGS)
+	@$(RUN) python -m pytest -m slow --durations 20 $(ARGS)
 
 verify: setup ## Prove that a fresh clone reproduces dvc.lock to the byte, whatever the number of threads
 	@$(RUN) python -m tools.verify $(ARGS)
@@ -96,7 +102,7 @@ benchmark: setup ## Measure side by side and rewrite benchmarks/RESULTS.md (ARGS
 simulate: setup ## Blow real months of flights up to true size, to measure scale (ARGS="--from ... --to ...")
 	@$(RUN) python -m benchmarks.simulate $(ARGS)
 
-peers: setup ## Build .venv/peers: what only benchmarks run (Spark, LightGBM; 800 MB)
+peers: setup ## Build .venv/peers: what only benchmarks run (Spark, LightGBM, Evidently; 3.4 GB)
 	@tools/peers.sh
 
 tracking: setup ## Build .venv/tracking: an MLflow server (ARGS=serve starts it)

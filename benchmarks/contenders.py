@@ -14,7 +14,8 @@ from stages.workspace.files import read_json, write_json
 
 OURS, MAIN_PEER = "plumbline", "Polars, streaming"
 PEERS_PYTHON = ROOT / ".venv" / "peers" / "bin" / "python"
-FORECASTING_PYTHON = ROOT / ".venv" / "peers" / "forecasting" / "bin" / "python"
+APART = [ROOT / ".venv" / "peers" / group / "bin" / "python" for group in ("forecasting", "monitoring")]
+"""Of libraries that want an older pandas."""
 KEPT = ROOT / "benchmarks" / "peers.json"
 
 
@@ -34,7 +35,7 @@ class Peer:
 @cache
 def find_python(package: str) -> tuple[str, str] | None:
     """The interpreter that has the package, this one or that of `make peers`, and the package's version."""
-    for python in (Path(sys.executable), PEERS_PYTHON, FORECASTING_PYTHON):
+    for python in (Path(sys.executable), PEERS_PYTHON, *APART):
         if python.exists():
             tell = [str(python), "-c", f"from importlib.metadata import version; print(version({package!r}))"]
             done = subprocess.run(tell, capture_output=True, text=True)

@@ -18,10 +18,12 @@ Verbs around the line:
   serve             the same over HTTP
   ingest            new records into the state
   forecast          what is said of the future from now on, kept beside what came true
+  monitor           whether later rows have moved away, and whether it matters
   compare           any two revisions, or all experiments, with a test
   cross_validate    folds in order of time
   tune              a search for better settings
   promote           the champion, on evidence
+  cycle             from what has arrived to a new champion, or to none
   mirror            a run on an MLflow server
 
 Nouns, in the order of the line; each imports only what stands above it or in the ground:
@@ -34,8 +36,9 @@ Nouns, in the order of the line; each imports only what stands above it or in th
   state             what has been heard since the line ran, and requests answered with it
   metrics           tasks behind one contract, resampling, intervals, paired tests
   forecasts         the log of forecasts, what came true, and how they did
+  monitoring        drift of columns and scores, quality beside that of the test
   results           for report: facts, effects, costs, segments, one page
-  experiments       revisions, comparison, folds, tuning, promotion, tracking
+  experiments       revisions, comparison, folds, tuning, promotion, cycle, tracking
   serving           for serve: answers, champions, limits, routes
 
 The ground:

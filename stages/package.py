@@ -1,11 +1,12 @@
 """Make the bundle that ships: model, signature, reference, example and model card, loaded again before it counts.
 
 Reads   models/<dataset>, data/features/<dataset>, data/selection/<dataset>.json, metrics/<dataset>/results.json,
+        data/evaluation/<dataset>.parquet (how the model did, day by day),
         data/clean/<dataset> (the last partition and the joined tables: what rows that come next may know),
         data/raw/<dataset> (its last partition, for rows to start from), plots/<dataset>/calibration.csv, residuals.csv
 Writes  bundles/<dataset>/   model.ubj (or what its family writes), signature.json, reference.json, calibration.json,
-                             example.csv, README.md, manifest.json; state.json and its tables,
-                             example-published.csv
+                             example.csv, README.md, manifest.json; profile.parquet and evaluation.parquet, with
+                             which a monitor compares; state.json and its tables, example-published.csv
 Params  datasets.<dataset>.evaluate (the costs behind the threshold)
 
 With ``tracking.mlflow``, the run is shown in MLflow as well; a server that does not answer costs a warning.
@@ -21,12 +22,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from stages.features.sketch import NumberSketch, Sketch, sketch_to_json
-from stages.features.table import SUMMARIES, FeatureTable, open_features, read_selection, read_sketches
+from stages.features.profile import cut_column, merge_profiles, profile_units
+from stages.features.profile_files import write_profile
+from stages.features.sketch import NumberSketch, Sketch, merge_sketches, sketch_frame, sketch_to_json
+from stages.features.table import SUMMARIES, FeatureTable, as_enums, open_features, read_selection, read_sketches
+from stages.metrics.files import read_evaluation, write_table
+from stages.metrics.stored import WHOLE, score_columns, task_named
 from stages.models.bundle import (
     CALIBRATION,
     CARD,
+    EVALUATION,
     EXAMPLE,
+    PROFILE,
     PUBLISHED,
     REFERENCE,
     SIGNATURE,
@@ -86,6 +93,7 @@ def main(name: str) -> None:
             alone=FAMILIES[family].alone,
         )
         (folder / CARD).write_text(card, encoding="utf-8")
+        write_reference(folder, features, sketches, model, signature)
         if (seed := last_seed(name)) is not None:
             write_seed(folder, seed)
             write_csv(folder / PUBLISHED, published_rows(seed))
@@ -169,6 +177,35 @@ def example_rows(features: FeatureTable) -> pl.DataFrame:
 def _spread_rows(features: FeatureTable, n: int) -> pl.DataFrame:
     frame = next(features.frames("valid"))
     return frame.gather_every(max(len(frame) // n, 1)).head(n).select(features.names)
+
+
+def write_reference(
+    folder: Path, features: FeatureTable, sketches: Mapping[str, Sketch], model: Model, signature: Mapping[str, Any]
+) -> None:
+    """What a monitor compares later rows with: inputs of the training rows and scores of the others, by unit, and the
+    resampling table of the test part."""
+    inputs = [cut_column(name, sketches[name]) for name in features.names]
+    task, unit = task_named(features.task), features.cluster
+    extra = [*([unit] if unit else []), *task.along]
+    # a model is asked about rows before anybody knows whether they will have an outcome, so all rows count
+    trained = [profile_units(features.read_every(name, "train", extra), inputs, unit)
+               for name in features.partition_names("train")]  # fmt: skip
+    given = []  # a score a row is kept, not the rows
+    later = [(part, name) for part in ("valid", "test") for name in features.partition_names(part)]
+    for part, name in later:
+        frame = features.read_every(name, part, extra)
+        scores = score_columns(task, model.predict(as_enums(frame, features.columns)), signature)
+        given.append(scores.with_columns(frame.select(unit)) if unit else scores)
+    spread = merge_sketches([sketch_frame(scores, [n for n in scores.columns if n != unit]) for scores in given])
+    outputs = [cut_column(name, sketch) for name, sketch in spread.items()]
+    told = [profile_units(scores, outputs, unit) for scores in given]
+    write_profile(
+        folder / PROFILE, {"inputs": merge_profiles(trained), "scores": merge_profiles(told)},
+        {"inputs": inputs, "scores": outputs}, {"unit": unit},
+    )  # fmt: skip
+    cells, header = read_evaluation(layout.evaluation(features.dataset))
+    whole = (pl.col("system") == "model") & (pl.col("segment") == WHOLE)
+    write_table(folder / EVALUATION, cells.filter(whole), header)
 
 
 def last_seed(name: str) -> Seed | None:

@@ -50,6 +50,7 @@ HELP = """\
 promote       the interval of the gain lies above the margin: the candidate becomes the champion
 keep          it lies at or below the margin: the champion stays
 inconclusive  the margin lies inside the interval: these rows cannot tell, and the champion stays
+suspicious    the gain is more than promote.max_gain trusts: the champion stays; who has looked adds --accept-gain
 
 Where there is no champion, the first model becomes it.  Tags are local until `git push --tags`.
 """
@@ -93,6 +94,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         action="store_true",
         help="where the champion can no longer be judged, let the candidate take its place without a comparison",
     )
+    parser.add_argument("--accept-gain", action="store_true", help="trust any gain: you know where it comes from")
     telling = parser.add_mutually_exclusive_group()
     telling.add_argument("--rollback", action="store_true", help="make the previous champion the champion again")
     telling.add_argument("--history", action="store_true", help="print every decision and stop")
@@ -105,11 +107,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def decide(dataset: str, options: argparse.Namespace) -> None:
     """One decision from beginning to end; what an earlier run left unfinished comes first."""
-    person = "" if options.dry_run else registry.who()[0]
+    person, finished = "" if options.dry_run else registry.who()[0], None
     if options.dry_run and decision_log.intended(dataset):
         log.warning("%s: an earlier decision is unfinished; a run without --dry-run finishes it", dataset)
     elif not options.dry_run:
-        finish(dataset)
+        finished = finish(dataset)
     entries, reigning = decision_log.read_log(dataset), registry.champion(dataset)
     if not options.dry_run:
         refuse_unknown_tags(dataset, entries)
@@ -121,7 +123,10 @@ def decide(dataset: str, options: argparse.Namespace) -> None:
         if reigning and reigning.commit == revision.commit:
             print(f"{dataset}: {revision.label} is the champion already ({reigning.version}): nothing to do")
             return
-        drafted = judge(dataset, revision, reigning, replace_broken=options.replace_broken)
+        if finished and finished["candidate"]["commit"] == revision.commit:
+            print(decision_text(finished, str(layout.decisions(dataset)), dry_run=False))
+            return
+        drafted = judge(dataset, revision, reigning, options)
     when = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     entry = {"number": len(entries) + 1, "when": when, "who": person, "dataset": dataset} | drafted
     if not options.dry_run:
@@ -138,11 +143,11 @@ def record(dataset: str, entry: Entry) -> None:
     decision_log.done(dataset)
 
 
-def finish(dataset: str) -> None:
-    """Do what an earlier run noted and was killed before it had done."""
+def finish(dataset: str) -> Entry | None:
+    """Do what an earlier run noted and was killed before it had done; the decision, None where there was none."""
     entry = decision_log.intended(dataset)
     if entry is None:
-        return
+        return None
     log.info("%s: finishing decision %s of %s, which was interrupted", dataset, entry["number"], entry["when"])
     try:
         record(dataset, entry)
@@ -150,6 +155,7 @@ def finish(dataset: str) -> None:
         path = decision_log.intention_path(dataset)
         give_up = f"{error.next_step}; to give up the interrupted decision, remove {path} and its line in the log"
         raise UserError(error.wanted, error.found, give_up) from None
+    return entry
 
 
 def tags_of(entry: Entry) -> list[Tag]:
@@ -189,9 +195,11 @@ def candidate_of(name: str) -> Revision:
     return revision
 
 
-def judge(dataset: str, revision: Revision, reigning: Registered | None, *, replace_broken: bool) -> Entry:
+def judge(dataset: str, revision: Revision, reigning: Registered | None, options: argparse.Namespace) -> Entry:
     """The decision about a candidate."""
     settings = read_settings(PromoteSettings, dataset, "promote")
+    if options.accept_gain:
+        settings = settings.model_copy(update={"max_gain": None})
     evaluation = read_settings(EvaluateSettings, dataset, "evaluate")
     refuse_few_replicates(dataset, evaluation)
     table, threads = open_features(dataset), read_workers().training_threads
@@ -201,7 +209,7 @@ def judge(dataset: str, revision: Revision, reigning: Registered | None, *, repl
         refuse_few_units(rows, f"datasets.{dataset}.promote")
         refuse_outdated_bundle(revision, dataset)
         candidate = open_contender("candidate", revision, table, Path(folder), threads)
-        champion = open_champion(reigning, table, Path(folder), threads, replace_broken=replace_broken)
+        champion = open_champion(reigning, table, Path(folder), threads, replace_broken=options.replace_broken)
         ruling, evidence = evaluate_challenger(champion, candidate, rows, settings, evaluation)
     if reigning and champion is None:
         ruling = Ruling("replace", f"champion {reigning.version} could no longer be judged; --replace-broken was given")

@@ -35,6 +35,7 @@ lock_group() {
 }
 lock_group peers benchmarks/requirements-peers.lock -c requirements.lock "$@"
 lock_group forecasting benchmarks/requirements-forecasting.lock --no-emit-package nvidia-nccl-cu12 "$@"
+lock_group monitoring benchmarks/requirements-monitoring.lock --no-emit-package nvidia-nccl-cu12 "$@"
 lock_group serve deploy/requirements.lock -c requirements.lock "$@" # of each package the version that evaluated the model
 lock_group tracking tools/requirements-tracking.lock "$@" # MLflow wants older versions: hence no `-c`
 lock_group kubeflow tools/requirements-kubeflow.lock "$@" # and so does kfp

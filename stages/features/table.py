@@ -87,14 +87,16 @@ class FeatureTable:
 
         Categorical features arrive as enums over the training categories; any other value is null.
         """
+        labelled = (pl.col("part") == part) & pl.col(self.target).is_not_null()
+        return as_enums(self._read(partition, labelled, extra), self.columns)
+
+    def read_every(self, partition: str, part: str, extra: Sequence[str] = ()) -> pl.DataFrame:
+        """`read`, with the rows that have no label, and every value as it is stored."""
+        return self._read(partition, pl.col("part") == part, extra)
+
+    def _read(self, partition: str, chosen: pl.Expr, extra: Sequence[str]) -> pl.DataFrame:
         wanted = [*self.names, self.target, *(name for name in extra if name not in (*self.names, self.target))]
-        frame = (
-            pl.scan_parquet(self.path_of(partition))
-            .filter((pl.col("part") == part) & pl.col(self.target).is_not_null())
-            .select(wanted)
-            .collect()
-        )
-        return as_enums(frame, self.columns)
+        return pl.scan_parquet(self.path_of(partition)).filter(chosen).select(wanted).collect()
 
     def frames(self, part: str, extra: Sequence[str] = ()) -> Iterator[pl.DataFrame]:
         """`read` over every partition that has rows of ``part``, one at a time."""

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from stages.metrics.bootstrap import in_chunks
 from stages.metrics.codes import (
     COARSE,
+    N_CODES,
     calibrated_threshold,
     calibrated_thresholds,
     calibration_error,
+    chance_of_codes,
     clip_probabilities,
     coarsen,
     code_probabilities,
@@ -223,6 +225,20 @@ def redecide(table: Tabulated, cells: pl.DataFrame, units: list[str], coarse: bo
     return replace(table, valid=ScoreTable.from_cells(cells, VIEW, units), width=COARSE if coarse else 1)
 
 
+def expect(rows: Tabulated, reference: Tabulated) -> BinaryTable:
+    """Rows without labels as so many of either label as their scores, calibrated on the reference, lead to expect.
+
+    What is read off such a table is an estimate of the metrics to come (confidence-based performance estimation): right
+    as long as a score means what it meant, and blind to a change in that.
+    """
+    assert isinstance(rows, BinaryTable) and isinstance(reference, BinaryTable)
+    known = np.zeros((2, N_CODES))
+    known[:, reference.scores.codes] = reference.scores.counts.sum(axis=0)
+    chance, counts = chance_of_codes(rows.scores.codes, known), rows.scores.counts.sum(axis=1)
+    expected = np.stack([counts * (1 - chance), counts * chance], axis=1)
+    return replace(rows, scores=ScoreTable(rows.scores.probabilities, expected))
+
+
 def decide(cells: pl.DataFrame, terms: Terms) -> BinaryDecision:
     """The threshold that suits the costs, by the valid rows."""
     counts = count_codes(*(cells[key].to_numpy() for key in ("label", "code", "n")))
@@ -279,6 +295,7 @@ BINARY = Task(
     tally=tally,
     decide=decide,
     redecide=redecide,
+    expect=expect,
     unpack=lambda decides: BinaryDecision(**decides),
     of_signature=decision_of_signature,
     name_scores=name_scores,

@@ -131,6 +131,18 @@ def calibrated_threshold(counts: Float, *, cost_of_miss: float, cost_of_false_al
     return int(_code_at((np.log(cost_of_false_alarm / cost_of_miss) - shift) / slope))
 
 
+def chance_of_codes(codes: Int, counts: Float) -> Float:
+    """The chance of a yes at each code, by the logistic curve through rows by label and code ``counts`` (2, codes).
+
+    The code's own probability where no rising curve can be fitted.
+    """
+    fitted = _fit_logistic(counts)
+    if fitted is None:
+        return probability_of_code(codes)
+    shift, slope = fitted
+    return np.asarray(_sigmoid(shift + slope * (codes - CENTRE) / STEPS_PER_LOGIT))
+
+
 def calibrated_thresholds(
     negatives: Float, positives: Float, codes: Int, *, cost_of_miss: float, cost_of_false_alarm: float
 ) -> Int:

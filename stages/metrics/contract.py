@@ -149,6 +149,9 @@ class Task:
     """The same of one row, without a frame: making one takes longer than the answer.  None asks ``name_scores``."""
     tally: Callable[[Int, list[str], NDArray[Any], NDArray[np.float32]], pl.DataFrame] | None = None
     redecide: Callable[[Tabulated, pl.DataFrame, list[str], bool], Tabulated] = redecides_nothing
+    expect: Callable[[Tabulated, Tabulated], Tabulated] | None = None
+    """``expect(rows, reference)``: the table to expect of rows without labels (counted as the first class), if scores
+    mean what they meant in the reference; None where scores alone tell nothing of errors."""
     draw: Callable[[Any, Any, Sequence[str], Float, float, int], dict[str, pl.DataFrame]] = draws_nothing
     at_threshold: tuple[str, ...] = ()
     """Metrics of decisions at a threshold that costs have chosen; () where none is."""

@@ -43,6 +43,11 @@ def task_named(name: object) -> Task:
     return TASKS[name]
 
 
+def score_columns(task: Task, scores: NDArray[np.float32], signature: Mapping[str, Any]) -> pl.DataFrame:
+    """The numbers among what `predict` writes of these rows: probabilities, a prediction, a forecast's ends."""
+    return task.name_scores(scores, signature).select(pl.selectors.float())
+
+
 def decision_of(header: Mapping[str, Any], system: str = "model") -> Decision:
     """What the system was asked to do, as `evaluate` had it."""
     return task_named(header["task"]).unpack(header["systems"][system]["decides"])

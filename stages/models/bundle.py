@@ -1,8 +1,9 @@
 """The bundle on disk: everything that scoring needs, and a checksum of every file.
 
 bundles/<dataset>/  the model's own files (model.ubj, or what its family writes), signature.json, reference.json,
-                    calibration.json, example.csv, README.md (the model card), manifest.json; where it takes rows as
-                    published, example-published.csv and what is known beside a row
+                    calibration.json, example.csv, README.md (the model card), manifest.json; what a monitor compares
+                    with: profile.parquet, evaluation.parquet; where it takes rows as published, example-published.csv
+                    and what is known beside a row
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from stages.workspace.files import MANIFEST, read_json, read_manifest, sha256_of
 FORMAT = 1
 SIGNATURE, REFERENCE, CALIBRATION = "signature.json", "reference.json", "calibration.json"
 EXAMPLE, PUBLISHED, CARD = "example.csv", "example-published.csv", "README.md"
+PROFILE, EVALUATION = "profile.parquet", "evaluation.parquet"
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,19 @@ def read_json(path: Path) -> Any:
         raise UserError(f"JSON in {path}", str(error), f"remove {path} and run `dvc repro`") from None
 
 
+def write_durably(path: Path, content: bytes) -> None:
+    """The whole content under ``path``, on disk before the name points to it."""
+    with whole_file(path) as aside, aside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def write_parquet(path: Path, frame: pl.DataFrame) -> None:
     """Write one partition; the bytes depend on the rows and the Polars version alone."""
     with whole_file(path) as aside:

@@ -50,6 +50,11 @@ def lines_of(answer: bytes | None) -> list[str]:
     return (answer or b"").decode(errors="replace").splitlines()
 
 
+def private_path(name: str) -> Path:
+    """A file of this clone alone, in the git folder: no commit carries it."""
+    return Path(lines_of(ask_git("rev-parse", "--git-path", "plumbline"))[0]) / name
+
+
 def is_shallow() -> bool:
     """Whether this clone lacks the history before some commit, as those of CI do."""
     return lines_of(ask_git("rev-parse", "--is-shallow-repository")) == ["true"]

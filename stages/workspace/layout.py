@@ -101,6 +101,11 @@ def decisions(dataset: str) -> Path:
     return Path("registry") / f"{dataset}.jsonl"
 
 
+def cycles(dataset: str) -> Path:
+    """Every finished cycle that found something new, and what it decided, one JSON object a line; in git."""
+    return Path("cycles") / f"{dataset}.jsonl"
+
+
 def studies(dataset: str) -> Path:
     """What tuning leaves: its study and its tables; not in git."""
     return Path("tuning") / dataset
@@ -114,3 +119,13 @@ def state(dataset: str) -> Path:
 def forecasts(dataset: str) -> Path:
     """What was forecast and what came true; not in git."""
     return Path("forecasts") / f"{dataset}.sqlite"
+
+
+def monitoring(dataset: str) -> Path:
+    """The last look at a model: JSON and parquet in git, metrics for Prometheus."""
+    return Path("monitoring") / dataset
+
+
+def monitor_report(dataset: str) -> Path:
+    """The same as a page."""
+    return Path("reports") / dataset / "monitor.html"

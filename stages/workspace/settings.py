@@ -16,7 +16,7 @@ from stages.workspace.errors import UserError
 from stages.workspace.origin import require_origin
 
 PARAMS = Path("params.yaml")
-SECTIONS = ("download", "clean", "featurize", "select_features", "model", "evaluate", "tune", "promote")
+SECTIONS = ("download", "clean", "featurize", "select_features", "model", "evaluate", "tune", "promote", "cycle")
 RECOMPOSE = "correct it under params/ and run `make params`, or override it with `dvc exp run -S {path}=…`"
 INDENT = "\n        "  # of the second line onwards in a `UserError`
 

@@ -109,8 +109,9 @@ def prometheus(service: int, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     config: dict[str, Any] = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     for job in config["scrape_configs"]:
-        here = {"plumbline": service, "prometheus": port}[job["job_name"]]
+        here = {"plumbline": service, "prometheus": port, "monitor": port}[job["job_name"]]
         job["static_configs"] = [{"targets": [f"127.0.0.1:{here}"]}]
+    config["rule_files"] = [RULES.name]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     (folder / RULES.name).write_text(shortened(RULES.read_text(encoding="utf-8")), encoding="utf-8")
     command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",

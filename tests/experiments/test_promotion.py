@@ -37,6 +37,13 @@ def test_the_interval_decides_by_where_it_lies_beside_the_margin(low, high, marg
     assert (mirrored.gain, mirrored.low, mirrored.high) == ((low + high) / 2, low, high)
 
 
+@pytest.mark.parametrize(("max_gain", "decision"), [(None, "promote"), (0.5, "promote"), (0.3, "suspicious")])
+def test_a_gain_beyond_belief_is_not_promoted_whatever_its_interval(max_gain, decision) -> None:
+    assert rule(difference(0.19, 0.21), 0.0, max_gain).decision == decision  # 0.20 of the champion's 0.50
+    assert rule(difference(-0.21, -0.19, "lower"), 0.0, max_gain).decision == decision
+    assert rule(difference(-0.21, -0.19), 0.0, max_gain).decision == "keep"  # a loss is never suspicious
+
+
 def test_exactly_one_decision_for_any_interval_and_a_wider_one_is_never_surer() -> None:
     rng = np.random.default_rng(0)
     for centre, reach, more, margin in rng.normal(size=(500, 4)):

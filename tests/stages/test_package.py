@@ -24,7 +24,8 @@ from stages.workspace.errors import UserError
 ROOT = Path(__file__).parents[2]
 BUNDLE = Path("bundles/trial")
 FILES = [
-    "README.md", "calibration.json", "example.csv", "manifest.json", "model.ubj", "reference.json", "signature.json",
+    "README.md", "calibration.json", "evaluation.parquet", "example.csv", "manifest.json", "model.ubj",
+    "profile.parquet", "reference.json", "signature.json",
 ]  # fmt: skip
 
 

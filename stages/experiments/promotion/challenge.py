@@ -30,6 +30,9 @@ class PromoteSettings(Settings):
 
     metric: str = Field(description="by which both are judged; expected_cost has the costs of evaluate")
     margin: float = Field(description="by how much the candidate has to be better, in units of the metric")
+    max_gain: float | None = Field(
+        None, gt=0, description="share of the champion's value above which a gain is suspicious; null trusts any"
+    )
     last_units: int | None = Field(None, ge=1, description="latest units of the test part to judge on; null takes all")
 
 
@@ -58,7 +61,7 @@ def evaluate_challenger(
     found = compare(
         systems["champion"], systems["candidate"], metrics, weights, level=evaluation.level, block=rows.block
     )  # fmt: skip
-    ruling = rule(found[settings.metric], settings.margin)
+    ruling = rule(found[settings.metric], settings.margin, settings.max_gain)
     gain = {"gain": {"value": ruling.gain, "low": ruling.low, "high": ruling.high}}
     compared = {"metrics": {name: compared_as(difference) for name, difference in found.items()}}
     changed = {"change": answer_change(champion, candidate, rows, settings.metric, evaluation)}
@@ -78,6 +81,7 @@ def facts(rows: RecentRows, settings: PromoteSettings, evaluation: EvaluateSetti
         "same_rows": rows.same_rows,
         "metric": settings.metric,
         "margin": settings.margin,
+        **({"max_gain": settings.max_gain} if settings.max_gain else {}),
         **(costs if task_named(rows.table.task).at_threshold else {}),
         "level": evaluation.level,
         "replicates": evaluation.replicates,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +16,8 @@ from typing import Any
 
 from stages.workspace import layout
 from stages.workspace.errors import UserError
-from stages.workspace.files import whole_file
-from stages.workspace.git import ask_git, lines_of
+from stages.workspace.files import write_durably
+from stages.workspace.git import private_path
 
 Entry = dict[str, Any]
 KEYS = ("number", "when", "who", "decision", "reason", "candidate", "champion", "tags", "evidence")
@@ -71,26 +70,13 @@ def append(dataset: str, entry: Entry) -> None:
     if entry["number"] != len(entries) + 1:
         raise _damaged(path, f"{len(entries)} decisions, where decision {entry['number']} was to be added")
     line = json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n"
-    _write(path, (path.read_bytes() if entries else b"") + line.encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    """The whole content under ``path``, on disk before the name points to it."""
-    with whole_file(path) as aside, aside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_durably(path, (path.read_bytes() if entries else b"") + line.encode())
 
 
 @contextmanager
 def one_at_a_time(dataset: str) -> Iterator[None]:
     """Hold the lock on decisions about a dataset; a second promotion is refused."""
-    path = _private("lock", dataset)
+    path = private_path(f"{dataset}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as lock:
         try:
@@ -106,13 +92,15 @@ def one_at_a_time(dataset: str) -> Iterator[None]:
 
 def intend(dataset: str, entry: Entry) -> None:
     """Note what is about to be done."""
-    _write(_private("intended.json", dataset), json.dumps(entry, ensure_ascii=False, allow_nan=False).encode())
+    write_durably(
+        private_path(f"{dataset}.intended.json"), json.dumps(entry, ensure_ascii=False, allow_nan=False).encode()
+    )
 
 
 def intended(dataset: str) -> Entry | None:
     """What an earlier run meant to do and did not finish."""
     try:
-        entry: Entry = json.loads(_private("intended.json", dataset).read_bytes())
+        entry: Entry = json.loads(private_path(f"{dataset}.intended.json").read_bytes())
     except FileNotFoundError:
         return None
     return entry
@@ -120,14 +108,9 @@ def intended(dataset: str) -> Entry | None:
 
 def done(dataset: str) -> None:
     """Everything intended has been done."""
-    _private("intended.json", dataset).unlink(missing_ok=True)
+    private_path(f"{dataset}.intended.json").unlink(missing_ok=True)
 
 
 def intention_path(dataset: str) -> Path:
     """Where an unfinished decision is noted, for those who have to give it up."""
-    return _private("intended.json", dataset)
-
-
-def _private(name: str, dataset: str) -> Path:
-    folder = lines_of(ask_git("rev-parse", "--git-path", "plumbline"))
-    return Path(folder[0]) / f"{dataset}.{name}"
+    return private_path(f"{dataset}.intended.json")

@@ -7,6 +7,9 @@ a line of gains stands the declared margin |, and on the line lies the interval 
     keep     [-----] |                all of it at or below the margin: whatever the gain is, it is not worth a change
     inconclusive [---|---]            the margin lies inside: these rows cannot tell, and the champion stays
 
+A gain that is larger than anybody expects of a new training is *suspicious* before it is welcome: an input that knows
+the answer looks just like it.  Above ``max_gain``, a share of the champion's own value, a person has to look first.
+
 With a margin of 0, promote means "shown to be better".  A negative margin asks less, "shown to be no worse than by so
 much", for a candidate that is preferred on other grounds (smaller, faster, simpler).
 
@@ -24,7 +27,7 @@ from stages.metrics.paired import Difference
 from stages.pages.numbers import estimate_text, figure, fixed, level_text, p_text, value_text
 from stages.pages.tables import Column, Table, as_text, table
 
-Decision = Literal["promote", "keep", "inconclusive", "first", "replace", "rollback"]
+Decision = Literal["promote", "keep", "inconclusive", "suspicious", "first", "replace", "rollback"]
 MAKES_A_CHAMPION: tuple[Decision, ...] = ("promote", "first", "replace", "rollback")
 
 
@@ -39,8 +42,10 @@ class Ruling:
     high: float | None = None
 
 
-def rule(difference: Difference, margin: float) -> Ruling:
+def rule(difference: Difference, margin: float, max_gain: float | None = None) -> Ruling:
     """The decision on the candidate B against the champion A, from one metric.
+
+    A gain above ``max_gain`` times A's value is suspicious; None trusts any.
 
     Raises
     ------
@@ -59,9 +64,11 @@ def rule(difference: Difference, margin: float) -> Ruling:
     if difference.direction == "lower":
         gain, low, high = -gain, -high, -low
     decision: Decision = "promote" if low > margin else "keep" if high <= margin else "inconclusive"
+    if decision == "promote" and max_gain is not None and gain > max_gain * abs(difference.a or 0.0):
+        decision = "suspicious"
     measured = f"gain in {difference.metric} {estimate_text(gain, low, high)} at {level_text(difference.level)}"
     values = f"({figure(difference.a)} → {figure(difference.b)}, {difference.direction} is better)"
-    words = f"{measured} {values}: {_why(decision, low, high, margin)}"
+    words = f"{measured} {values}: {_why(decision, low, high, margin, max_gain)}"
     return Ruling(decision, words, *(value + 0.0 for value in (gain, low, high)))  # + 0.0: no minus before a zero
 
 
@@ -73,7 +80,10 @@ def _rule_without_interval(difference: Difference, margin: float) -> Ruling:
     return Ruling(decision, f"gain in {difference.metric} {value_text(gain)}, {difference.reason}: {tail}", gain)
 
 
-def _why(decision: Decision, low: float, high: float, margin: float) -> str:
+def _why(decision: Decision, low: float, high: float, margin: float, max_gain: float | None) -> str:
+    if decision == "suspicious":
+        share = level_text(max_gain or 0.0)
+        return f"more than {share} of the champion's value, as an input that knows the answer would give"
     if decision == "promote":
         return f"all of the interval lies above the margin of {value_text(margin)}"
     if decision == "inconclusive":

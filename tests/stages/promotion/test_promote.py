@@ -184,6 +184,17 @@ def decisions_gain(out: str) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def test_a_suspicious_gain_waits_for_a_person(repository, told, tools) -> None:
+    told("weak")
+    tools.change_params(promote={"max_gain": 0.01})
+    out = told("main")
+    assert "suspicious: gain in log_loss" in out and "more than 1\u202f% of the champion's value" in out
+    assert registry.champion("trial").version == "v0.0.1"
+    assert decisions()[-1]["evidence"]["max_gain"] == 0.01
+    told("main", "--accept-gain")
+    assert registry.champion("trial").version == "v0.0.2"
+
+
 def test_rolling_back_undoes_promotions_one_by_one(repository, told, tools) -> None:
     told("weak")
     told("main")

@@ -49,6 +49,13 @@ def test_what_a_killed_run_began_the_next_one_finishes(repository, told, tools, 
     assert decision_log.intended("trial") is None
 
 
+def test_a_finished_decision_is_not_made_again(repository, told, tools) -> None:
+    told("main")
+    die_at("decision_log.append", "weak")  # a candidate that is kept out, so that it is no champion afterwards
+    assert told("weak").startswith("trial: weak")
+    assert [entry["decision"] for entry in decision_log.read_log("trial")] == ["first", "keep"]
+
+
 @pytest.fixture
 def interrupted(repository, told, monkeypatch) -> None:
     """A promotion of ``weak`` that Ctrl-C ended between the log and the tags."""

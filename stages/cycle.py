@@ -1,0 +1,141 @@
+"""One cycle: what has arrived is watched, and where it is time a model is trained on newer days, judged and promoted.
+
+Reads   datasets.<dataset>.cycle.source         what has been published since
+        data/features/<dataset>, monitoring/<dataset>/monitor.json
+Writes  arrivals/, sources/, data/, state/, monitoring/     by the commands that it runs
+        an experiment <dataset>-cycle-<n>       where it trains
+        registry/<dataset>.jsonl, git tags      by `stages.promote`
+        params/dataset/<dataset>.yaml, params.yaml, dvc.lock, metrics/, plots/     where the new model is promoted
+        cycles/<dataset>.jsonl                  what was decided, and why
+        a commit of all that
+Params  datasets.<dataset>.cycle, featurize.split
+
+    look → take → ingest → monitor → choose → train → judge → settle → log → commit → push
+
+Every step is another command of this project; killed in any of them, the next run goes on with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from stages.experiments.cycle import journal as journals
+from stages.experiments.cycle import line
+from stages.experiments.cycle.choice import CycleSettings, choose
+from stages.experiments.cycle.journal import AtWork, Journal
+from stages.experiments.cycle.steps import STEPS, Cycle, Found, look, read_monitor, training_command
+from stages.experiments.cycle.words import tell_choice, tell_cycle
+from stages.experiments.promotion import log as decisions
+from stages.features.table import open_features
+from stages.runtime.commands import run_command
+from stages.runtime.log import log, start_log
+from stages.workspace import layout
+from stages.workspace.git import commit_of
+from stages.workspace.lock import alone
+from stages.workspace.settings import read_settings
+
+OTHER_AT_WORK = 3
+
+
+def main(*arguments: str) -> None:
+    """Run a cycle, or go on with one; see ``--help``."""
+    options = parse(arguments)
+    settings = read_settings(CycleSettings, options.dataset, "cycle")
+    try:
+        with journals.one_at_a_time(options.dataset) as lock:
+            journal = Journal(options.dataset)
+            cycle = Cycle(options.dataset, settings, lock, journal, options.commit, options.push)
+            if options.dry_run or settings.dry:
+                tell_dry(cycle)
+            else:
+                work(cycle)
+    except AtWork as other:
+        sys.stderr.write(f"{other}\n")
+        sys.exit(OTHER_AT_WORK)
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.cycle", description="Take in, watch, and train and promote where it is time.",
+        epilog="exit status: 0 done, or nothing new; 1 something has to be put right; 3 another cycle is at work",
+    )  # fmt: skip
+    parser.add_argument("dataset", help="such as rates")
+    parser.add_argument("--dry-run", action="store_true", help="tell what would be done, and change nothing")
+    parser.add_argument("--no-commit", dest="commit", action="store_false", help="leave the changes to be looked at")
+    parser.add_argument("--push", action="store_true", help="dvc push and git push when all is done")
+    return parser.parse_args(arguments)
+
+
+def work(cycle: Cycle) -> None:
+    """Every step that is not done yet, each with the time it took."""
+    begin(cycle)
+    spent: dict[str, float] = {}
+    if do(cycle, "look", look, spent)["new"]:
+        with alone("make cycle"):
+            for name, step in STEPS.items():
+                do(cycle, name, step, spent)
+        tell(cycle)
+    else:
+        log.info("%s: nothing new", cycle.dataset)
+    cycle.journal.end()
+    log.info("%s: %s", cycle.dataset, ", ".join(f"{name} {seconds:.1f} s" for name, seconds in spent.items()))
+
+
+def do(cycle: Cycle, name: str, step: Callable[[Cycle], Found], spent: dict[str, float]) -> Found:
+    """A step, unless it is done already."""
+    if name not in cycle.journal.noted:
+        journals.sign(cycle.lock, name)
+        started = time.perf_counter()
+        found = step(cycle)
+        cycle.journal.finish(name, found)
+        spent[name] = time.perf_counter() - started
+    return cycle.found(name)
+
+
+def begin(cycle: Cycle) -> None:
+    """Note a new cycle, or tell of the one that is gone on with."""
+    head, begun = commit_of("HEAD"), cycle.journal.noted.get("begun")
+    if begun and (begun["head"] == head or "log" in cycle.journal.noted):
+        log.info("%s: going on with cycle %d of %s", cycle.dataset, begun["number"], begun["when"])
+        return
+    line.refuse_edited()
+    number = len(journals.read_log(cycle.dataset)) + 1
+    decided = len(decisions.read_log(cycle.dataset))
+    cycle.journal.begin(number=number, when=journals.now(), head=head, decided=decided)
+
+
+# ── words ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def tell(cycle: Cycle) -> None:
+    """What was decided, and what is left to do."""
+    entry = journals.read_log(cycle.dataset)[cycle.found("begun")["number"] - 1]
+    print(tell_cycle(entry))
+    made = cycle.found("commit").get("commit")
+    print(f"  {'kept':<9} {layout.cycles(cycle.dataset)}" + (f", commit {made[:8]}" if made else "; not committed"))
+
+
+def tell_dry(cycle: Cycle) -> None:
+    """What a cycle would do, as far as that is known without asking the source or counting a row."""
+    name, settings = cycle.dataset, cycle.settings
+    if begun := cycle.journal.noted.get("begun"):
+        print(f"{name}: would go on with cycle {begun['number']} of {begun['when']}")
+        return
+    if settings.source:
+        print(f"{name}: would ask {settings.source}; what it has is not known yet")
+    if line.is_waiting(name):
+        print(f"{name}: something has arrived that the line would take")
+    if (layout.monitoring(name) / "monitor.json").exists():
+        monitored = read_monitor(name)
+        choice = choose(settings, line.newest_day(open_features(name)), monitored)
+        print(tell_choice(name, choice, monitored, training_command(name, "EXPERIMENT", choice.window)))
+    else:
+        print(f"{name}: would watch the champion, and decide by what that finds")
+    print("dry run: nothing was changed" + (f" (datasets.{name}.cycle.dry)" if settings.dry else ""))
+
+
+if __name__ == "__main__":
+    start_log()
+    run_command(main)

@@ -1,0 +1,1 @@
+"""Has the world moved since the model was made, and does it matter?"""
