@@ -29,6 +29,7 @@ class CycleSettings(Settings):
     dry: bool = Field(description="only tell what a cycle would do")
     source: str | None = Field(min_length=1, description="what `stages.arrive` asks; null where nothing is fetched")
     revisions: Literal["refuse", "record"] = Field(description="values that are published anew; see `stages.arrive`")
+    state: str | None = Field(None, min_length=1, description="of `stages.ingest`; null takes state/<dataset>.sqlite")
     every: Literal["day", "week", "month"] = Field(description="rows that monitoring takes together")
     retrain_on: list[Occasion] = Field(description="occasions; an empty list never trains")
     schedule_days: int = Field(ge=1, description="days by which the training part has to grow to be due")

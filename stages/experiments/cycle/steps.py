@@ -63,9 +63,7 @@ def look(cycle: Cycle) -> Found:
         line.refuse_other_source(name, read_params()["datasets"][name])
         words = line.stage("arrive", name, "--from", settings.source, "--revisions", settings.revisions)
         line.run(words, cycle.lock)
-    seen = [entry["data"] for entry in journals.read_log(name)[-1:]]
-    new = line.is_waiting(name) or seen != [line.data_id(name)]
-    if new:
+    if new := line.is_new(name):
         require_champion(name)
         line.split_file(name, {"train_until": "", "valid_until": ""})
     return {"new": new}
@@ -76,13 +74,16 @@ def take(cycle: Cycle) -> Found:
     name = cycle.dataset
     if line.is_waiting(name):
         line.run([*line.DVC, "repro", "--quiet", "--force", "--single-item", f"download@{name}"], cycle.lock)
-        line.run([*line.DVC, "repro", "--quiet", "--single-item", f"clean@{name}", f"featurize@{name}"], cycle.lock)
-    table = open_features(name)
-    return {"data": line.data_id(name), "newest": line.newest_day(table)}
+    line.run([*line.DVC, "repro", "--quiet", "--single-item", f"clean@{name}", f"featurize@{name}"], cycle.lock)
+    return {"data": line.data_id(name), "newest": line.newest_day(open_features(name))}
 
 
 def ingest(cycle: Cycle) -> Found:
-    """Tell the state, where there is one."""
+    """Tell the state, where there is one, so that answers know of it before any model does."""
+    name, settings = cycle.dataset, cycle.settings
+    if settings.source and (settings.state or layout.state(name).exists()):
+        where = ["--state", settings.state] if settings.state else []
+        line.run(line.stage("ingest", name, *line.arrived(name), *where), cycle.lock)
     return {}
 
 
@@ -201,7 +202,12 @@ def decision_on(cycle: Cycle, candidate: str) -> Found | None:
 
 def kept_paths(dataset: str) -> list[str]:
     """What of a cycle's work git keeps."""
+    return [*written_paths(dataset), f"params/dataset/{dataset}.yaml", "params.yaml"]
+
+
+def written_paths(dataset: str) -> list[str]:
+    """What of it nobody writes by hand."""
     own = [layout.monitoring(dataset), layout.cycles(dataset), layout.decisions(dataset)]
-    figures = [layout.metrics(dataset), layout.plots(dataset), Path(f"params/dataset/{dataset}.yaml")]
+    figures = [layout.metrics(dataset), layout.plots(dataset)]
     sources = [Path(f"sources/{dataset}.json"), Path(f"sources/{dataset}.revisions.jsonl")]
-    return [str(path) for path in (*sources, *own, *figures, Path("params.yaml"), Path("dvc.lock"))]
+    return [str(path) for path in (*sources, *own, *figures, Path("dvc.lock"))]
