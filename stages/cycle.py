@@ -105,8 +105,10 @@ def do(cycle: Cycle, name: str, step: Callable[[Cycle], Found], spent: dict[str,
 
 
 def is_broken_off(journal: Journal) -> bool:
-    """Whether a cycle ended while it trained: the parameters in the workspace may then be the experiment's."""
-    return "train" not in journal.noted and bool(journal.noted.get("choose", {}).get("trains"))
+    """Whether a cycle was killed while it trained: the parameters in the workspace may then be the experiment's."""
+    noted = journal.noted
+    trained = "train" in noted or not noted.get("choose", {}).get("trains")
+    return not trained and noted["begun"]["head"] == commit_of("HEAD")
 
 
 def begin(cycle: Cycle) -> None:
@@ -143,7 +145,7 @@ def tell_dry(name: str, settings: CycleSettings) -> None:
         print(f"{name}: nothing new since cycle {len(journals.read_log(name))}")
     elif (layout.monitoring(name) / "monitor.json").exists():
         monitored = read_monitor(name)
-        choice = choose(settings, line.newest_day(open_features(name)), monitored)
+        choice = choose(settings, line.newest_day(open_features(name)), monitored, journals.tried_until(name))
         print(tell_choice(name, choice, monitored, training_command(name, "EXPERIMENT", choice.window)))
     else:
         print(f"{name}: would watch the champion, and decide by what that finds")

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 def settings(**changed: object) -> CycleSettings:
     asked = {
         "dry": False, "source": None, "revisions": "refuse", "state": None, "every": "month",
-        "retrain_on": ["schedule", "drift", "quality"], "schedule_days": 30, "valid_days": 30, "test_days": 30,
+        "retrain_on": ["schedule", "drift", "quality"], "schedule_days": 30, "pause_days": 7, "valid_days": 30, "test_days": 30,
     }  # fmt: skip
     return CycleSettings(**asked | changed)
 
@@ -67,7 +67,19 @@ def test_it_trains_on_each_occasion_and_only_with_newer_days(newest, found, occa
 def test_an_occasion_that_is_not_asked_for_is_told_and_trains_nothing() -> None:
     choice = choose(settings(retrain_on=["schedule"]), "2014-03-31", monitored(drifted=["temp"]))
     assert not choice.trains
-    assert "drift, which is not asked for (temp in 2014-03)" in choice.reason
+    assert "drift, not asked for (temp in 2014-03)" in choice.reason
+
+
+def test_after_a_candidate_that_was_not_promoted_there_is_a_pause() -> None:
+    drifted = monitored("2013-01-01", drifted=["temp"])
+    tried = "2014-01-25"  # of the window that ends with 26 March
+    for newest, occasions in (
+        ("2014-03-26", ()), ("2014-03-27", ()), ("2014-04-01", ()), ("2014-04-02", ("drift",)),
+        ("2014-04-24", ("drift",)), ("2014-04-25", ("schedule", "drift")),
+    ):  # fmt: skip
+        assert choose(settings(), newest, drifted, tried).occasions == occasions, newest
+    assert "soon after the last candidate" in choose(settings(), "2014-03-27", drifted, tried).reason
+    assert choose(settings(), "2014-03-27", drifted, None).occasions == ("schedule", "drift")
 
 
 def test_a_champion_without_later_rows_is_judged_by_the_schedule_alone() -> None:

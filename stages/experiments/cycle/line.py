@@ -20,7 +20,7 @@ from stages.workspace import layout
 from stages.workspace.composition import PARAMS, composition
 from stages.workspace.errors import UserError
 from stages.workspace.files import MANIFEST, read_manifest, sha256_of, whole_file
-from stages.workspace.git import ask_git, commit_of, lines_of
+from stages.workspace.git import NAMESPACE, ask_git, commit_of, lines_of
 from stages.workspace.origin import note_composed
 
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
@@ -168,5 +168,15 @@ def commit(paths: Sequence[str], message: str, holding: IO[str]) -> str | None:
 
 def experiment_of(name: str) -> str | None:
     """The commit of an experiment that started from HEAD."""
+    return commit_of(_reference(name))
+
+
+def forget_experiment(name: str, holding: IO[str]) -> None:
+    """Free the name of an experiment that a killed cycle had begun; what it has made stays in DVC's run cache."""
+    if experiment_of(name):
+        run(["git", "update-ref", "-d", _reference(name)], holding)
+
+
+def _reference(name: str) -> str:
     head = str(commit_of("HEAD"))
-    return commit_of(f"refs/exps/{head[:2]}/{head[2:]}/{name}")
+    return f"{NAMESPACE}/{head[:2]}/{head[2:]}/{name}"

@@ -12,7 +12,6 @@ from stages.experiments.cycle import line
 from stages.experiments.cycle.choice import CycleSettings, Window, choose
 from stages.experiments.cycle.journal import Journal
 from stages.experiments.promotion import log as decisions
-from stages.experiments.promotion import registry
 from stages.experiments.promotion.ruling import MAKES_A_CHAMPION
 from stages.features.table import open_features
 from stages.workspace import layout
@@ -95,7 +94,9 @@ def monitor(cycle: Cycle) -> Found:
 
 def choose_window(cycle: Cycle) -> Found:
     """Whether to train; then what is tracked stands as it is to come back to."""
-    choice = choose(cycle.settings, cycle.found("take")["newest"], cycle.found("monitor"))
+    choice = choose(
+        cycle.settings, cycle.found("take")["newest"], cycle.found("monitor"), journals.tried_until(cycle.dataset)
+    )
     line.add(kept_paths(cycle.dataset), cycle.lock)
     return asdict(choice) | {"snapshot": line.snapshot()}
 
@@ -105,8 +106,14 @@ def train(cycle: Cycle) -> Found:
     if not cycle.trains:
         return {}
     name, window = cycle.dataset, Window(**cycle.found("choose")["window"])
-    line.restore(cycle.found("choose")["snapshot"], name, cycle.lock)
-    line.run([*line.DVC, *training_command(name, cycle.experiment, window)[1:]], cycle.lock)
+    before = cycle.found("choose")["snapshot"]
+    line.forget_experiment(cycle.experiment, cycle.lock)
+    line.restore(before, name, cycle.lock)
+    try:
+        line.run([*line.DVC, *training_command(name, cycle.experiment, window)[1:]], cycle.lock)
+    except UserError:
+        line.restore(before, name, cycle.lock)  # who mends what went wrong finds the parameters as they were
+        raise
     return {"experiment": cycle.experiment, "commit": line.experiment_of(cycle.experiment)}
 
 
@@ -182,6 +189,8 @@ def read_monitor(dataset: str) -> Found:
 
 def require_champion(dataset: str) -> None:
     """The first champion is made by a person: there is nothing to judge a first model by."""
+    from stages.experiments.promotion import registry  # GTO takes as long as all else where nothing is new
+
     if registry.champion(dataset) is None:
         first = f"look at its results, then `python -m stages.promote HEAD --dataset {dataset}`"
         raise UserError(f"a champion of {dataset}, to be watched and to judge candidates by", "none", first)
