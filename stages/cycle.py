@@ -26,7 +26,7 @@ from stages.experiments.cycle import journal as journals
 from stages.experiments.cycle import line
 from stages.experiments.cycle.choice import CycleSettings, choose
 from stages.experiments.cycle.journal import AtWork, Journal
-from stages.experiments.cycle.steps import STEPS, Cycle, Found, look, read_monitor, training_command
+from stages.experiments.cycle.steps import STEPS, Cycle, Found, look, read_monitor, training_command, written_paths
 from stages.experiments.cycle.words import tell_choice, tell_cycle
 from stages.experiments.promotion import log as decisions
 from stages.features.table import open_features
@@ -43,15 +43,23 @@ OTHER_AT_WORK = 3
 def main(*arguments: str) -> None:
     """Run a cycle, or go on with one; see ``--help``."""
     options = parse(arguments)
-    settings = read_settings(CycleSettings, options.dataset, "cycle")
+    name = options.dataset
+    if not Journal(name).noted:
+        read_settings(CycleSettings, name, "cycle")  # what is wrong with them is said before anything is locked
     try:
-        with journals.one_at_a_time(options.dataset) as lock:
-            journal = Journal(options.dataset)
-            cycle = Cycle(options.dataset, settings, lock, journal, options.commit, options.push)
+        with journals.one_at_a_time(name) as lock:
+            journal = Journal(name)
+            if options.dry_run and journal.noted:
+                print(f"{name}: would go on with {tell_begun(journal)}; done so far: {', '.join(journal.noted)}")
+                return
+            if is_broken_off(journal):
+                with alone("make cycle"):
+                    line.restore(journal.noted["choose"]["snapshot"], name, lock)
+            settings = read_settings(CycleSettings, name, "cycle")
             if options.dry_run or settings.dry:
-                tell_dry(cycle)
+                tell_dry(name, settings)
             else:
-                work(cycle)
+                work(Cycle(name, settings, lock, journal, options.commit, options.push))
     except AtWork as other:
         sys.stderr.write(f"{other}\n")
         sys.exit(OTHER_AT_WORK)
@@ -96,13 +104,20 @@ def do(cycle: Cycle, name: str, step: Callable[[Cycle], Found], spent: dict[str,
     return cycle.found(name)
 
 
+def is_broken_off(journal: Journal) -> bool:
+    """Whether a cycle was killed while it trained: the parameters in the workspace may then be the experiment's."""
+    noted = journal.noted
+    trained = "train" in noted or not noted.get("choose", {}).get("trains")
+    return not trained and noted["begun"]["head"] == commit_of("HEAD")
+
+
 def begin(cycle: Cycle) -> None:
     """Note a new cycle, or tell of the one that is gone on with."""
     head, begun = commit_of("HEAD"), cycle.journal.noted.get("begun")
     if begun and (begun["head"] == head or "log" in cycle.journal.noted):
-        log.info("%s: going on with cycle %d of %s", cycle.dataset, begun["number"], begun["when"])
+        log.info("%s: going on with %s", cycle.dataset, tell_begun(cycle.journal))
         return
-    line.refuse_edited()
+    line.refuse_edited(written_paths(cycle.dataset))
     number = len(journals.read_log(cycle.dataset)) + 1
     decided = len(decisions.read_log(cycle.dataset))
     cycle.journal.begin(number=number, when=journals.now(), head=head, decided=decided)
@@ -117,19 +132,20 @@ def tell(cycle: Cycle) -> None:
     print(f"  {'kept':<9} {layout.cycles(cycle.dataset)}" + (f", commit {made[:8]}" if made else "; not committed"))
 
 
-def tell_dry(cycle: Cycle) -> None:
+def tell_begun(journal: Journal) -> str:
+    """The cycle that is under way."""
+    return f"cycle {journal.noted['begun']['number']} of {journal.noted['begun']['when']}"
+
+
+def tell_dry(name: str, settings: CycleSettings) -> None:
     """What a cycle would do, as far as that is known without asking the source or counting a row."""
-    name, settings = cycle.dataset, cycle.settings
-    if begun := cycle.journal.noted.get("begun"):
-        print(f"{name}: would go on with cycle {begun['number']} of {begun['when']}")
-        return
     if settings.source:
         print(f"{name}: would ask {settings.source}; what it has is not known yet")
-    if line.is_waiting(name):
-        print(f"{name}: something has arrived that the line would take")
-    if (layout.monitoring(name) / "monitor.json").exists():
+    if not line.is_new(name):
+        print(f"{name}: nothing new since cycle {len(journals.read_log(name))}")
+    elif (layout.monitoring(name) / "monitor.json").exists():
         monitored = read_monitor(name)
-        choice = choose(settings, line.newest_day(open_features(name)), monitored)
+        choice = choose(settings, line.newest_day(open_features(name)), monitored, journals.tried_until(name))
         print(tell_choice(name, choice, monitored, training_command(name, "EXPERIMENT", choice.window)))
     else:
         print(f"{name}: would watch the champion, and decide by what that finds")

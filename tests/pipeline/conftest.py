@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,6 +108,12 @@ def _copy_working_tree(to: Path) -> None:
 def tree(tmp_path: Path) -> Line:
     """A copy of the working tree on ``scale=tiny`` in which nothing has been run; no repository yet."""
     return _tiny_tree(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def new_tree() -> Callable[[Path], Line]:
+    """`tree` in a folder of one's own, for a fixture that lives longer than a test."""
+    return _tiny_tree
 
 
 def _tiny_tree(folder: Path) -> Line:

@@ -6,7 +6,9 @@ The window ends with the newest day whose outcome is known.  Its last days judge
     |────────── train ──────────|── valid_days ──|── test_days ──|
                          train_until       valid_until      newest day
 
-Time is told by the data, never by a clock: a schedule counts the days by which the training part would grow.
+Time is told by the data, never by a clock: a schedule counts the days by which the training part would grow, since the
+champion's or since that of the last candidate, whatever became of it.  Drift does not end when a candidate was not
+promoted, and to look anew each day is to promote by chance: so there is a pause.
 """
 
 from __future__ import annotations
@@ -29,9 +31,11 @@ class CycleSettings(Settings):
     dry: bool = Field(description="only tell what a cycle would do")
     source: str | None = Field(min_length=1, description="what `stages.arrive` asks; null where nothing is fetched")
     revisions: Literal["refuse", "record"] = Field(description="values that are published anew; see `stages.arrive`")
+    state: str | None = Field(None, min_length=1, description="of `stages.ingest`; null takes state/<dataset>.sqlite")
     every: Literal["day", "week", "month"] = Field(description="rows that monitoring takes together")
     retrain_on: list[Occasion] = Field(description="occasions; an empty list never trains")
     schedule_days: int = Field(ge=1, description="days by which the training part has to grow to be due")
+    pause_days: int = Field(ge=1, description="days by which it has to grow before drift or quality train once more")
     valid_days: int = Field(ge=1, description="days before the test part that choose")
     test_days: int = Field(ge=1, description="newest days with an outcome, that judge")
 
@@ -67,25 +71,36 @@ def window_of(newest: str, settings: CycleSettings) -> Window:
     return Window(train_until.isoformat(), valid_until.isoformat(), newest)
 
 
-def choose(settings: CycleSettings, newest: str, monitor: Mapping[str, Any]) -> Choice:
-    """The choice, from the newest day with an outcome and what monitoring found (``monitor.json``)."""
-    window = window_of(newest, settings)
-    taught_until, batch = str(monitor["reference"]["to"])[:10], monitor["newest"] or {}
-    grown = (date.fromisoformat(window.train_until) - date.fromisoformat(taught_until)).days
+def choose(settings: CycleSettings, newest: str, monitor: Mapping[str, Any], tried_until: str | None = None) -> Choice:
+    """The choice, from the newest day with an outcome and what monitoring found (``monitor.json``).
+
+    ``tried_until`` is the last day that the last candidate learnt from; None where there was none.
+    """
+    window, taught_until = window_of(newest, settings), str(monitor["reference"]["to"])[:10]
+    batch = monitor["newest"] or {}
+    since = {"the champion": taught_until} | ({"the last candidate": tried_until} if tried_until else {})
+    whose = max(since, key=since.__getitem__)
+    grown = (date.fromisoformat(window.train_until) - date.fromisoformat(since[whose])).days
     if grown < 1:
-        ends = f"the window's training part ends on {window.train_until}, the champion's on {taught_until}"
+        ends = f"the window's training part ends on {window.train_until}, that of {whose} on {since[whose]}"
         return Choice(False, (), f"no newer day to train on: {ends}", window)
+    rested = whose == "the champion" or grown >= settings.pause_days
     found: dict[Occasion, str | None] = {
         "schedule": f"{grown} days more to train on" if grown >= settings.schedule_days else None,
         "drift": _drift(batch),
         "quality": "the champion has become worse" if batch.get("quality") == "worse" else None,
     }
-    due = tuple(name for name in settings.retrain_on if found[name])
+    counted: set[Occasion] = {"schedule", "drift", "quality"} if rested else {"schedule"}
+    due = tuple(name for name in settings.retrain_on if found[name] and name in counted)
     if due:
         return Choice(True, due, "; ".join(f"{name}: {found[name]}" for name in due), window)
-    told = f"{grown} of {settings.schedule_days} days more to train on; quality: {batch.get('quality', 'unknown')}"
-    unasked = [f"{name}, which is not asked for ({what})" for name, what in found.items() if what]
-    return Choice(False, (), "; ".join([told, *(unasked or ["no drift"])]), window)
+    told = f"{grown} of {settings.schedule_days} days more to train on than {whose}"
+    pause = f"soon after the last candidate ({settings.pause_days} days are asked for)"
+    put_off = [f"{name}, {pause if name in settings.retrain_on else 'not asked for'} ({what})"
+               for name, what in found.items() if what]  # fmt: skip
+    return Choice(
+        False, (), "; ".join([told, *(put_off or [f"no drift; quality: {batch.get('quality', 'unknown')}"])]), window
+    )
 
 
 def _drift(batch: Mapping[str, Any]) -> str | None:

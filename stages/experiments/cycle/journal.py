@@ -104,6 +104,12 @@ def read_log(dataset: str) -> list[Entry]:
         raise UserError(f"the log of cycles {path} as it was written", str(error), restore) from None
 
 
+def tried_until(dataset: str) -> str | None:
+    """The last day that the last candidate learnt from; None where there was none."""
+    tried = [entry["window"]["train_until"] for entry in read_log(dataset) if entry["trained"]]
+    return tried[-1] if tried else None
+
+
 def append(dataset: str, entry: Entry) -> None:
     """Add one cycle at the end; nothing where it is there already."""
     path, entries = layout.cycles(dataset), read_log(dataset)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from stages.experiments.cycle.journal import read_log
 from stages.features.table import FeatureTable
 from stages.records.contract import PARTS
 from stages.runtime.log import log
@@ -19,10 +20,12 @@ from stages.workspace import layout
 from stages.workspace.composition import PARAMS, composition
 from stages.workspace.errors import UserError
 from stages.workspace.files import MANIFEST, read_manifest, sha256_of, whole_file
-from stages.workspace.git import ask_git, commit_of, lines_of
+from stages.workspace.git import NAMESPACE, ask_git, commit_of, lines_of
 from stages.workspace.origin import note_composed
 
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
+TRAINED = ("featurize", "select_features", "train", "evaluate", "retrain", "package", "report")
+"""What an experiment on another window makes anew."""
 AGAIN = "put that right, then run the same command again: the cycle goes on from here"
 
 
@@ -49,6 +52,20 @@ def is_waiting(dataset: str) -> bool:
     records = open_lock(f"sources/{dataset}.json").records
     held = {file["name"]: file["sha256"] for file in read_manifest(layout.raw(dataset))["files"]}
     return any(records[name].sha256 != sha256 for name, sha256 in held.items() if name in records)
+
+
+def is_new(dataset: str) -> bool:
+    """Whether there is anything that no finished cycle has seen."""
+    return is_waiting(dataset) or [entry["data"] for entry in read_log(dataset)[-1:]] != [data_id(dataset)]
+
+
+def arrived(dataset: str) -> list[str]:
+    """The published files that arrived."""
+    return [
+        str(path)
+        for name in open_lock(f"sources/{dataset}.json").records
+        if (path := last_good(dataset, name)).exists()
+    ]
 
 
 def data_id(dataset: str) -> str:
@@ -83,9 +100,13 @@ def refuse_other_source(dataset: str, section: Mapping[str, Any]) -> None:
 
 
 # ── the workspace ────────────────────────────────────────────────────────────────────────────────────────────────────
-def refuse_edited() -> None:
-    """Stop where tracked files differ from the last commit: an experiment would take them for its own."""
-    if edited := lines_of(ask_git("status", "--porcelain", "--untracked-files=no")):
+def refuse_edited(written: Sequence[str]) -> None:
+    """Stop where tracked files differ from the last commit, but for those that the commands of a cycle have written.
+
+    An experiment would take edited files along, as if they belonged to it.
+    """
+    others = ["--", ".", *(f":(exclude){path}" for path in written)]
+    if edited := lines_of(ask_git("status", "--porcelain", "--untracked-files=no", *others)):
         found = ", ".join(line[3:] for line in edited[:4]) + (f" and {len(edited) - 4} more" if edited[4:] else "")
         raise UserError("a workspace as it was committed", f"edited: {found}", "commit them, or `git stash`")
 
@@ -100,7 +121,9 @@ def restore(commit: str, dataset: str, holding: IO[str]) -> None:
     """Parameters, lock, figures and outputs as the snapshot has them."""
     paths = [PARAMS, "dvc.lock", *(str(folder) for folder in (layout.metrics(dataset), layout.plots(dataset)))]
     run(["git", "checkout", "--quiet", commit, "--", *paths], holding)
-    run([*DVC, "checkout", "--quiet", "--force"], holding)
+    lock = Path("dvc.lock").read_text(encoding="utf-8")
+    made = [name for step in TRAINED if f"\n  {(name := f'{step}@{dataset}')}:\n" in lock]
+    run([*DVC, "checkout", "--force", *made], holding)
 
 
 def split_file(dataset: str, split: Mapping[str, str]) -> tuple[Path, str]:
@@ -145,5 +168,15 @@ def commit(paths: Sequence[str], message: str, holding: IO[str]) -> str | None:
 
 def experiment_of(name: str) -> str | None:
     """The commit of an experiment that started from HEAD."""
+    return commit_of(_reference(name))
+
+
+def forget_experiment(name: str, holding: IO[str]) -> None:
+    """Free the name of an experiment that a killed cycle had begun; what it has made stays in DVC's run cache."""
+    if experiment_of(name):
+        run(["git", "update-ref", "-d", _reference(name)], holding)
+
+
+def _reference(name: str) -> str:
     head = str(commit_of("HEAD"))
-    return commit_of(f"refs/exps/{head[:2]}/{head[2:]}/{name}")
+    return f"{NAMESPACE}/{head[:2]}/{head[2:]}/{name}"

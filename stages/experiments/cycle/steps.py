@@ -12,7 +12,6 @@ from stages.experiments.cycle import line
 from stages.experiments.cycle.choice import CycleSettings, Window, choose
 from stages.experiments.cycle.journal import Journal
 from stages.experiments.promotion import log as decisions
-from stages.experiments.promotion import registry
 from stages.experiments.promotion.ruling import MAKES_A_CHAMPION
 from stages.features.table import open_features
 from stages.workspace import layout
@@ -63,9 +62,7 @@ def look(cycle: Cycle) -> Found:
         line.refuse_other_source(name, read_params()["datasets"][name])
         words = line.stage("arrive", name, "--from", settings.source, "--revisions", settings.revisions)
         line.run(words, cycle.lock)
-    seen = [entry["data"] for entry in journals.read_log(name)[-1:]]
-    new = line.is_waiting(name) or seen != [line.data_id(name)]
-    if new:
+    if new := line.is_new(name):
         require_champion(name)
         line.split_file(name, {"train_until": "", "valid_until": ""})
     return {"new": new}
@@ -76,13 +73,16 @@ def take(cycle: Cycle) -> Found:
     name = cycle.dataset
     if line.is_waiting(name):
         line.run([*line.DVC, "repro", "--quiet", "--force", "--single-item", f"download@{name}"], cycle.lock)
-        line.run([*line.DVC, "repro", "--quiet", "--single-item", f"clean@{name}", f"featurize@{name}"], cycle.lock)
-    table = open_features(name)
-    return {"data": line.data_id(name), "newest": line.newest_day(table)}
+    line.run([*line.DVC, "repro", "--quiet", "--single-item", f"clean@{name}", f"featurize@{name}"], cycle.lock)
+    return {"data": line.data_id(name), "newest": line.newest_day(open_features(name))}
 
 
 def ingest(cycle: Cycle) -> Found:
-    """Tell the state, where there is one."""
+    """Tell the state, where there is one, so that answers know of it before any model does."""
+    name, settings = cycle.dataset, cycle.settings
+    if settings.source and (settings.state or layout.state(name).exists()):
+        where = ["--state", settings.state] if settings.state else []
+        line.run(line.stage("ingest", name, *line.arrived(name), *where), cycle.lock)
     return {}
 
 
@@ -94,7 +94,9 @@ def monitor(cycle: Cycle) -> Found:
 
 def choose_window(cycle: Cycle) -> Found:
     """Whether to train; then what is tracked stands as it is to come back to."""
-    choice = choose(cycle.settings, cycle.found("take")["newest"], cycle.found("monitor"))
+    choice = choose(
+        cycle.settings, cycle.found("take")["newest"], cycle.found("monitor"), journals.tried_until(cycle.dataset)
+    )
     line.add(kept_paths(cycle.dataset), cycle.lock)
     return asdict(choice) | {"snapshot": line.snapshot()}
 
@@ -104,8 +106,14 @@ def train(cycle: Cycle) -> Found:
     if not cycle.trains:
         return {}
     name, window = cycle.dataset, Window(**cycle.found("choose")["window"])
-    line.restore(cycle.found("choose")["snapshot"], name, cycle.lock)
-    line.run([*line.DVC, *training_command(name, cycle.experiment, window)[1:]], cycle.lock)
+    before = cycle.found("choose")["snapshot"]
+    line.forget_experiment(cycle.experiment, cycle.lock)
+    line.restore(before, name, cycle.lock)
+    try:
+        line.run([*line.DVC, *training_command(name, cycle.experiment, window)[1:]], cycle.lock)
+    except UserError:
+        line.restore(before, name, cycle.lock)  # who mends what went wrong finds the parameters as they were
+        raise
     return {"experiment": cycle.experiment, "commit": line.experiment_of(cycle.experiment)}
 
 
@@ -181,6 +189,8 @@ def read_monitor(dataset: str) -> Found:
 
 def require_champion(dataset: str) -> None:
     """The first champion is made by a person: there is nothing to judge a first model by."""
+    from stages.experiments.promotion import registry  # GTO takes as long as all else where nothing is new
+
     if registry.champion(dataset) is None:
         first = f"look at its results, then `python -m stages.promote HEAD --dataset {dataset}`"
         raise UserError(f"a champion of {dataset}, to be watched and to judge candidates by", "none", first)
@@ -201,7 +211,12 @@ def decision_on(cycle: Cycle, candidate: str) -> Found | None:
 
 def kept_paths(dataset: str) -> list[str]:
     """What of a cycle's work git keeps."""
+    return [*written_paths(dataset), f"params/dataset/{dataset}.yaml", "params.yaml"]
+
+
+def written_paths(dataset: str) -> list[str]:
+    """What of it nobody writes by hand."""
     own = [layout.monitoring(dataset), layout.cycles(dataset), layout.decisions(dataset)]
-    figures = [layout.metrics(dataset), layout.plots(dataset), Path(f"params/dataset/{dataset}.yaml")]
+    figures = [layout.metrics(dataset), layout.plots(dataset)]
     sources = [Path(f"sources/{dataset}.json"), Path(f"sources/{dataset}.revisions.jsonl")]
-    return [str(path) for path in (*sources, *own, *figures, Path("params.yaml"), Path("dvc.lock"))]
+    return [str(path) for path in (*sources, *own, *figures, Path("dvc.lock"))]
