@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +20,8 @@ from benchmarks.drift_worlds import DAY
 from stages.features.profile import Cut, Profile, cut_column, profile_units
 from stages.features.sketch import sketch_column
 from stages.metrics.paired import adjust
-from stages.monitoring.drift import Drift, judge_drift
-from stages.monitoring.judged import FLOOR
+from stages.monitoring.drift import Drift
+from stages.monitoring.judged import FLOOR, judge_column
 from stages.workspace.files import write_json
 
 RATE = 0.05
@@ -84,10 +84,10 @@ def find_cuts(reference: pl.DataFrame) -> list[Cut]:
     return [cut_column(name, sketch_column(reference[name])) for name in reference.columns if name != DAY]
 
 
-def compare_profiles(reference: Profile, batch: Profile, *, by_units: bool) -> dict[str, Evidence]:
+def compare_profiles(reference: Profile, batch: Profile, cuts: Sequence[Cut], *, by_units: bool) -> dict[str, Evidence]:
     """What the line says of each column."""
-    return {name: Evidence(judge_drift(counts, batch.counts[name], by_units=by_units))
-            for name, counts in reference.counts.items()}  # fmt: skip
+    pairs = ((cut, reference.counts[cut.name], batch.counts[cut.name]) for cut in cuts)
+    return {cut.name: Evidence(judge_column(*pair, cut, by_units=by_units)) for cut, *pair in pairs}
 
 
 def p_of_rows(reference: pl.Series, batch: pl.Series) -> float:
@@ -113,7 +113,7 @@ def main(_: str, folder: str, out: str) -> None:
         cuts = find_cuts(reference)
         before = profile_units(reference, cuts, DAY)
         started = time.perf_counter()
-        drifted = RULES[OWN](compare_profiles(before, profile_units(batch, cuts, DAY), by_units=True))
+        drifted = RULES[OWN](compare_profiles(before, profile_units(batch, cuts, DAY), cuts, by_units=True))
         found[name] = {"drifted": sorted(drifted), "seconds": time.perf_counter() - started}
     write_json(Path(out), found)
 

@@ -111,14 +111,14 @@ def processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def markers(name: str) -> tuple[str, str]:
-    """What encloses the block of one benchmark in RESULTS.md."""
-    return f"<!-- {name}: written by `python -m benchmarks.run {name}` -->", f"<!-- end of {name} -->"
+def markers(name: str, by: str = "") -> tuple[str, str]:
+    """What encloses the block of one benchmark in RESULTS.md; ``by`` names a study that needs arguments of its own."""
+    return f"<!-- {name}: written by `python -m benchmarks.{by or f'run {name}'}` -->", f"<!-- end of {name} -->"
 
 
-def write_block(name: str, text: str, results: Path = RESULTS) -> None:
+def write_block(name: str, text: str, results: Path = RESULTS, by: str = "") -> None:
     """Replace the block of one benchmark; what stands around it stays."""
-    begin, end = markers(name)
+    begin, end = markers(name, by)
     found = results.read_text(encoding="utf-8")
     before, opened, rest = found.partition(begin)
     _, closed, after = rest.partition(end)

@@ -116,8 +116,8 @@ def profile_units(rows: pl.DataFrame, cuts: Iterable[Cut], unit: str | None) -> 
     if unit is None:
         return profile_rows(rows, cuts, np.zeros(len(rows), np.int64), [""])
     names = rows[unit].unique().sort()
-    place = rows[unit].cast(pl.String).cast(pl.Enum(names.cast(pl.String))).to_physical()
-    return profile_rows(rows, cuts, place.cast(pl.Int64).to_numpy(), names.cast(pl.String).to_list())
+    place = rows[unit].replace_strict(names, np.arange(len(names)), return_dtype=pl.Int64)
+    return profile_rows(rows, cuts, place.to_numpy(), names.cast(pl.String).to_list())
 
 
 def merge_profiles(parts: Sequence[Profile]) -> Profile:

@@ -8,7 +8,7 @@ only from a PSI of `FLOOR` on, which is where the rules of thumb begin.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from math import isnan
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from stages.metrics.apart import Side, compare_apart
 from stages.metrics.contract import Decision, Metric, Task
 from stages.metrics.paired import adjust
 from stages.metrics.resampling import unit_names
-from stages.monitoring.drift import judge_drift
+from stages.monitoring.drift import Drift, judge_drift
 
 Every = Literal["year", "month", "week", "day"]
 FLOOR = 0.1
@@ -115,22 +115,16 @@ def _rows_of(cells: pl.DataFrame, reference: Reference) -> float:
 def judge_columns(
     batch: Profile, before: Profile, cuts: Sequence[Cut], reference: Reference, rule: Rule
 ) -> list[dict[str, Any]]:
-    """Every column of a profile, farthest first; rows that are in the reference too are told and not judged.
-
-    Values that come and go with the seasons would hide that a column is gone: so each is looked at twice, as it is and
-    for what is missing or new alone, and the smaller of the two p-values counts twice.
-    """
+    """Every column of a profile, farthest first; rows that are in the reference too are told and not judged."""
     is_reference = reference.by_units and bool(set(batch.units) & set(before.units))
     found: list[dict[str, Any]] = []
     for cut in cuts:
         own, then = batch.counts[cut.name], before.counts[cut.name]
-        drift = judge_drift(then, own, by_units=reference.by_units)
-        gaps = judge_drift(_gaps(then, cut), _gaps(own, cut), by_units=reference.by_units)
-        p = None if drift.p is None or gaps.p is None else min(2 * min(drift.p, gaps.p), 1.0)
+        drift = judge_column(then, own, cut, by_units=reference.by_units)
         shares = {"null_share": _share(own, cut.missing), "reference_null_share": _share(then, cut.missing)}
         new = {"new_share": _share(own, cut.levels - 1) if cut.edges is None else 0.0}
         effect = {"effect": reference.effects.get(cut.name)}
-        told = {"psi": _number(drift.psi), "js": _number(drift.js), "p": None if is_reference else p}
+        told = {"psi": _number(drift.psi), "js": _number(drift.js), "p": None if is_reference else drift.p}
         found.append({"name": cut.name, **told, **shares, **new, **effect})
     known = [entry for entry in found if entry["p"] is not None]
     for entry, p in zip(known, adjust([entry["p"] for entry in known], "bh"), strict=True):
@@ -139,6 +133,18 @@ def judge_columns(
         adjusted = entry.setdefault("p_adjusted", None)
         entry["drifted"] = bool(adjusted is not None and adjusted < rule.rate and entry["psi"] >= rule.floor)
     return sorted(found, key=lambda entry: (-(entry["psi"] or 0.0), entry["name"]))
+
+
+def judge_column(before: Int, batch: Int, cut: Cut, *, by_units: bool) -> Drift:
+    """Counts (units, bins) of one column.
+
+    Values that come and go with the seasons would hide that a column is gone: so each is looked at twice, as it is and
+    for what is missing or new alone, and the smaller of the two p-values counts twice.
+    """
+    drift = judge_drift(before, batch, by_units=by_units)
+    gaps = judge_drift(_gaps(before, cut), _gaps(batch, cut), by_units=by_units)
+    p = None if drift.p is None or gaps.p is None else min(2 * min(drift.p, gaps.p), 1.0)
+    return replace(drift, p=p)
 
 
 def _gaps(counts: Int, cut: Cut) -> Int:

@@ -17,6 +17,7 @@ WIDTH, HEIGHT = 440, 300
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 28, 40
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 STRIP, SCALE = 18, 20  # pixels high: intervals in a cell of a table, the scale at the head of their column
+EDGE, SHORT = 0.98, 4  # share of the axis from which on a text longer than so many characters would be cut
 INSET = 0.04  # of the cell's width, so that marks at the ends stay whole
 
 
@@ -160,7 +161,10 @@ def _frame(panel: Panel) -> str:
     for value, text in panel.x.ticks:
         at = panel.at_x(value)
         pieces.append(f'<line class="axis" x1="{at}" x2="{at}" y1="{bottom}" y2="{bottom + 4}"/>')
-        pieces.append(f'<text x="{at}" y="{bottom + 17}" text-anchor="middle">{escape(text)}</text>')
+        # a text at the right edge ends there, so that none is cut
+        end = panel.x.share(value) > EDGE and len(text) > SHORT
+        anchor, place = ("end", str(WIDTH - 2)) if end else ("middle", at)
+        pieces.append(f'<text x="{place}" y="{bottom + 17}" text-anchor="{anchor}">{escape(text)}</text>')
     pieces.append(rule_y(panel, panel.y.low, "axis"))
     corner = f'x="{WIDTH - RIGHT}" y="{panel.height - 5}"'
     pieces.append(f'<text class="label" {corner} text-anchor="end">{escape(panel.x.label)}</text>')

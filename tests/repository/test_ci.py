@@ -49,7 +49,7 @@ def test_the_gitlab_pipeline_is_valid(root: Path, run) -> None:
 
 @pytest.mark.parametrize("path", [WORKFLOW, PIPELINE, SCRIPT], ids=lambda path: path.name)
 def test_every_ci_runs_the_same_targets_in_the_same_order(path: Path) -> None:
-    assert targets_run_by(path) == ["repro", "verify", "tracking", "test-slow", "test"]
+    assert targets_run_by(path) == ["repro", "verify", "tracking", "kubeflow", "test-slow", "test"]
 
 
 @pytest.mark.parametrize("name", ["github", "gitlab"])
