@@ -25,7 +25,8 @@ ROOT = Path(__file__).parents[2]
 def settings(**changed: object) -> CycleSettings:
     asked = {
         "dry": False, "source": None, "revisions": "refuse", "state": None, "every": "month",
-        "retrain_on": ["schedule", "drift", "quality"], "schedule_days": 30, "pause_days": 7, "valid_days": 30, "test_days": 30,
+        "retrain_on": ["schedule", "drift", "quality"], "schedule_days": 30, "pause_days": 7,
+        "valid_days": 30, "test_days": 30,
     }  # fmt: skip
     return CycleSettings(**asked | changed)
 

@@ -94,7 +94,7 @@ def choose(settings: CycleSettings, newest: str, monitor: Mapping[str, Any], tri
     due = tuple(name for name in settings.retrain_on if found[name] and name in counted)
     if due:
         return Choice(True, due, "; ".join(f"{name}: {found[name]}" for name in due), window)
-    told = f"{grown} of {settings.schedule_days} days more to train on than {whose}"
+    told = f"{grown} days more to train on than {whose} ({settings.schedule_days} are asked for)"
     pause = f"soon after the last candidate ({settings.pause_days} days are asked for)"
     put_off = [f"{name}, {pause if name in settings.retrain_on else 'not asked for'} ({what})"
                for name, what in found.items() if what]  # fmt: skip

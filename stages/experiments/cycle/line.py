@@ -121,9 +121,13 @@ def restore(commit: str, dataset: str, holding: IO[str]) -> None:
     """Parameters, lock, figures and outputs as the snapshot has them."""
     paths = [PARAMS, "dvc.lock", *(str(folder) for folder in (layout.metrics(dataset), layout.plots(dataset)))]
     run(["git", "checkout", "--quiet", commit, "--", *paths], holding)
+    run([*DVC, "checkout", "--force", *stages_run(dataset, TRAINED)], holding)
+
+
+def stages_run(dataset: str, names: Sequence[str]) -> list[str]:
+    """Those of the stages that have been run: others have no outputs to bring or to send."""
     lock = Path("dvc.lock").read_text(encoding="utf-8")
-    made = [name for step in TRAINED if f"\n  {(name := f'{step}@{dataset}')}:\n" in lock]
-    run([*DVC, "checkout", "--force", *made], holding)
+    return [run_as for name in names if f"\n  {(run_as := f'{name}@{dataset}')}:\n" in lock]
 
 
 def split_file(dataset: str, split: Mapping[str, str]) -> tuple[Path, str]:

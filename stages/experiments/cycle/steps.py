@@ -169,9 +169,11 @@ def commit(cycle: Cycle) -> Found:
 def push(cycle: Cycle) -> Found:
     """Data and models first, then what names them."""
     if cycle.pushes:
-        line.run([*line.DVC, "push"], cycle.lock)
+        made = line.stages_run(cycle.dataset, ("download", "clean", *line.TRAINED))
+        line.run([*line.DVC, "push", *made], cycle.lock)
         line.run([*line.DVC, "push", "--all-tags", str(layout.bundles(cycle.dataset))], cycle.lock)
-        line.run(["git", "push", "--follow-tags"], cycle.lock)
+        line.run(["git", "push"], cycle.lock)
+        line.run(["git", "push", "--tags"], cycle.lock)  # a champion's is on no branch: its commit is an experiment's
     return {}
 
 
