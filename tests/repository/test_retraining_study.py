@@ -140,7 +140,9 @@ def test_the_conclusion_follows_from_the_verdicts(studied) -> None:
     strategies = json.loads(json.dumps(studied[1]["strategies"]))
     for name in ("once, at the beginning", "every 3 months"):
         strategies[name]["beside"][ALWAYS]["log_loss"]["verdict"] = "worse"
-    assert "Whatever is rarer than every month is shown to be worse." in retraining_words.conclude(strategies)
+    assert "Whatever is rarer than every month is shown to be worse by log_loss." in retraining_words.conclude(
+        strategies
+    )
     strategies["every 3 months"]["beside"][ALWAYS]["log_loss"]["verdict"] = "no evidence"
     told = " ".join(retraining_words.conclude(strategies))
     assert "The rarest that is not shown to be worse than every month: every 3 months." in told
