@@ -55,6 +55,7 @@ from tools.arrive import Workspace, flights_by_month
 
 NAME = DATASET.name
 KEPT = ROOT / "benchmarks" / "retraining.json"
+THEREAFTER = "2014-01"  # what the model of 2013 has not seen
 FIELDS = ("value", "low", "high", "difference", "difference_low", "difference_high", "p_holm", "verdict")
 A_YEAR = 12
 NO_WORSE = -0.005  # a hundredth of the log-loss; chosen when the first replay had been seen
@@ -152,6 +153,9 @@ def study(names: Sequence[str], models: Path, tested: int, *, quick: bool = Fals
     settings = read_settings(BoostingSettings, NAME, "model")
     replay = Replay(table, UnitRows.count(table, PARTS), read_sketches(NAME), settings, judging, models)
     calendar = Calendar(replay.months, tested)
+    if tested < 1 or calendar.months[0] < THEREAFTER:
+        last = list(calendar.days)[-1]
+        raise UserError(f"--months: 1 or more, all of them from {THEREAFTER} to {last}", f"{tested}", "name as many")
     strategies = plan(replay, calendar, read_settings(PromoteSettings, NAME, "promote"))
     strategies += [] if quick else [longer(calendar)]
     return {
