@@ -139,7 +139,7 @@ def conclude(strategies: Mapping[str, Any]) -> list[str]:
 def kept(strategies: Mapping[str, Any], name: str) -> str:
     """How much of what `ALWAYS` gains a strategy has."""
     own, most = (strategies[each]["beside"][NEVER][PREDICTED_BY]["difference"] for each in (name, ALWAYS))
-    return f"  Of what {ALWAYS} gains on {NEVER} it has {share_text(max(own / most, 0.0))}." if most else ""
+    return f"  Of what {ALWAYS} gains on {NEVER} it has {share_text(max(0.0, own / most))}." if most else ""
 
 
 def sentence(strategies: Mapping[str, Any], name: str, other: str) -> str:
