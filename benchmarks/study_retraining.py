@@ -24,6 +24,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.replay_months import Recipe, Replay
 from benchmarks.report import write_block
 from benchmarks.retraining_words import ALWAYS, NEVER, PREDICTED_BY, SHOWN, tell
@@ -53,7 +55,10 @@ from tools.arrive import Workspace, flights_by_month
 
 NAME = DATASET.name
 KEPT = ROOT / "benchmarks" / "retraining.json"
+THEREAFTER = "2014-01"  # what the model of 2013 has not seen
+FIELDS = ("value", "low", "high", "difference", "difference_low", "difference_high", "p_holm", "verdict")
 A_YEAR = 12
+NO_WORSE = -0.005  # a hundredth of the log-loss; chosen when the first replay had been seen
 NOT_KNOWN_DAYS = 1  # of the last month: its late flights are still in the air when the next one begins
 
 
@@ -110,6 +115,7 @@ def main(*arguments: str) -> None:
     parser.add_argument("--folder", type=Path, required=True, help="for features and models; a second time goes on")
     parser.add_argument("--months", type=int, default=A_YEAR, help="the last so many are replayed (12)")
     parser.add_argument("--weather", action="store_true", help="leave the weather of 2013 in")
+    parser.add_argument("--quick", action="store_true", help="leave out training on all rows: most of the time")
     parser.add_argument("--dry", action="store_true", help="print only")
     options = parser.parse_args(arguments)
     if missing := [str(path) for path in options.years if not path.exists()]:
@@ -120,7 +126,7 @@ def main(*arguments: str) -> None:
     workspace = lay_out([path.resolve() for path in options.years], options.folder.resolve())
     told = "with-weather" if options.weather else "without-weather"
     with chdir(workspace):
-        found = study(names, workspace.parent / f"models-{told}", options.months)
+        found = study(names, workspace.parent / f"models-{told}", options.months, quick=options.quick)
     record = {**(read_json(KEPT) if KEPT.exists() else {}), told: found}
     text = tell(record)
     if not options.dry:
@@ -140,14 +146,18 @@ def lay_out(years: Sequence[Path], folder: Path) -> Path:
     return workspace
 
 
-def study(names: Sequence[str], models: Path, tested: int) -> dict[str, Any]:
+def study(names: Sequence[str], models: Path, tested: int, *, quick: bool = False) -> dict[str, Any]:
     """Every strategy over the last months of the features in the working directory."""
     table = open_features(NAME, columns=names)
     judging = read_settings(EvaluateSettings, NAME, "evaluate")
     settings = read_settings(BoostingSettings, NAME, "model")
     replay = Replay(table, UnitRows.count(table, PARTS), read_sketches(NAME), settings, judging, models)
     calendar = Calendar(replay.months, tested)
+    if tested < 1 or calendar.months[0] < THEREAFTER:
+        last = list(calendar.days)[-1]
+        raise UserError(f"--months: 1 or more, all of them from {THEREAFTER} to {last}", f"{tested}", "name as many")
     strategies = plan(replay, calendar, read_settings(PromoteSettings, NAME, "promote"))
+    strategies += [] if quick else [longer(calendar)]
     return {
         "dataset": NAME, "features": len(names), "months": calendar.months, "block": judging.block,
         "replicates": judging.replicates, "level": judging.level, "strategies": judge(replay, calendar, strategies),
@@ -162,11 +172,9 @@ def plan(replay: Replay, calendar: Calendar, promote: PromoteSettings) -> list[S
     for name, every in (("once, at the beginning", len(months)), ("every 3 months", 3), (ALWAYS, 1)):
         serving = {month: anew[months[at - at % every]] for at, month in enumerate(months)}
         strategies.append(Strategy(name, serving, list(dict.fromkeys(serving.values()))))
-    for metric, looks in ((promote.metric, 1), (promote.metric, 3), (PREDICTED_BY, 1)):
-        strategies.append(champion(replay, calendar, never, metric, promote.margin, looks))
+    judged = ((promote.metric, promote.margin, 1), (promote.metric, promote.margin, 3), (PREDICTED_BY, 0.0, 1))
+    strategies += [champion(replay, calendar, never, *each) for each in (*judged, (PREDICTED_BY, NO_WORSE, 1))]
     strategies.append(continued(calendar, never))
-    longer = {month: calendar.trained_for(month) for month in months}
-    strategies.append(Strategy("every month, on all rows", longer, list(longer.values())))
     return strategies
 
 
@@ -174,6 +182,12 @@ def as_the_line(calendar: Calendar) -> Recipe:
     """The model of 2013, by the line's own split."""
     days = calendar.days
     return Recipe(NEVER, range(0, days["2013-08"].stop), range(days["2013-09"].start, days["2013-10"].stop))
+
+
+def longer(calendar: Calendar) -> Strategy:
+    """Every month anew, on all that is known."""
+    serving = {month: calendar.trained_for(month) for month in calendar.months}
+    return Strategy("every month, on all rows", serving, list(serving.values()))
 
 
 def continued(calendar: Calendar, first: Recipe) -> Strategy:
@@ -203,7 +217,8 @@ def champion(replay: Replay, calendar: Calendar, first: Recipe, metric: str, mar
         decisions[month] = {"decision": ruling.decision, "gain": ruling.gain, "low": ruling.low, "high": ruling.high}
         candidates.append(candidate)
     judged = "the last month" if looks == 1 else f"the last {looks} months"
-    return Strategy(f"champion, {metric} of {judged}", serving, candidates, decisions)
+    told = f"champion, {metric} of {judged}{f', margin {margin}' if margin else ''}"
+    return Strategy(told, serving, candidates, decisions)
 
 
 def weights_of(replay: Replay, days: int, what: str) -> Any:
@@ -247,20 +262,25 @@ def against(replay: Replay, systems: Mapping[str, System], other: str, weights: 
     """Each strategy less another one; p-values are Holm's over the strategies, of each metric by itself."""
     judging, metrics = replay.judging, task_named(replay.table.task).metrics
     shown = {name: metrics[name] for name in SHOWN}
-    found: dict[str, Any] = {
-        name: compare_systems(
-            system, systems[other], shown, weights, level=judging.level, method=judging.method, block=judging.block,
-            n=int(system.table.counts.sum()),
-        )
-        for name, system in systems.items()
-    }  # fmt: skip
+    n = int(next(iter(systems.values())).table.counts.sum())
+    with np.errstate(invalid="ignore"):  # a resample of the year may lack a month
+        found: dict[str, Any] = {
+            name: compare_systems(
+                system, systems[other], shown, weights, level=judging.level, method=judging.method, n=n,
+                block=judging.block,
+            )
+            for name, system in systems.items()
+        }  # fmt: skip
     others = [name for name in systems if name != other]
     for metric in SHOWN:
         adjusted = adjust([found[name][metric]["difference_p"] for name in others], "holm")
         for name, p in zip(others, adjusted, strict=True):
             own = found[name][metric]
             found[name][metric] = own | {"p_holm": p, "verdict": verdict(own, p, judging.level)}
-    return {name: round_figures(each) for name, each in found.items()}
+    return {
+        name: {metric: round_figures({key: own[key] for key in FIELDS if key in own}) for metric, own in each.items()}
+        for name, each in found.items()
+    }
 
 
 def verdict(found: Mapping[str, Any], p: float, level: float) -> str:

@@ -16,6 +16,7 @@ from benchmarks.replay_months import Recipe
 from benchmarks.retraining_words import ALWAYS, NEVER
 from benchmarks.study_retraining import Calendar, Strategy
 from stages.models.families import FAMILIES, read_model
+from stages.workspace.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 ROWS_A_DAY, TESTED, TURNS = 12, 4, date(2017, 1, 1)
@@ -140,12 +141,22 @@ def test_the_conclusion_follows_from_the_verdicts(studied) -> None:
     strategies = json.loads(json.dumps(studied[1]["strategies"]))
     for name in ("once, at the beginning", "every 3 months"):
         strategies[name]["beside"][ALWAYS]["log_loss"]["verdict"] = "worse"
-    assert "Whatever is rarer than every month is shown to be worse." in retraining_words.conclude(strategies)
+    assert "Whatever is rarer than every month is shown to be worse by log_loss." in retraining_words.conclude(
+        strategies
+    )
     strategies["every 3 months"]["beside"][ALWAYS]["log_loss"]["verdict"] = "no evidence"
     told = " ".join(retraining_words.conclude(strategies))
     assert "The rarest that is not shown to be worse than every month: every 3 months." in told
 
 
+@pytest.mark.parametrize("months", [0, 7])
+def test_months_of_the_first_year_are_not_replayed(studied, monkeypatch: pytest.MonkeyPatch, months: int) -> None:
+    folder, _ = studied
+    monkeypatch.chdir(folder)
+    with pytest.raises(UserError, match="--months"):
+        study_retraining.study(["signal", "carrier"], folder / "models", months)
+
+
 def test_years_that_are_not_there_are_named(tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="parquet of further years"):
+    with pytest.raises(UserError, match="parquet of further years"):
         study_retraining.main("--years", str(tmp_path / "none.parquet"), "--folder", str(tmp_path))
