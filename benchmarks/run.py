@@ -10,6 +10,7 @@ from benchmarks import (
     bench_forecast,
     bench_growth,
     bench_line,
+    bench_monitor,
     bench_peers,
     bench_predict,
     bench_scale,
@@ -17,6 +18,7 @@ from benchmarks import (
     bench_stages,
     bench_train,
     bench_tune,
+    study_drift,
 )
 from benchmarks.report import write_block
 from stages.workspace.terminal import write_plainly
@@ -34,6 +36,8 @@ BENCHMARKS: dict[str, Callable[..., str]] = {
     "scale": bench_scale.main,
     "growth": bench_growth.main,
     "forecast": bench_forecast.main,
+    "monitor": bench_monitor.main,
+    "drift": study_drift.main,
 }
 
 
