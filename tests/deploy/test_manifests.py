@@ -186,6 +186,14 @@ def test_the_clone_of_a_cycle_is_made_once_kept_up_to_date_and_refused_with_othe
     assert (line / "clone/requirements.lock").read_text(encoding="utf-8") == "a==22\n"
 
 
+def test_what_is_started_is_there() -> None:
+    manifests = (*DEPLOY.glob("*.service"), *DEPLOY.glob("kubernetes/*/*.yaml"), *DEPLOY.glob("kubeflow/*.yaml"))
+    texts = [path.read_text(encoding="utf-8") for path in (*manifests, *DOCKERFILES)]
+    modules = {module for text in texts for module in re.findall(r"-m ((?:stages|tools)\.\w+)", text)}
+    assert {"stages.serve", "stages.cycle", "tools.one_stage"} <= modules
+    assert [module for module in modules if not (ROOT / f"{module.replace('.', '/')}.py").exists()] == []
+
+
 UNITS = ("plumbline.service", "plumbline-cycle.service", "plumbline-cycle.timer")
 
 

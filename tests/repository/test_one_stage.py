@@ -1,5 +1,6 @@
 """`tools.one_stage`: clones that share nothing but a remote run every stage once, whatever `dvc.lock` knows."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,7 +41,9 @@ def in_a_clone(line: Path, tmp_path: Path, run) -> OnePod:
     return reproduce
 
 
-def test_a_stage_runs_once_and_is_found_by_every_later_clone(line: Path, in_a_clone: OnePod, run) -> None:
+def test_a_stage_runs_once_and_is_found_by_every_later_clone(
+    line: Path, in_a_clone: OnePod, tmp_path: Path, run
+) -> None:
     """Though no `dvc.lock` ever reaches another clone, and though git, not DVC, keeps the counts."""
     assert "Running stage 'draw@plums'" in in_a_clone("draw@plums")[0]  # in `dvc.lock`, and not in the remote
     assert "Running" not in in_a_clone("draw@plums")[0]
@@ -55,6 +58,10 @@ def test_a_stage_runs_once_and_is_found_by_every_later_clone(line: Path, in_a_cl
     told, home = in_a_clone("count@plums")
     assert "'draw@plums' is cached" in told and "'count@plums' is cached" in told
     assert (home / "metrics/plums/count.json").read_text(encoding="utf-8") == '{"length": {"value": 700}}\n'
+
+    shutil.rmtree(tmp_path / "far/files")  # dropped by the bucket, while the record of the runs is still there
+    told, _ = in_a_clone("count@plums")
+    assert "Running stage 'draw@plums'" in told and "Running stage 'count@plums'" in told
 
 
 def test_a_stage_that_fails_is_named_and_nothing_is_shared(line: Path, in_a_clone: OnePod, tmp_path: Path, run) -> None:
