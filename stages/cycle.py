@@ -88,7 +88,7 @@ def work(cycle: Cycle) -> None:
                 do(cycle, name, step, spent)
         tell(cycle)
     else:
-        log.info("%s: nothing new", cycle.dataset)
+        log.info("%s: nothing new since cycle %d", cycle.dataset, len(journals.read_log(cycle.dataset)))
     cycle.journal.end()
     log.info("%s: %s", cycle.dataset, ", ".join(f"{name} {seconds:.1f} s" for name, seconds in spent.items()))
 

@@ -8,9 +8,11 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages import cycle
 from stages.experiments.cycle import journal as journals
 from stages.experiments.cycle import line
 from stages.experiments.cycle.choice import CycleSettings, Window, choose, window_of
@@ -141,6 +143,56 @@ def test_who_holds_the_lock_is_told_and_its_end_frees_it(repository: Path) -> No
     with journals.one_at_a_time("rates") as lock:
         lock.seek(0)
         assert f"process {os.getpid()}, at the step `look`" in lock.read()
+
+
+@pytest.fixture
+def rates(repository: Path) -> Path:
+    """What a cycle asks of a line before it does anything: parameters, and which files were downloaded."""
+    params = {"datasets": {"rates": {"cycle": settings(dry=True).model_dump()}, "digits": {"promote": {}}}}
+    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    Path("data/raw/rates").mkdir(parents=True)
+    Path("data/raw/rates/manifest.json").write_text('{"files": [{"name": "a", "sha256": "0"}]}', encoding="utf-8")
+    return repository
+
+
+def test_what_comes_as_a_package_is_told_about_and_left_alone(rates: Path, capsys) -> None:
+    cycle.main("rates")
+    assert capsys.readouterr().out.splitlines() == [
+        "rates: would watch the champion, and decide by what that finds",
+        "dry run: nothing was changed (datasets.rates.cycle.dry)",
+    ]
+    journals.append("rates", {"number": 1, "data": line.data_id("rates"), "trained": False})
+    cycle.main("rates")
+    assert capsys.readouterr().out.startswith("rates: nothing new since cycle 1\n")
+    assert not Journal("rates").noted
+
+
+def test_a_second_cycle_ends_with_a_status_of_its_own(rates: Path, capsys) -> None:
+    with journals.one_at_a_time("rates"), pytest.raises(SystemExit) as ended:
+        cycle.main("rates")
+    assert ended.value.code == 3
+    assert f"process {os.getpid()}, at the step `look`" in capsys.readouterr().err
+
+
+def test_a_cycle_under_way_is_told_by_a_dry_run(rates: Path, capsys) -> None:
+    Journal("rates").begin(number=4, when="2014-04-01T12:00:00Z", head="abc", decided=0)
+    Journal("rates").finish("look", {"new": True})
+    cycle.main("rates", "--dry-run")
+    told = "rates: would go on with cycle 4 of 2014-04-01T12:00:00Z; done so far: begun, look\n"
+    assert capsys.readouterr().out == told
+
+
+@pytest.mark.parametrize(("name", "found"), [("digits", "section datasets.digits.cycle"), ("none", "a dataset listed")])
+def test_a_dataset_without_a_cycle_is_refused_and_leaves_no_lock(rates: Path, name: str, found: str) -> None:
+    with pytest.raises(UserError, match=found):
+        cycle.main(name)
+    assert not list((rates / ".git/plumbline").glob("*"))
+
+
+def test_no_stage_of_the_line_reads_the_settings_of_a_cycle() -> None:
+    declared = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    asked = [name for stage in declared.values() for name in stage.get("do", stage).get("params", [])]
+    assert "datasets.${key}.model" in asked and not [name for name in asked if "cycle" in name]
 
 
 DATASET = """\

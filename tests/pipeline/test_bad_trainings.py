@@ -84,10 +84,15 @@ def test_half_of_the_rows_teach_no_more_than_all(planted) -> None:
     assert decided(line)["promotion"]["decision"] in ("keep", "inconclusive")
 
 
-def test_half_of_the_days_are_refused_before_anything_is_trained(planted) -> None:
+def test_half_of_the_days_are_refused_before_anything_is_trained_and_mended_it_begins_anew(planted) -> None:
     half = '    flights = flights.filter(pl.col("day").cast(pl.Int64, strict=False) % 2 == 0)\n'
     line = planted(FLIGHTS, READ, READ + half)
     said = line.run(*CYCLE, fails=True)
     assert "stages.clean" in said and "max_missing_days" in said
     assert not (line.root / "cycles").exists()
     assert line.read("git", "tag").split() == ["nycflights#champion#1", "nycflights@v0.0.1"]
+    code = (line.root / FLIGHTS).read_text(encoding="utf-8")
+    (line.root / FLIGHTS).write_text(code.replace(half, ""), encoding="utf-8")
+    line.commit("mended")
+    assert "nycflights, cycle 1" in line.run(*CYCLE)
+    assert line.changes() == []
