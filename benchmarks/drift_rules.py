@@ -25,7 +25,7 @@ from stages.monitoring.judged import FLOOR, judge_column
 from stages.workspace.files import write_json
 
 RATE = 0.05
-LOW_FLOOR = 0.01
+OLD_FLOOR = 0.1  # where the rules of thumb begin
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def tested(method: str) -> Callable[[Found], set[str]]:
 OWN, NO_FLOOR, KS_BH = "plumbline", "plumbline, any size", "KS, Benjamini–Hochberg"
 RULES: dict[str, Callable[[Found], set[str]]] = {
     OWN: corrected(FLOOR),
-    f"plumbline, PSI from {LOW_FLOOR}": corrected(LOW_FLOOR),
+    f"plumbline, PSI from {OLD_FLOOR}": corrected(OLD_FLOOR),
     NO_FLOOR: corrected(0.0),
     "PSI > 0.1": above(0.1),
     "PSI > 0.2": above(0.2),

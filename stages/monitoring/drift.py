@@ -4,13 +4,13 @@ The *population stability index* Σ (q - p) ln(q/p) of the shares p of the refer
 Jensen-Shannon distance.  Rules of thumb (a PSI above 0.1, above 0.25) know neither rows nor days: of a small batch they
 raise the alarm whatever happens, of a large one only when it is late.
 
-Of n and m *independent* rows, PSI · nm/(n + m) follows χ² with one degree of freedom less than there are bins
+Of n and m *independent* rows, PSI · nm/(n + m) follows chi-square with one degree of freedom less than there are bins
 (Yurdakul, "Statistical properties of population stability index", 2018).  Rows of a day share their luck, and days
 their weather: then the yardstick is the reference itself.  Every run of as many neighbouring days as the batch has is
-set against the rest of the reference; what such runs show is a scaled χ², whose scale and degrees of freedom are those
-of their mean and variance (Satterthwaite).  The reference holds only so many runs that do not overlap, so the scale is
-uncertain and the ratio follows F, not χ².  A batch has therefore drifted when it differs from the training days by
-more than training days of another season differ among themselves.
+set against the rest of the reference; what such runs show is a scaled chi-square, whose scale and degrees of freedom
+are those of their mean and variance (Satterthwaite).  The reference holds only so many runs that do not overlap, so
+the scale is uncertain and the ratio follows F, not chi-square.  A batch has therefore drifted when it differs from the
+training days by more than training days of another season differ among themselves.
 """
 
 from __future__ import annotations
