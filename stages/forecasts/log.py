@@ -20,6 +20,7 @@ import polars as pl
 
 from stages.forecasts.made import MADE, VALUES
 from stages.models.forecasts import MADE_AT
+from stages.state.embedded import write_ahead
 from stages.workspace.errors import UserError
 
 Way = Literal["scheduled", "served", "replayed"]
@@ -152,7 +153,7 @@ class ForecastLog:
     def _changing(self) -> Iterator[sqlite3.Connection]:
         """One transaction that writes: all of it happens, or nothing."""
         with self._connection() as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
+            write_ahead(connection)
             connection.execute("PRAGMA synchronous = FULL")  # what was kept survives a loss of power
             connection.execute("BEGIN IMMEDIATE")
             for statement in TABLES:

@@ -20,6 +20,7 @@ from stages.workspace.errors import UserError
 
 FORMAT = 1
 WAIT_S = 30.0  # for another writer's turn to end
+MODE, TURNS = "PRAGMA journal_mode = WAL", 100
 TABLES = f"""
 CREATE TABLE IF NOT EXISTS facts (
     name TEXT, key TEXT, partition TEXT, level INTEGER, row TEXT, version INTEGER, PRIMARY KEY (name, key)
@@ -30,6 +31,24 @@ INSERT INTO store SELECT {FORMAT}, ?, ?, 0 WHERE NOT EXISTS (SELECT * FROM store
 """
 OLD = "SELECT partition, level, row FROM facts WHERE name = ? AND key = ?"
 WRITE = "INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?, ?, ?)"
+
+
+def write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch a file to write-ahead mode, once those that are at it have ended.
+
+    SQLite does not wait for its turn where the mode changes, as it does everywhere else: of two that made a file at
+    the same time one failed, about once in twenty times.
+    """
+    for _ in range(TURNS):
+        try:
+            connection.execute(MODE)
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_BUSY":
+                raise
+            connection.execute("BEGIN EXCLUSIVE")  # which waits
+            connection.execute("COMMIT")
+    connection.execute(MODE)
 
 
 class SqliteStore:
@@ -116,7 +135,7 @@ class SqliteStore:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self._path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            write_ahead(connection)
             connection.execute("PRAGMA synchronous = FULL")  # what was taken in survives a loss of power
             connection.execute("BEGIN IMMEDIATE")
             *tables, first = TABLES.strip().rstrip(";").split(";\n")

@@ -1,12 +1,16 @@
 """One contract, kept by a file and by Redis: all or nothing, the newest account of each key, a version that tells."""
 
+import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from stages.state.embedded import write_ahead
 from stages.state.facts import Fact, newer
 from stages.state.store import NOTHING, Store
 
@@ -86,6 +90,25 @@ def test_two_writers_take_turns_and_lose_nothing(opened: Open) -> None:
         thread.join()
     found = kept(opened())
     assert len(found) == 42 and found["[shared]"].level == 9
+
+
+def test_many_who_make_a_file_at_the_same_moment_wait_for_each_other(tmp_path: Path) -> None:
+    for turn in range(25):
+        start, ended = threading.Barrier(8), []
+
+        def make(path: Path = tmp_path / f"{turn}.sqlite", start: threading.Barrier = start) -> None:
+            with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection:
+                start.wait()
+                write_ahead(connection)
+                connection.execute("CREATE TABLE IF NOT EXISTS t (a)")
+                ended.append(connection.execute("PRAGMA journal_mode").fetchone()[0])  # noqa: B023
+
+        threads = [threading.Thread(target=make) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert ended == ["wal"] * 8
 
 
 def test_a_reader_sees_whole_batches_while_another_writes(opened: Open) -> None:
