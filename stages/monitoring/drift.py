@@ -58,21 +58,34 @@ def jensen_shannon(reference: Int, batch: Int) -> float:
 
 
 def judge_drift(reference: Int, batch: Int, *, by_units: bool) -> Drift:
-    """Two tables of counts (units, bins); ``by_units`` where rows of a unit share their luck, and neighbours theirs.
+    """Two tables of counts (units, bins); see `p_of_drift`."""
+    return measure_drift(reference, batch, p_of_drift(reference, batch, by_units=by_units))
 
-    The units of the reference are in their order.
+
+def measure_drift(reference: Int, batch: Int, p: float | None) -> Drift:
+    """The distances between two tables of counts (units, bins), beside a p-value; NaN where either is empty."""
+    before, now = reference.sum(axis=0), batch.sum(axis=0)
+    if not before.any() or not now.any():
+        return Drift(float("nan"), float("nan"), None)
+    return Drift(psi(before, now), jensen_shannon(before, now), p)
+
+
+def p_of_drift(reference: Int, batch: Int, *, by_units: bool) -> float | None:
+    """How often chance takes a batch as far: of two tables of counts (units, bins); None where that is not known.
+
+    ``by_units`` where rows of a unit share their luck, and neighbours theirs; the units of the reference are in their
+    order.
     """
     held = (reference.sum(axis=0) + batch.sum(axis=0)) > 0
     reference, batch = reference[:, held], batch[:, held]
-    before, now = reference.sum(axis=0), batch.sum(axis=0)
-    n, m = int(before.sum()), int(now.sum())
+    n, m = int(reference.sum()), int(batch.sum())
     if not n or not m:
-        return Drift(float("nan"), float("nan"), None)
-    moved, apart = psi(before, now), jensen_shannon(before, now)
+        return None
+    moved = psi(reference.sum(axis=0), batch.sum(axis=0))
     if by_units:
-        return Drift(moved, apart, _p_of_runs(moved, reference, len(batch)))
+        return _p_of_runs(moved, reference, len(batch))
     freedom = int(held.sum()) - 1
-    return Drift(moved, apart, float(chdtrc(freedom, moved * n * m / (n + m))) if freedom else 1.0)
+    return float(chdtrc(freedom, moved * n * m / (n + m))) if freedom else 1.0
 
 
 def _p_of_runs(moved: float, reference: Int, length: int) -> float | None:

@@ -2,14 +2,14 @@
 
 Many columns are looked at, so their p-values are corrected (Benjamini and Hochberg): of the columns that are called
 drifted, the stated share may be wrong.  And a large batch shows the smallest of differences, so a column has drifted
-only from a PSI of `FLOOR` on: about a seventh of a standard deviation.  The rules of thumb begin at 0.1, where half a
-deviation is missed.
+only from a PSI of `FLOOR` on: about a seventh of a standard deviation.  The rules of thumb begin at 0.1, where a shift
+of 0.3 deviations is missed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from math import isnan
 from typing import Any, Literal
@@ -19,10 +19,10 @@ import polars as pl
 
 from stages.features.profile import Cut, Int, Profile
 from stages.metrics.apart import Side, compare_apart
-from stages.metrics.contract import Decision, Metric, Task
+from stages.metrics.contract import Decision, Metric, Tabulated, Task
 from stages.metrics.paired import adjust
 from stages.metrics.resampling import unit_names
-from stages.monitoring.drift import Drift, judge_drift
+from stages.monitoring.drift import Drift, measure_drift, p_of_drift
 
 Every = Literal["year", "month", "week", "day"]
 FLOOR = 0.02
@@ -92,7 +92,8 @@ def _judge_batch(
     name: str, units: Sequence[str], seen: Seen, reference: Reference, then: Side, rule: Rule
 ) -> dict[str, Any]:
     inputs, scores = seen.inputs.of(units), seen.scores.of(units)
-    cells = seen.labelled.filter(pl.col("unit").is_in(units))
+    cells = seen.labelled.filter(pl.col("unit").is_in(units)) if len(seen.labelled) else seen.labelled
+    labelled = reference.decision.table(cells, unit_names(cells)) if len(cells) else None
     is_day = name != WHOLE
     return {
         "batch": name,
@@ -100,17 +101,12 @@ def _judge_batch(
         "to": units[-1] if is_day else None,
         "units": len(units),
         "rows": int(next(iter(scores.counts.values())).sum()),
-        "labelled": int(_rows_of(cells, reference)),
+        "labelled": 0 if labelled is None else int(labelled.counts.sum()),
         "columns": judge_columns(inputs, reference.inputs, reference.cuts["inputs"], reference, rule),
         "predictions": judge_columns(scores, reference.scores, reference.cuts["scores"], reference, rule),
-        "quality": judge_quality(units, cells, reference, then, rule),
+        "quality": [] if labelled is None else judge_quality(units, labelled, reference, then, rule),
         "estimate": estimate(units, seen.every, reference, then),
     }
-
-
-def _rows_of(cells: pl.DataFrame, reference: Reference) -> float:
-    units = unit_names(cells) if len(cells) else []
-    return float(reference.decision.table(cells, units).counts.sum()) if units else 0.0
 
 
 def judge_columns(
@@ -142,15 +138,15 @@ def judge_column(before: Int, batch: Int, cut: Cut, *, by_units: bool) -> Drift:
     Values that come and go with the seasons would hide that a column is gone: so each is looked at twice, for values
     that are known and for what is missing or new, and the smaller of the two p-values counts twice.
     """
-    drift = judge_drift(before, batch, by_units=by_units)
-    values = judge_drift(before[:, : cut.missing], batch[:, : cut.missing], by_units=by_units)
     gaps_before, gaps_now = _gaps(before, cut), _gaps(batch, cut)
-    p = judge_drift(gaps_before, gaps_now, by_units=by_units).p
-    if p is None:
-        return replace(drift, p=None)
-    p_gaps = max(p, _chance_of_days(gaps_before, gaps_now)) if by_units else p
-    p_values = 1.0 if values.p is None else values.p  # where no value is left
-    return replace(drift, p=min(2 * min(p_values, p_gaps), 1.0))
+    p_gaps = p_of_drift(gaps_before, gaps_now, by_units=by_units)
+    if p_gaps is None:
+        return measure_drift(before, batch, None)
+    if by_units:
+        p_gaps = max(p_gaps, _chance_of_days(gaps_before, gaps_now))
+    p_values = p_of_drift(before[:, : cut.missing], batch[:, : cut.missing], by_units=by_units)
+    least = p_gaps if p_values is None else min(p_values, p_gaps)  # None: no value is left
+    return measure_drift(before, batch, min(2 * least, 1.0))
 
 
 def _chance_of_days(before: Int, batch: Int) -> float:
@@ -179,14 +175,10 @@ def _number(value: float) -> float | None:
 
 
 def judge_quality(
-    units: Sequence[str], cells: pl.DataFrame, reference: Reference, then: Side, rule: Rule
+    units: Sequence[str], labelled: Tabulated, reference: Reference, then: Side, rule: Rule
 ) -> list[dict[str, Any]]:
-    """How the model does on the rows of a batch beside those of its test, metric by metric; none without labels."""
-    if not len(cells):
-        return []
-    own = unit_names(cells)
-    table = reference.decision.table(cells, own)
-    now = Side.of(table, replicates=rule.replicates, seed=rule.seed + 1, block=reference.block)
+    """How the model does on the labelled rows of a batch beside those of its test, metric by metric."""
+    now = Side.of(labelled, replicates=rule.replicates, seed=rule.seed + 1, block=reference.block)
     is_reference = not reference.by_units or bool(set(units) & set(unit_names(reference.cells)))
     quality: list[dict[str, Any]] = []
     for name, metric in _told_metrics(reference.task).items():
@@ -229,15 +221,19 @@ def newest_of(batches: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """What a machine decides by: the newest batch, and the newest of which labels tell how the model does."""
     if not batches:
         return None
-    last = batches[-1]
-    labelled = [batch for batch in batches if batch["quality"]]
+    last, judged = batches[-1], newest_judged(batches)
     return {
         "batch": last["batch"],
         "drifted": [entry["name"] for entry in last["columns"] if entry["drifted"]],
         "prediction_drifted": any(entry["drifted"] for entry in last["predictions"]),
-        "quality": quality_of(labelled[-1]) if labelled else "unknown",
-        "quality_batch": labelled[-1]["batch"] if labelled else None,
+        "quality": quality_of(judged) if judged else "unknown",
+        "quality_batch": judged["batch"] if judged else None,
     }
+
+
+def newest_judged(batches: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The newest batch of which labels tell how the model does."""
+    return next((batch for batch in reversed(batches) if batch["quality"]), None)
 
 
 def quality_of(batch: Mapping[str, Any]) -> str:

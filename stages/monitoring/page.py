@@ -9,7 +9,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from stages.monitoring import tables
-from stages.monitoring.judged import REFERENCE
+from stages.monitoring.judged import REFERENCE, newest_judged
 from stages.pages import curves
 from stages.pages.numbers import count_text, estimate_text, figure, level_text, share_text
 from stages.pages.tables import as_html
@@ -62,7 +62,7 @@ def tiles(told: Told) -> list[tuple[str, str, str]]:
     """The figures to take away: value, what it is, beside what."""
     last, newest = told["batches"][-1], told["newest"]
     shown = [(str(len(newest["drifted"])), "columns moved", f"of {len(last['columns'])}, in {last['batch']}")]
-    labelled = next((batch for batch in reversed(told["batches"]) if batch["quality"]), None)
+    labelled = newest_judged(told["batches"])
     if labelled:
         lead = labelled["quality"][0]
         beside = f"{figure(lead['reference'])} in the test" if lead.get("reference") is not None else "the model's test"

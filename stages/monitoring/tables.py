@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from stages.monitoring.judged import REFERENCE, quality_of
+from stages.monitoring.judged import REFERENCE, newest_judged, quality_of
 from stages.pages.numbers import count_text, estimate_text, figure, p_text, share_text
 from stages.pages.tables import Column, Table, as_text, table
 from stages.pages.verdicts import metric_name
@@ -106,7 +106,7 @@ def _line(batch: Told, metric: str | None) -> list[str]:
 
 def qualities(told: Told) -> Table:
     """Every metric on the newest labelled batch, beside what it was in the test."""
-    batch = next((each for each in reversed(told["batches"]) if each["quality"]), None)
+    batch = newest_judged(told["batches"])
     if batch is None:
         return table("Quality", ["metric"], [])
     expected = {entry["metric"]: entry["value"] for entry in batch["estimate"]}
@@ -166,7 +166,7 @@ def tell(told: Told) -> str:
 def as_prometheus(told: Told) -> str:
     """The newest batch as metrics in Prometheus' text format, for the textfile collector of its node exporter."""
     model, newest = told["dataset"], told["batches"][-1]
-    labelled = next((batch for batch in reversed(told["batches"]) if batch["quality"]), None)
+    labelled = newest_judged(told["batches"])
     families: dict[str, tuple[str, list[tuple[dict[str, str], float | None]]]] = {
         "plumbline_monitor_rows": ("Rows of the newest batch.", [({}, newest["rows"])]),
         "plumbline_monitor_psi": (

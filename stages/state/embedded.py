@@ -36,8 +36,8 @@ WRITE = "INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?, ?, ?)"
 def write_ahead(connection: sqlite3.Connection) -> None:
     """Switch a file to write-ahead mode, once those that are at it have ended.
 
-    SQLite does not wait for its turn where the mode changes, as it does everywhere else: of two that made a file at
-    the same time one failed, about once in twenty times.
+    SQLite does not wait for its turn where the mode changes, as it does everywhere else: where eight made a file at
+    the same moment, one of them failed in 2 of 40 times.
     """
     for _ in range(TURNS):
         try:
