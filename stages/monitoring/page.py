@@ -16,8 +16,8 @@ from stages.pages.tables import as_html
 from stages.pages.verdicts import metric_name
 
 Told = Mapping[str, Any]
-MAPPED = 25  # columns in the picture of distances
-MOST_TICKS = 8
+MAPPED, NEWEST = 25, 12  # columns and batches in the picture of distances
+MOST_TICKS = 6
 
 
 def write_page(told: Told) -> str:
@@ -72,16 +72,16 @@ def tiles(told: Told) -> list[tuple[str, str, str]]:
 
 
 def distance_map(told: Told) -> dict[str, Any]:
-    """PSI of the columns that went farthest, by batch: names of the batches, and a row for each column."""
-    farthest: dict[str, float] = {}
-    for batch in told["batches"]:
+    """PSI of the columns that went farthest, by batch: names of the newest batches, and a row for each column."""
+    batches, farthest = told["batches"][-NEWEST:], dict[str, float]()
+    for batch in batches:
         for entry in batch["columns"]:
             farthest[entry["name"]] = max(farthest.get(entry["name"], 0.0), entry["psi"] or 0.0)
     names = sorted(farthest, key=lambda name: (-farthest[name], name))[:MAPPED]
-    found = [{entry["name"]: entry for entry in batch["columns"]} for batch in told["batches"]]
+    found = [{entry["name"]: entry for entry in batch["columns"]} for batch in batches]
     rows = [(name, [_cell(batch[name]) for batch in found]) for name in names]
     return {
-        "batches": [batch["batch"] for batch in told["batches"]],
+        "batches": [batch["batch"] for batch in batches],
         "rows": rows,
         "left_out": len(farthest) - len(names),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -13,7 +14,7 @@ from stages.pages.numbers import count_text, estimate_text, figure, p_text, shar
 from stages.pages.tables import Column, Table, as_text, table
 from stages.pages.verdicts import metric_name
 
-SHOWN, NEWEST = 8, 12  # columns and batches, in the terminal
+SHOWN, NEWEST = 8, 12  # columns in the terminal; batches before the others are folded away
 Told = Mapping[str, Any]
 COLUMNS = (
     "name",
@@ -84,12 +85,17 @@ def _absent(entry: Told) -> str:
 
 
 def batches(told: Told) -> Table:
-    """A line for each batch."""
+    """A line for each batch, the newest first; what scores lead to expect where they lead to anything."""
     metric = next((batch["quality"][0]["metric"] for batch in told["batches"] if batch["quality"]), None)
     named = metric_name(metric) if metric else "metric"
-    columns = (Column("batch", "name"), "rows", "labelled", "columns moved", Column("scores", "name"), named,
-               f"{named} to expect", Column("quality", "verdict"))  # fmt: skip
-    return table("Batch by batch", columns, [_line(batch, metric) for batch in told["batches"]])
+    columns: list[Column | str] = [
+        Column("batch", "name"), "rows", "labelled", "columns moved", Column("scores", "name"), named,
+        f"{named} to expect", Column("quality", "verdict"),
+    ]  # fmt: skip
+    lines = [_line(batch, metric) for batch in reversed(told["batches"])]
+    if not any(batch["estimate"] for batch in told["batches"]):
+        columns, lines = [*columns[:-2], columns[-1]], [[*line[:-2], line[-1]] for line in lines]
+    return table("Batch by batch", columns, lines, first=NEWEST)
 
 
 def _line(batch: Told, metric: str | None) -> list[str]:
@@ -150,14 +156,12 @@ def quality_words(newest: Told) -> str:
 def tell(told: Told) -> str:
     """For the terminal."""
     shown = batches(told)
-    earlier = max(len(shown.rows) - NEWEST, 0)
-    lines = [f"{told['dataset']}: {headline(told)}", "",
-             as_text(Table(shown.name, shown.columns, shown.rows[earlier:], shown.first))]  # fmt: skip
-    if earlier:
+    lines = [f"{told['dataset']}: {headline(told)}", "", as_text(replace(shown, rows=shown.rows[:NEWEST]))]
+    if earlier := len(shown.rows[NEWEST:]):
         lines.append(f"… and {earlier} earlier")
     moved = drifted(told)
     if moved.rows:
-        lines += ["", as_text(Table(moved.name, moved.columns, moved.rows[:SHOWN], moved.first))]
+        lines += ["", as_text(replace(moved, rows=moved.rows[:SHOWN]))]
         if len(moved.rows) > SHOWN:
             lines.append(f"… and {len(moved.rows) - SHOWN} more")
     return "\n".join(lines)
