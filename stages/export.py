@@ -2,7 +2,8 @@
 
 Reads   bundles/<dataset>/, and with --rows a file of rows (.csv, .parquet, .jsonl) that both shall score alike
 Writes  exports/<dataset>/   model.onnx; inputs.json: what goes in and in which order, what comes out, from where on
-                             that is a yes, and how far the scores lie from the bundle's
+                             that is a yes, and how far the scores lie from the bundle's; with --page a page that
+                             runs it in a browser: index.html and what it needs
 
 Nothing is written unless the graph scores as the bundle does: on the bundle's example, on rows made to find a
 difference, and on those of --rows.  Needs the optional layer (`make networks`).
@@ -11,6 +12,7 @@ difference, and on those of --rows.  Needs the optional layer (`make networks`).
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from importlib.metadata import version
@@ -22,9 +24,10 @@ import numpy as np
 import polars as pl
 
 from stages.exports.graphs import graph_of
+from stages.exports.page_files import RUNTIME, page_files
 from stages.exports.parity import Parity, Runner, code_rows, compare, refuse_apart
 from stages.exports.sweep import made_rows
-from stages.models.bundle import EXAMPLE, Bundle, open_bundle
+from stages.models.bundle import EXAMPLE, PUBLISHED, Bundle, open_bundle
 from stages.models.row_files import SUFFIXES, read_pieces
 from stages.models.signature import REFUSED, Tally
 from stages.runtime.log import log, start_log
@@ -33,6 +36,7 @@ from stages.workspace.files import require_writable, whole_file, write_json
 
 FORMAT = 1
 EXPORTS = Path("exports")
+ONNX_WEB = Path(sys.prefix) / "onnxruntime-web"
 MODEL, INPUTS = "model.onnx", "inputs.json"
 TOLD = ("dataset", "question", "task", "target", "target_unit", "classes", "threshold", "family", "library")
 OF_AN_INPUT = ("name", "kind", "unit", "about", "categories", "low", "high")
@@ -50,8 +54,10 @@ def main(*arguments: str) -> None:
         graph = graph_of(bundle.model, bundle.signature)
         content = graph.SerializeToString(deterministic=True)
         found = hold_together(bundle, graph, content, options.rows)
-    with whole_file(folder / MODEL) as aside:
-        aside.write_bytes(content)
+        page = page_of(bundle) if options.page else {}
+    for name, bytes_of_it in {**page, MODEL: content}.items():
+        with whole_file(folder / name) as aside:
+            aside.write_bytes(bytes_of_it)
     write_json(folder / INPUTS, describe(bundle, content, found))
     log.info(
         "%s written: %s rows scored as %s scores them, at most %.2g apart, every decision the same",
@@ -67,6 +73,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("bundle", type=Path, help="a bundle, such as bundles/nycflights")
     parser.add_argument("-o", "--output", type=Path, help="the folder to write (exports/<dataset>)")
     parser.add_argument("--rows", type=Path, help=f"further rows that both shall score alike: {SUFFIXES}")
+    parser.add_argument("--page", action="store_true", help="and a page to draw on, for pictures of 8 × 8 pixels")
     return parser.parse_args(arguments)
 
 
@@ -102,6 +109,17 @@ def fitted_rows(bundle: Bundle, path: Path) -> Iterator[pl.DataFrame]:
                 f"`python -m stages.predict {bundle.folder} --example` prints rows that do",
             )  # fmt: skip
         yield fitted
+
+
+def page_of(bundle: Bundle) -> dict[str, bytes]:
+    """The files of the page by name."""
+    if not bundle.folder.joinpath(PUBLISHED).exists():
+        raise UserError(f"rows as published in {bundle.folder}, for examples", f"no {PUBLISHED}", "run `dvc repro`")
+    own = page_files(bundle.signature, pl.read_csv(bundle.folder / PUBLISHED, infer_schema=False))
+    runtime = [ONNX_WEB / name for name in RUNTIME]
+    if not all(path.exists() for path in runtime):
+        raise UserError(f"ONNX Runtime Web in {ONNX_WEB}", "none", "run `tools/onnx_web.sh`, which asks npm for it")
+    return own | {path.name: path.read_bytes() for path in runtime}
 
 
 def describe(bundle: Bundle, content: bytes, found: Parity) -> dict[str, Any]:

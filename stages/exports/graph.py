@@ -17,6 +17,7 @@ INPUT, OUTPUT = "inputs", "scores"
 OPSETS = {"": 21, "ai.onnx.ml": 5}
 IR_VERSION = 10  # of the file format: the one that came with these operators
 LESS_OR_EQUAL, LESS, MEMBER = 0, 1, 6  # ONNX's numbers for what a node asks
+NO_CATEGORY = -1.0  # for a missing one: builds of ONNX Runtime disagree on whether NaN is in a set
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,9 @@ class Split:
 
 @dataclass
 class Graph:
-    """Nodes in the order of their making, and the constants that they read."""
+    """Nodes in the order of their making, and the constants that they read; ``width`` inputs go in."""
 
+    width: int
     nodes: list[Any] = field(default_factory=list)
     constants: list[Any] = field(default_factory=list)
 
@@ -73,9 +75,13 @@ class Graph:
         ensemble = _Ensemble()
         for root, output in trees:
             ensemble.plant(root, output)
+        if categories := sorted({each.feature for each in ensemble.questions if each.asks == MEMBER}):
+            instead = np.full((1, self.width), np.nan)
+            instead[0, categories] = NO_CATEGORY
+            value = self.add("Where", self.add("IsNaN", value), self.constant(instead, kind), value)
         return self.add("TreeEnsemble", value, domain="ai.onnx.ml", **ensemble.attributes(outputs, kind))
 
-    def model(self, scores: str, width: int, outputs: int, told: dict[str, str]) -> Any:
+    def model(self, scores: str, outputs: int, told: dict[str, str]) -> Any:
         """The whole as ONNX's message: (rows, width) float32 in; (rows,) out, or (rows, outputs)."""
         from onnx import TensorProto, checker, helper
 
@@ -84,7 +90,7 @@ class Graph:
         graph = helper.make_graph(
             self.nodes,
             "model",
-            [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["rows", width])],
+            [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["rows", self.width])],
             [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, shape)],
             self.constants,
         )
@@ -128,7 +134,8 @@ class _Ensemble:
         def tensor(values: Sequence[float], kind: Any = kind) -> Any:
             return numpy_helper.from_array(np.asarray(values, dtype=kind))
 
-        members = [code for each in self.questions if each.asks == MEMBER for code in (*each.members, np.nan)]
+        sets = [(*each.members, *[NO_CATEGORY] * each.missing_is_yes) for each in self.questions if each.asks == MEMBER]
+        members = [code for each in sets for code in (*each, np.nan)]  # which ends a set
         return {
             "n_targets": outputs,
             "aggregate_function": 1,  # the sum
@@ -137,7 +144,9 @@ class _Ensemble:
             "nodes_featureids": [each.feature for each in self.questions],
             "nodes_modes": tensor([each.asks for each in self.questions], np.uint8),
             "nodes_splits": tensor([each.value for each in self.questions]),
-            "nodes_missing_value_tracks_true": [int(each.missing_is_yes) for each in self.questions],
+            "nodes_missing_value_tracks_true": [
+                int(each.missing_is_yes and each.asks != MEMBER) for each in self.questions
+            ],
             "nodes_truenodeids": [place for place, _ in self.yes],
             "nodes_trueleafs": [int(is_leaf) for _, is_leaf in self.yes],
             "nodes_falsenodeids": [place for place, _ in self.no],

@@ -23,10 +23,10 @@ TOLD = ("question", "dataset", "target", "family", "library")
 
 def graph_of(model: Model, signature: Mapping[str, Any]) -> Any:
     """The model as ONNX's message; raises a refusal (wanted, found, next step) where there is none."""
-    graph = Graph()
+    graph = Graph(len(model.features))
     scores = add_model(graph, INPUT, model)
     outputs = len(signature["classes"]) if signature["task"] == "multiclass" else 1
-    return graph.model(scores, len(model.features), outputs, {name: str(signature[name]) for name in TOLD})
+    return graph.model(scores, outputs, {name: str(signature[name]) for name in TOLD})
 
 
 def add_model(graph: Graph, rows: str, model: Model) -> str:

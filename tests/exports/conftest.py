@@ -7,12 +7,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 import pytest
 
+from stages.exports.graph import INPUT, MEMBER, Graph, Leaf, Split
 from stages.features.table import FeatureTable, open_features, read_selection, read_sketches
 from stages.models.bundle import SIGNATURE
-from stages.models.contract import Model
+from stages.models.contract import Float32, Model
 from stages.models.families import FAMILIES
 from stages.models.rows import Share, Training
 from stages.workspace.files import read_json
@@ -62,6 +64,26 @@ def fitted() -> Callable[[str, str], Fitted]:
         return Fitted(model, signature, later)
 
     return once
+
+
+def planted_sets(categories: int = 70, n: int = 200) -> tuple[Any, Float32, Float32]:
+    """A graph of one question a tree: is the category in a set?  Rows with every category and none, and its answers.
+
+    Sets come thin and dense, of the first 32 alone and of all: a runtime keeps them as bits of a number, or as a list.
+    """
+    chance, members, missing = np.random.default_rng(0), list[tuple[int, ...]](), [place % 3 == 0 for place in range(n)]
+    for place in range(n):
+        among = 33 if place % 2 else categories
+        members.append(tuple(np.flatnonzero(chance.random(among) < (place % 10 + 1) / 10).tolist()) or (0,))
+    graph = Graph(2)
+    trees = [(Split(1, MEMBER, 0.0, each, lost, Leaf(1.0), Leaf(2.0)), place)
+             for place, (each, lost) in enumerate(zip(members, missing, strict=True))]  # fmt: skip
+    model = graph.model(graph.trees(INPUT, trees, n, np.float32), n, {})
+    codes = [*range(categories), np.nan]
+    rows = np.array([[np.nan, code] for code in codes], dtype=np.float32)
+    answers = [[lost if np.isnan(code) else code in each for each, lost in zip(members, missing, strict=True)]
+               for code in codes]  # fmt: skip
+    return model, rows, np.where(answers, np.float32(1), np.float32(2))
 
 
 def _narrow(table: FeatureTable) -> FeatureTable:

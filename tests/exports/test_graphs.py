@@ -9,6 +9,7 @@ import pytest
 from stages.exports.graphs import add_model, graph_of
 from stages.exports.parity import TOLERANCE, Runner, code_rows, compare, refuse_apart
 from stages.exports.sweep import made_rows, values_asked
+from tests.exports.conftest import planted_sets
 
 pytestmark = pytest.mark.networks
 onnx = pytest.importorskip("onnx", reason="no optional layer: `make networks`")
@@ -72,6 +73,11 @@ def test_the_made_rows_try_every_category_the_ends_and_what_is_missing(fitted, f
             assert values == set(entry["categories"])
         else:
             assert min(values) <= np.float32(entry["low"]) and np.float32(entry["high"]) <= max(values)
+
+
+def test_sets_of_categories_are_told_apart() -> None:
+    graph, rows, expected = planted_sets()
+    assert np.array_equal(Runner(graph.SerializeToString()).predict(rows), expected)
 
 
 def of_trees(graph: Any) -> dict[str, Any]:
