@@ -2,16 +2,20 @@
 
 import hashlib
 import json
+import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 
 from stages import export
 from stages.exports import parity
+from stages.metrics.stored import task_named
 from stages.models.bundle import open_bundle
+from stages.models.signature import fit_rows
 from stages.workspace.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -90,21 +94,48 @@ def test_nothing_is_written_where_scores_differ(tmp_path: Path, monkeypatch: pyt
 
 @networks
 @needs_bundles
-def test_an_exported_row_is_decided_from_inputs_json_alone(tmp_path: Path) -> None:
-    """A row with an unknown carrier and no wind, encoded by hand from what `inputs.json` says."""
-    ort = pytest.importorskip("onnxruntime")
-    export.main(str(BUNDLES / "nycflights"), "-o", str(tmp_path))
-    told = json.loads((tmp_path / "inputs.json").read_text())
-    bundle = open_bundle(BUNDLES / "nycflights")
-    example = pl.read_csv(BUNDLES / "nycflights" / "example.csv", infer_schema=False).row(0, named=True)
-    row, coded = {**example, "carrier": "ZZ", "wind_speed_mph": None}, []
-    for entry in told["inputs"]:
-        given, known = row[entry["name"]], entry.get("categories")
-        value = (known.index(given) if given in known else np.nan) if known else float(given or "nan")
-        coded.append(value)
-    (scores,) = ort.InferenceSession(tmp_path / "model.onnx").run(None, {"inputs": np.array([coded], np.float32)})
-    from stages.models.signature import fit_rows
+@pytest.mark.parametrize("dataset", ["nycflights", "digits", "diabetes"])
+def test_the_script_of_the_documentation_answers_as_the_bundle_does(tmp_path: Path, dataset: str) -> None:
+    """Without this repository and what it stands on; a row has an unknown category, another misses a value."""
+    bundle = open_bundle(BUNDLES / dataset)
+    rows = pl.read_csv(BUNDLES / dataset / "example.csv", infer_schema=False)
+    first = rows.columns[0]
+    rows = pl.concat([rows, rows.head(2).with_columns(pl.Series(first, ["ZZ" if dataset == "nycflights" else "", ""]))])
+    (lines,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/export.md").read_text(), re.S)
+    export.main(str(BUNDLES / dataset), "-o", str(tmp_path))
+    rows.write_csv(tmp_path / "rows.csv")
+    check = "import sys\nassert not {'polars', 'pandas', 'xgboost', 'stages', 'onnx'} & {*sys.modules}\n"
+    command = [sys.executable, "-c", lines + check]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    fitted, _ = fit_rows(rows, bundle.signature["inputs"])
+    named = task_named(bundle.signature["task"]).name_scores(bundle.model.predict(fitted), bundle.signature)
+    told = [line.split(" ", 1) for line in done.stdout.splitlines()]
+    assert len(told) == len(rows)
+    if dataset == "diabetes":
+        assert [float(score) for (score,) in told] == pytest.approx(named["prediction"].to_list(), rel=1e-6)
+    elif dataset == "digits":
+        assert [answer for (answer,) in told] == named["prediction"].to_list()
+    else:
+        assert [decision for _, decision in told] == named["decision"].to_list()
+        assert [float(score) for score, _ in told] == pytest.approx(named["probability"].to_list(), abs=1e-6)
 
-    fitted, _ = fit_rows(pl.DataFrame([row], infer_schema_length=None), bundle.signature["inputs"])
-    assert fitted["carrier"].null_count() == 1
-    assert abs(float(scores[0]) - float(bundle.model.predict(fitted)[0])) < 1e-6
+
+@needs_bundles
+@networks
+def test_a_page_wants_pictures_and_its_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="8 × 8"):
+        export.main(str(BUNDLES / "nycflights"), "-o", str(tmp_path / "out"), "--page")
+    monkeypatch.setattr(export, "ONNX_WEB", tmp_path / "none")
+    with pytest.raises(UserError, match=r"tools/onnx_web\.sh"):
+        export.main(str(BUNDLES / "digits"), "-o", str(tmp_path / "out"), "--page")
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_npm_the_runtime_is_asked_for_in_words(tmp_path: Path) -> None:
+    (tmp_path / "cat").symlink_to(shutil.which("cat") or "")
+    done = subprocess.run(
+        [shutil.which("bash") or "", ROOT / "tools/onnx_web.sh"], cwd=tmp_path, env={"PATH": str(tmp_path)},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "wanted  npm" in done.stderr and "next    install Node.js" in done.stderr
