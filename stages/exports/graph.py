@@ -42,9 +42,8 @@ class Split:
 
 @dataclass
 class Graph:
-    """Nodes in the order of their making, and the constants that they read; ``width`` inputs go in."""
+    """Nodes in the order of their making, and the constants that they read."""
 
-    width: int
     nodes: list[Any] = field(default_factory=list)
     constants: list[Any] = field(default_factory=list)
 
@@ -70,18 +69,21 @@ class Graph:
 
         return self.add("Cast", value, to=helper.np_dtype_to_tensor_dtype(np.dtype(kind)))
 
-    def trees(self, value: str, trees: Iterable[tuple[Split | Leaf, int]], outputs: int, kind: Any) -> str:
-        """The leaves of all trees, added up (rows, outputs) in their order; each comes with the output it adds to."""
+    def trees(self, value: str, width: int, trees: Iterable[tuple[Split | Leaf, int]], outputs: int, kind: Any) -> str:
+        """The leaves of all trees that a row (width,) ends in, added up in their order, (rows, outputs).
+
+        Each tree comes with the output that it adds to; ``kind`` is the type of the sums.
+        """
         ensemble = _Ensemble()
         for root, output in trees:
             ensemble.plant(root, output)
         if categories := sorted({each.feature for each in ensemble.questions if each.asks == MEMBER}):
-            instead = np.full((1, self.width), np.nan)
+            instead = np.full((1, width), np.nan)
             instead[0, categories] = NO_CATEGORY
             value = self.add("Where", self.add("IsNaN", value), self.constant(instead, kind), value)
         return self.add("TreeEnsemble", value, domain="ai.onnx.ml", **ensemble.attributes(outputs, kind))
 
-    def model(self, scores: str, outputs: int, told: dict[str, str]) -> Any:
+    def model(self, scores: str, width: int, outputs: int, told: dict[str, str]) -> Any:
         """The whole as ONNX's message: (rows, width) float32 in; (rows,) out, or (rows, outputs)."""
         from onnx import TensorProto, checker, helper
 
@@ -90,7 +92,7 @@ class Graph:
         graph = helper.make_graph(
             self.nodes,
             "model",
-            [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["rows", self.width])],
+            [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["rows", width])],
             [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, shape)],
             self.constants,
         )

@@ -10,23 +10,25 @@ import numpy as np
 from stages.exports.graph import INPUT, Graph
 from stages.exports.lightgbm import add_light_trees
 from stages.exports.linear import add_line
+from stages.exports.network import add_network
 from stages.exports.xgboost import add_trees
 from stages.models.bagging import Bag
 from stages.models.contract import Model
 from stages.models.lightgbm import LightTrees
 from stages.models.linear import Line
+from stages.models.nets.scoring import TableModel
 from stages.models.trees import Trees
 
-ABLE = "boosting, forest, bagging, lightgbm, linear"
+ABLE = "boosting, forest, bagging, lightgbm, linear, network"
 TOLD = ("question", "dataset", "target", "family", "library")
 
 
 def graph_of(model: Model, signature: Mapping[str, Any]) -> Any:
     """The model as ONNX's message; raises a refusal (wanted, found, next step) where there is none."""
-    graph = Graph(len(model.features))
+    graph = Graph()
     scores = add_model(graph, INPUT, model)
     outputs = len(signature["classes"]) if signature["task"] == "multiclass" else 1
-    return graph.model(scores, outputs, {name: str(signature[name]) for name in TOLD})
+    return graph.model(scores, len(model.features), outputs, {name: str(signature[name]) for name in TOLD})
 
 
 def add_model(graph: Graph, rows: str, model: Model) -> str:
@@ -54,4 +56,5 @@ _ADD: Mapping[type, Callable[[Graph, str, Any], str]] = {
     Bag: add_bag,
     LightTrees: add_light_trees,
     Line: add_line,
+    TableModel: add_network,
 }

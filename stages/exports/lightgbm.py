@@ -20,7 +20,7 @@ def add_light_trees(graph: Graph, rows: str, model: LightTrees) -> str:
     trees = [(_node(tree["tree_structure"]), at % outputs) for at, tree in enumerate(content["tree_info"])]
     is_zero = graph.add("LessOrEqual", graph.add("Abs", rows), graph.constant(ZERO, np.float32))
     values = graph.cast(graph.add("Where", is_zero, graph.constant(0, np.float32), rows), np.float64)
-    raw = graph.trees(values, trees, outputs, np.float64)
+    raw = graph.trees(values, len(model.features), trees, outputs, np.float64)
     if objective == "multiclass":
         return graph.cast(graph.add("Softmax", raw, axis=1), np.float32)
     flat = graph.add("Squeeze", raw, graph.constant([1], np.int64))

@@ -27,7 +27,7 @@ def add_trees(graph: Graph, rows: str, model: Trees) -> str:
     # the start is a tree of its own and the first, because XGBoost adds to it
     starts = ((Leaf(float(value)), output) for output, value in enumerate(np.broadcast_to(start, outputs)))
     trees = ((_node(tree, 0), output) for tree, output in zip(content["trees"], content["tree_info"], strict=True))
-    raw = graph.trees(rows, (*starts, *trees), outputs, np.float32)
+    raw = graph.trees(rows, len(model.features), (*starts, *trees), outputs, np.float32)
     if objective == "multi:softprob":
         return _softmax(graph, raw)
     flat = graph.add("Squeeze", raw, graph.constant([1], np.int64))

@@ -32,6 +32,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "lightgbm": {"num_leaves": 31, "learning_rate": 0.1, "min_data_in_leaf": 20, "bagging_fraction": 0.8,
                  "feature_fraction": 0.8, "lambda_l2": 1.0, "max_bin": 64, "max_rounds": 20,
                  "early_stopping_rounds": 5},
+    "network": {"max_epochs": 3, "patience": 3, "batch": 512, "learning_rate": 0.002, "weight_decay": 0.0003,
+                "schedule": "constant", "shards": 1, "pieces": 12, "embedding": 4, "width": 32, "layers": 2,
+                "members": 2, "dropout": 0.1},
     "linear": {"penalty": 1.0, "max_iterations": 30},
 }  # fmt: skip
 
@@ -75,10 +78,10 @@ def planted_sets(categories: int = 70, n: int = 200) -> tuple[Any, Float32, Floa
     for place in range(n):
         among = 33 if place % 2 else categories
         members.append(tuple(np.flatnonzero(chance.random(among) < (place % 10 + 1) / 10).tolist()) or (0,))
-    graph = Graph(2)
+    graph = Graph()
     trees = [(Split(1, MEMBER, 0.0, each, lost, Leaf(1.0), Leaf(2.0)), place)
              for place, (each, lost) in enumerate(zip(members, missing, strict=True))]  # fmt: skip
-    model = graph.model(graph.trees(INPUT, trees, n, np.float32), n, {})
+    model = graph.model(graph.trees(INPUT, 2, trees, n, np.float32), 2, n, {})
     codes = [*range(categories), np.nan]
     rows = np.array([[np.nan, code] for code in codes], dtype=np.float32)
     answers = [[lost if np.isnan(code) else code in each for each, lost in zip(members, missing, strict=True)]
