@@ -13,13 +13,14 @@ from stages.exports.linear import add_line
 from stages.exports.network import add_network
 from stages.exports.xgboost import add_trees
 from stages.models.bagging import Bag
+from stages.models.blend import Blend, CodedBlend
 from stages.models.contract import Model
 from stages.models.lightgbm import LightTrees
 from stages.models.linear import Line
 from stages.models.nets.scoring import TableModel
 from stages.models.trees import Trees
 
-ABLE = "boosting, forest, bagging, lightgbm, linear, network"
+ABLE = "boosting, forest, bagging, lightgbm, linear, network, and blend of these"
 TOLD = ("question", "dataset", "target", "family", "library")
 
 
@@ -51,10 +52,24 @@ def add_bag(graph: Graph, rows: str, model: Bag) -> str:
     )
 
 
+def add_blend(graph: Graph, rows: str, model: Blend) -> str:
+    """The weighted mean over the members, each of which sees its own inputs."""
+    each = []
+    for member in model.members:
+        for one in member.copies if member.weight else ():
+            places = [model.features.index(name) for name in one.features]
+            own = graph.add("Gather", rows, graph.constant(places, np.int64), axis=1)
+            share = graph.constant(member.weight / len(member.copies), np.float64)
+            each.append(graph.add("Mul", graph.cast(add_model(graph, own, one), np.float64), share))
+    return graph.cast(graph.add("Sum", *each), np.float32)
+
+
 _ADD: Mapping[type, Callable[[Graph, str, Any], str]] = {
     Trees: add_trees,
     Bag: add_bag,
     LightTrees: add_light_trees,
     Line: add_line,
     TableModel: add_network,
+    Blend: add_blend,
+    CodedBlend: add_blend,
 }
