@@ -34,16 +34,7 @@ DATASETS = ("nycflights", "digits")
 ROWS = 10_000
 CALLS = {1: 1_000, ROWS: 3}
 NEEDED = ("onnxruntime", "numpy")
-NEEDED_BY_A_BUNDLE = (
-    "xgboost",
-    "polars",
-    "polars-runtime-32",
-    "numpy",
-    "scipy",
-    "pyarrow",
-    "lightgbm",
-    "pydantic-core",
-)
+OF_A_BUNDLE = ("xgboost", "lightgbm", "polars", "polars-runtime-32", "pyarrow", "scipy", "numpy")
 # written down before the first run
 PREDICTED = {
     ("nycflights", 1): 25.0, ("nycflights", ROWS): 30_000.0, ("digits", 1): 150.0, ("digits", ROWS): 600_000.0,
