@@ -65,7 +65,7 @@ def errors_of_line(clone: Path) -> pl.DataFrame:
         table = open_features("weather", columns=read_selection("weather"))
         rows = pl.concat(table.frames("test", [MADE_AT, LEVEL_NOW]))
         hours = pl.col(HORIZON).cast(pl.String).str.head(-2).cast(pl.Int64).alias("hours")
-        systems = {"the line": open_model("weather", table.names), "best naive": read_baseline("weather")}
+        systems = {"the line": open_model(table), "best naive": read_baseline("weather")}
         pieces = [
             rows.select(
                 pl.col(SERIES).cast(pl.String), hours, MADE_AT, pl.lit(name).alias("name"),

@@ -95,7 +95,7 @@ def held(days: int, horizon: int, block: int, trials: int) -> dict[str, float]:
 def costs() -> list[list[str | float]]:
     """Mean cost of a line by what one prepared for, by horizon: too little nine times as dear, then too much."""
     table = open_features("weather", columns=read_selection("weather"))
-    model, rows = open_model("weather", table.names, threads=1), []
+    model, rows = open_model(table, threads=1), []
     frames = list(table.frames("test", extra=[MADE_AT, DUE_AT, LEVEL_NOW]))
     scores = np.concatenate([model.predict(frame) for frame in frames])
     lines = pl.concat([frame.select(pl.col(HORIZON).cast(pl.String), table.target) for frame in frames])

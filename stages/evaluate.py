@@ -66,7 +66,7 @@ def main(name: str) -> None:
     with plain_words():
         rule = read_baseline(name)
     # partitions side by side get a thread each: teams of threads would wait for one another's cores
-    model = open_model(name, table.names, threads=1 if workers.count > 1 else workers.training_threads)
+    model = open_model(table, threads=1 if workers.count > 1 else workers.training_threads)
     scorers: dict[str, Scorer] = {
         "model": model.predict,
         "baseline": rule.predict,

@@ -30,6 +30,7 @@ from stages.features.sketch import (
     sketch_frame,
     sketch_from_json,
     sketch_to_json,
+    sum_up,
 )
 from stages.features.table import SKETCHES, SUMMARIES
 from stages.records import prepare
@@ -200,7 +201,9 @@ def featurize_partition(job: Job, root: Path) -> dict[str, Any]:
 
     labelled = frame.filter(pl.col(dataset.target).is_not_null())
     counts = dict(labelled["part"].value_counts().iter_rows())
-    sketches = sketch_frame(labelled.filter(pl.col("part") == "train"), names)
+    texts = [feature.name for feature in dataset.features if feature.kind == "text" and feature.name in names]
+    learnt = labelled.filter(pl.col("part") == "train")
+    sketches = sketch_frame(learnt.with_columns(sum_up(learnt[name]) for name in texts), names)
     parts = {name: counts.get(name, 0) for name in PARTS}
     return {
         "partition": {"name": job.name, "rows": len(frame), "parts": parts, "unlabelled": len(frame) - len(labelled)},
@@ -308,7 +311,8 @@ def describe(dataset: Dataset, whole: Whole) -> dict[str, Any]:
             "kind": feature.kind,
             "about": feature.about,
             "unit": feature.unit,
-            **({"always": True} if feature.always else {}),
+            **({"always": True} if feature.always or feature.kind in ("picture", "text") else {}),
+            **({"shape": list(feature.shape)} if feature.shape else {}),
         }
         sketch = whole.sketches[feature.name]
         if isinstance(sketch, CategorySketch):

@@ -43,7 +43,7 @@ from stages.models.bundle import (
 )
 from stages.models.contract import Model
 from stages.models.families import FAMILIES, FIRST, model_files, open_model, read_baseline, say_fitted
-from stages.models.signature import fit_rows
+from stages.models.signature import as_texts, fit_rows
 from stages.pages.card import write_card
 from stages.pages.verdicts import conclusion
 from stages.records.contract import load_dataset
@@ -66,7 +66,8 @@ def main(name: str) -> None:
     """Package the model of the dataset ``name``."""
     require_origin(Path.cwd())
     features = open_features(name, columns=read_selection(name))
-    sketches, model = read_sketches(name), open_model(name, features.names)
+    sketches, model = read_sketches(name), open_model(features)
+    features = features.with_columns(model.features)
     training = read_json(layout.models(name) / "training.json")
     results = read_json(layout.results(name))
     selection = read_json(layout.selection(name))["features"]
@@ -83,7 +84,7 @@ def main(name: str) -> None:
         write_json(folder / SIGNATURE, signature)
         write_json(folder / REFERENCE, {column: sketch_to_json(sketches[column]) for column in features.names})
         write_json(folder / CALIBRATION, calibrated(calibration, residuals, results))
-        write_csv(folder / EXAMPLE, rows)
+        write_csv(folder / EXAMPLE, as_texts(rows, signature["inputs"]))
         card = write_card(
             signature=signature,
             results=results,
@@ -116,7 +117,9 @@ def describe(
     for column in features.columns:
         sketch = sketches[column.name]
         seen: dict[str, Any] = {"null_share": round(sketch.nulls / sketch.rows, 6) if sketch.rows else 1.0}
-        if isinstance(sketch, NumberSketch):
+        if column.kind in ("picture", "text"):  # of which a sketch knows brightness or length alone
+            seen |= {"shape": list(column.shape)} if column.shape else {}
+        elif isinstance(sketch, NumberSketch):
             seen |= {"low": sketch.low if sketch.n else None, "high": sketch.high if sketch.n else None}
         else:
             seen |= {"categories": list(column.categories)}
@@ -242,7 +245,7 @@ def check_scores(
 ) -> None:
     """The loaded bundle scores the example, and the same rows read as text, exactly as the model in memory."""
     expected = model.predict(rows)
-    as_text = rows.with_columns(pl.all().cast(pl.String))
+    as_text = as_texts(rows, signature["inputs"]).with_columns(pl.all().cast(pl.String))
     fitted, misfits = fit_rows(as_text, signature["inputs"])
     for frame in (rows, fitted):
         if not np.array_equal(expected, loaded.predict(frame)):

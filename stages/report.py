@@ -80,7 +80,8 @@ def gather_facts(name: str) -> Facts:
         segments = judge_segments(cells, header, weights, level)
         judged = system_of(cells, header).table
         costs = cost_curve(judged, weights, level, header["block"]) if isinstance(judged, BinaryTable) else None
-    model = open_model(name, table.names, read_workers().training_threads)
+    model = open_model(table, read_workers().training_threads)
+    table = table.with_columns(model.features)
     training = read_json(layout.models(name) / "training.json")
     return Facts(
         dataset=name, question=table.question, task=table.task, target=table.target,

@@ -103,7 +103,7 @@ def plan_coding(table: FeatureTable, sketches: dict[str, Sketch], *, bins: int, 
 
 def choose_workers(table: FeatureTable, workers: WorkerSettings, limit_bytes: int) -> WorkerSettings:
     """No more partitions at a time than fit in memory."""
-    value = BYTES_PER_VALUE * (len(table.names) + 3)  # beside the features: part, target and cluster
+    value = BYTES_PER_VALUE * (table.values + 3)  # beside the features: part, target and cluster
     estimates = {partition["name"]: value * partition["rows"] for partition in table.partitions}
     return fit_in_memory(workers, estimates, limit_bytes, f"{table.dataset}: select_features")
 

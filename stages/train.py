@@ -29,7 +29,15 @@ from stages.features.table import (
 )
 from stages.models.boosting import BoostingSettings
 from stages.models.contract import FamilySettings, Fit
-from stages.models.families import family_of, fit_baseline, fit_model, refuse_impossible, write_model
+from stages.models.families import (
+    FAMILIES,
+    family_of,
+    fit_baseline,
+    fit_model,
+    readable,
+    refuse_impossible,
+    write_model,
+)
 from stages.models.rows import Share
 from stages.runtime.log import Progress, log, progress, start_log
 from stages.runtime.tracking import live_curves
@@ -74,16 +82,17 @@ def fit_anywhere(
     each_round: Callable[[int, float, float], None],
 ) -> tuple[Fit, int]:
     """The fitted model, and how many workers it was fitted on: 0 for this process alone."""
-    whole = Share(features, features)
     if settings.distributed and isinstance(settings, BoostingSettings):
         from stages.models.boosting_workers import fit_on_workers  # Dask takes a second to import
 
+        read = readable(FAMILIES[settings.family], features)
+
         return fit_on_workers(
-            whole, sketches, settings=settings.for_booster(), workers=read_workers(),
+            Share(read, read), sketches, settings=settings.for_booster(), workers=read_workers(),
             seed=child_seed(read_seed(), "train", features.dataset), limit_bytes=read_scale().memory_limit_bytes,
             each_round=each_round,
         )  # fmt: skip
-    return fit_model(whole, sketches, settings, each_round, features.dataset), 0
+    return fit_model(Share(features, features), sketches, settings, each_round, features.dataset), 0
 
 
 def refuse_many_devices(settings: FamilySettings, name: str) -> None:
@@ -123,7 +132,7 @@ def describe(fit: Fit, family: str, features: FeatureTable, workers: int = 0) ->
     return {
         "family": family,
         "task": features.task,
-        "features": len(features.names),
+        "features": len(fit.model.features),
         "rows": {part: features.rows(part) for part in ("train", "valid")},
         "metric": fit.metric,
         "rounds": len(fit.valid_losses),

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from stages.features.sketch import CategorySketch, NumberSketch, Sketch
+from stages.features.sketch import CategorySketch, NumberSketch, Sketch, sum_up
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -45,7 +45,7 @@ class Bins:
             known = pl.Enum(self.categories)
             column = column if column.dtype == known else column.cast(pl.String).cast(known, strict=False)
             return column.to_physical().cast(pl.Int64).fill_null(self.null).to_numpy()
-        values = column.cast(pl.Float64).to_numpy()
+        values = sum_up(column).cast(pl.Float64).to_numpy()
         codes = cut(values, self.edges)
         codes[np.isnan(values)] = self.null
         return codes

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from stages.features.sketch import CategorySketch, Sketch, bucket_key
+from stages.features.sketch import CategorySketch, Sketch, bucket_key, sum_up
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
@@ -51,7 +51,7 @@ class Cut:
     def codes(self, column: pl.Series) -> NDArray[np.uint8]:
         """The bin of each value."""
         if self.edges is not None:
-            bits = np.ascontiguousarray(column.to_numpy(), dtype=np.float32).view(np.uint16)[_UPPER_HALF]
+            bits = np.ascontiguousarray(sum_up(column).to_numpy(), dtype=np.float32).view(np.uint16)[_UPPER_HALF]
             coded: NDArray[np.uint8] = self._code_of_bits[bits]
             return coded
         known = pl.Enum(self.known)

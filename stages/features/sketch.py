@@ -3,7 +3,8 @@
 Numbers are counted by the upper 16 bits of their float32 form (sign, exponent and seven bits of mantissa), so a
 bucket is at most 1/128 of its value wide: the histogram is exact to add, independent of order, and at most 65,536
 buckets long however many rows there are.  The idea of value-relative buckets is that of DDSketch (Masson, Rim & Lee,
-"DDSketch", VLDB 2019).  Categories are counted by name.
+"DDSketch", VLDB 2019).  Categories are counted by name, pictures by their brightness, texts by their
+length.
 """
 
 from __future__ import annotations
@@ -85,13 +86,20 @@ class CategorySketch:
 Sketch = NumberSketch | CategorySketch
 
 
+def sum_up(column: pl.Series) -> pl.Series:
+    """The number that stands for a picture (its mean brightness) or a text (its length); any other column as it is."""
+    if isinstance(column.dtype, pl.Array):
+        return column.arr.mean()
+    return column.str.len_chars() if column.dtype == pl.String else column
+
+
 def sketch_column(column: pl.Series) -> Sketch:
     """Summarise one column; strings, enums and categoricals by name, everything else as numbers."""
     if column.dtype in (pl.String, pl.Categorical) or isinstance(column.dtype, pl.Enum):
         counted = column.drop_nulls().value_counts()
         counted = counted.with_columns(pl.first().cast(pl.String)).sort(by=pl.all())
         return CategorySketch(len(column), column.null_count(), dict(counted.iter_rows()))
-    present = column.drop_nulls().to_numpy().astype(np.float64)
+    present = sum_up(column).drop_nulls().to_numpy().astype(np.float64)
     present = present[~np.isnan(present)]
     nulls = len(column) - len(present)
     if len(present) == 0:

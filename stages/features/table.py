@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ SUMMARIES = "summaries"  # a folder: one file a partition, of the same name; wha
 
 @dataclass(frozen=True)
 class Column:
-    """One feature: ``kind`` is numeric or categorical; ``categories`` sorted, from the training rows."""
+    """One feature: its ``kind``, ``categories`` sorted, from the training rows; of a picture the ``shape``."""
 
     name: str
     kind: str
@@ -33,6 +34,12 @@ class Column:
     unit: str
     categories: tuple[str, ...] = ()
     always: bool = False
+    shape: tuple[int, ...] = ()
+
+    @property
+    def values(self) -> int:
+        """How many numbers a row has of it."""
+        return prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,11 @@ class FeatureTable:
     def feature_types(self) -> list[str]:
         """XGBoost's letters: ``c`` for a categorical, ``q`` for a numeric feature."""
         return ["c" if column.kind == "categorical" else "q" for column in self.columns]
+
+    @property
+    def values(self) -> int:
+        """How many numbers a row has of all features."""
+        return sum(column.values for column in self.columns)
 
     def with_columns(self, names: Sequence[str]) -> FeatureTable:
         """The same table narrowed to the named features, in the given order."""
@@ -149,7 +161,15 @@ def open_features(dataset: str, columns: Sequence[str] | None = None) -> Feature
         classes=tuple(manifest["classes"]),
         cluster=manifest["cluster"],
         columns=tuple(
-            Column(c["name"], c["kind"], c["about"], c["unit"], tuple(c.get("categories", ())), c.get("always", False))
+            Column(
+                name=c["name"],
+                kind=c["kind"],
+                about=c["about"],
+                unit=c["unit"],
+                categories=tuple(c.get("categories", ())),
+                always=c.get("always", False),
+                shape=tuple(c.get("shape", ())),
+            )
             for c in manifest["columns"]
         ),
         partitions=tuple(manifest["partitions"]),

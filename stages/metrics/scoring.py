@@ -115,7 +115,7 @@ def header_of(
 
 def choose_workers(table: FeatureTable, workers: WorkerSettings, limit_bytes: int) -> WorkerSettings:
     """No more partitions at a time than fit in memory."""
-    value = BYTES_PER_VALUE * (len(table.names) + 3)  # beside the features: part, target and cluster
+    value = BYTES_PER_VALUE * (table.values + 3)  # beside the features: part, target and cluster
     read = {*table.partition_names("valid"), *table.partition_names("test")}
     estimates = {part["name"]: value * part["rows"] for part in table.partitions if part["name"] in read}
     return fit_in_memory(workers, estimates, limit_bytes, f"{table.dataset}: evaluate")

@@ -7,7 +7,7 @@ missing values as nulls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -19,6 +19,7 @@ from pydantic import Field
 from stages.workspace.settings import Settings
 
 if TYPE_CHECKING:
+    from stages.features.table import Column
     from stages.models.rows import Training
 
 Float32 = NDArray[np.float32]
@@ -114,6 +115,11 @@ class FamilySettings(Settings):
         return 1
 
 
+def numbers_and_categories(columns: Sequence[Column]) -> Sequence[Column]:
+    """What most families read."""
+    return [column for column in columns if column.kind in ("numeric", "categorical")]
+
+
 @dataclass(frozen=True)
 class Family:
     """A kind of models: how one is fitted, loaded and told of."""
@@ -132,6 +138,8 @@ class Family:
     """Python that scores the bundle's ``example.csv`` by the library alone, run in its folder; empty where none can."""
     tasks: Collection[str] = TASKS
     """Names of the tasks that it can do."""
+    reads: Callable[[Sequence[Column]], Sequence[Column]] = numbers_and_categories
+    """Which of the selected features it learns from; `Training` holds no others."""
     stops_early: bool = False
     """Whether the valid part decides on the number of rounds."""
     devices: tuple[str, ...] = ("cpu",)

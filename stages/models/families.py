@@ -5,8 +5,9 @@ All fit by `fit_model`, so equal rows and settings give equal models.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +87,32 @@ def refuse_settings(family: Family, settings: FamilySettings, path: str) -> None
         )
 
 
+def readable(family: Family, table: FeatureTable) -> FeatureTable:
+    """The table with those of its features that the family reads."""
+    names = [column.name for column in family.reads(table.columns)]
+    if table.names and not names:
+        kinds = ", ".join(sorted({column.kind for column in table.columns}))
+        raise UserError(
+            f"a family that can read the features of {table.dataset} ({kinds})",
+            f"datasets.{table.dataset}.model.family: {family.name}",
+            f"choose another one of {', '.join(FAMILIES)}: `-S model@datasets.{table.dataset}.model=…`",
+        )
+    return table.with_columns(names)
+
+
+def _read_by(settings: FamilySettings, share: Share) -> Share:
+    """The share as the family of these settings sees it."""
+    family = FAMILIES[settings.family]
+    return replace(share, train=readable(family, share.train), valid=readable(family, share.valid))
+
+
 def fit_model(
     share: Share, sketches: Mapping[str, Sketch], settings: FamilySettings, each_round: Ticker, label: str
 ) -> Fit:
     """The model of one share of the rows, fitted by this process."""
     dataset = share.train.dataset
     training = Training(
-        share, sketches, child_seed(read_seed(), "train", dataset), read_workers().training_threads,
+        _read_by(settings, share), sketches, child_seed(read_seed(), "train", dataset), read_workers().training_threads,
         read_scale().memory_limit_bytes, label, each_round,
     )  # fmt: skip
     return FAMILIES[settings.family].fit(training, settings)
@@ -103,6 +123,7 @@ def open_trainings(
     share: Share, sketches: Mapping[str, Sketch], settings: FamilySettings
 ) -> Iterator[Callable[[int], Fit]]:
     """A function from a seed to the model that `fit_model` would fit with it; boosting bins its rows once for all."""
+    share = _read_by(settings, share)
     threads, limit, dataset = read_workers().training_threads, read_scale().memory_limit_bytes, share.train.dataset
 
     def training(seed: int) -> Training:
@@ -170,13 +191,13 @@ def read_model(folder: Path, family: Family, threads: int = 0) -> Model:
     return model
 
 
-def open_model(dataset: str, features: Sequence[str], threads: int = 0) -> Model:
-    """The trained model of a dataset, which must be one of these features."""
-    folder = layout.models(dataset)
+def open_model(table: FeatureTable, threads: int = 0) -> Model:
+    """The trained model of a dataset, which must be one of these features, as far as its family reads them."""
+    folder = layout.models(table.dataset)
     family = family_named(read_json(folder / "training.json").get("family", FIRST), f"the family in {folder}")
     model = read_model(folder, family, threads)
-    if model.features != list(features):
-        raise UserError(f"the features {', '.join(model.features)}", ", ".join(features), "run `dvc repro`")
+    if model.features != (names := readable(family, table).names):
+        raise UserError(f"the features {', '.join(model.features)}", ", ".join(names), "run `dvc repro`")
     return model
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from stages.pages.numbers import share_text
+from stages.records.pictures import NoPicture, from_text, to_text
 
 NULL_TEXTS = ("", "NA", "null", "None", "NaN", "nan")
 MORE_MISSING = 0.05  # of the rows; months of the same source differ by 0.03
@@ -23,7 +26,7 @@ class Misfit:
     """Something about the rows that the signature does not know: told, and counted where it concerns rows."""
 
     kind: str
-    """missing column, not a number, not a category, no input, unknown category, missing more often or out of range"""
+    """One of `REFUSED`, or unknown category, missing more often, out of range."""
     column: str
     rows: int
     told: str
@@ -68,8 +71,9 @@ class Tally:
         return [*self.found.values(), *more]
 
 
-REFUSED = ("missing column", "not a number", "not a category", "no input")  # misfits with which nothing is scored
-NULLED = ("not a number", "not a category", "unknown category")  # given, but null to the model
+UNREADABLE = ("not a number", "not a category", "not a picture", "no text")
+REFUSED = ("missing column", *UNREADABLE, "no input")  # misfits with which nothing is scored
+NULLED = (*UNREADABLE, "unknown category")  # given, but null to the model
 
 
 def _divergence(share: float, usual: float) -> float:
@@ -97,6 +101,10 @@ def unfit_rows(rows: pl.DataFrame, fitted: pl.DataFrame) -> dict[str, pl.Series]
     """Places of the rows that cannot be scored, by reason; ``fitted`` are the inputs by `fit_rows`, all of them."""
     found = {"no input is filled": _unfilled_places(rows, fitted)}
     for column in fitted:
+        if isinstance(column.dtype, pl.Array) or column.dtype == pl.String:  # without them there is nothing to score
+            what = "picture" if isinstance(column.dtype, pl.Array) else "text"
+            found[f"{column.name} is no {what}"] = column.is_null().arg_true()
+            continue
         if not column.null_count() or rows[column.name].null_count() == column.null_count():
             continue  # whatever was given is understood
         given, is_number = _without_null_texts(_texts(rows[column.name])), column.dtype == pl.Float32
@@ -121,7 +129,7 @@ def fit_rows(
         if name not in rows.columns:
             misfits.append(Misfit("missing column", name, len(rows), name))
             continue
-        fitted, found = (_category if entry["kind"] == "categorical" else _number)(rows[name], entry, before)
+        fitted, found = FITTED[entry["kind"]](rows[name], entry, before)
         columns.append(fitted)
         misfits.extend(found)
     return pl.DataFrame(columns), misfits
@@ -175,6 +183,53 @@ def _category(column: pl.Series, entry: Mapping[str, Any], before: int) -> tuple
         fitted = fitted.fill_null(texts.str.strip_chars().cast(known, strict=False))
         misfits = _told("unknown category", given, given.is_not_null() & fitted.is_null(), before)
     return fitted.alias(str(entry["name"])), misfits
+
+
+def _picture(column: pl.Series, entry: Mapping[str, Any], before: int) -> tuple[pl.Series, list[Misfit]]:
+    """Pixels as they are, or read from base64; null where there are none."""
+    wanted = pl.Array(pl.UInt8, prod(entry["shape"]))
+    if column.dtype == wanted and not column.null_count():
+        return column.alias(str(entry["name"])), []
+    pixels, wrong = np.zeros((len(column), wanted.shape[0]), np.uint8), dict[int, str]()
+    for place, given in enumerate(column):
+        try:
+            if not isinstance(given, str):
+                raise NoPicture("nothing" if given is None else "no base64")
+            pixels[place] = from_text(given, entry["shape"])
+        except NoPicture as error:
+            wrong[place] = str(error)
+    found = []
+    if wrong:
+        first = next(iter(wrong))
+        told = f"{column.name} in row {before + first + 1}: {wrong[first]}"
+        found = [Misfit("not a picture", column.name, len(wrong), told)]
+    known = pl.Series([place not in wrong for place in range(len(column))], dtype=pl.Boolean)
+    fitted = pl.Series(str(entry["name"]), pixels, wanted)
+    return fitted.to_frame().select(pl.when(known).then(pl.first())).to_series(), found
+
+
+def _text(column: pl.Series, entry: Mapping[str, Any], before: int) -> tuple[pl.Series, list[Misfit]]:
+    """Texts without the spaces around them; null where nothing is left."""
+    given = _texts(column)
+    texts = given.str.strip_chars() if given.dtype == pl.String else pl.Series([None] * len(given), dtype=pl.String)
+    fitted = texts.to_frame().select(pl.when(pl.first() != "").then(pl.first())).to_series()
+    told = f"{column.name} in row {before + int(fitted.is_null().arg_max() or 0) + 1}"
+    found = [Misfit("no text", column.name, fitted.null_count(), told)] if fitted.null_count() else []
+    return fitted.alias(str(entry["name"])), found
+
+
+FITTED: Mapping[str, Callable[[pl.Series, Mapping[str, Any], int], tuple[pl.Series, list[Misfit]]]] = {
+    "numeric": _number, "categorical": _category, "picture": _picture, "text": _text,
+}  # fmt: skip
+
+
+def as_texts(rows: pl.DataFrame, inputs: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Rows as a CSV file holds them: pictures as base64, everything else as it is."""
+    pictures = {str(entry["name"]): entry["shape"] for entry in inputs if entry["kind"] == "picture"}
+    return rows.with_columns(
+        pl.Series(name, [to_text(pixels, shape) for pixels in rows[name].to_numpy()], pl.String)
+        for name, shape in pictures.items()
+    )
 
 
 def _texts(column: pl.Series) -> pl.Series:

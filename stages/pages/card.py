@@ -13,6 +13,7 @@ from stages.pages.tables import Column, as_markdown, code, marked, table
 from stages.pages.verdicts import Results, cautions, conclusion, decimals_in, estimate_of, metric_name, verdict
 
 SEEN = ("kind", "meaning", "unit", "seen in training")
+COLOURS = {1: "in grey", 3: "in colour"}
 
 
 def metrics_table(results: Results) -> str:
@@ -90,6 +91,10 @@ def _alone(lines: str) -> str:
 
 
 def _seen(entry: Mapping[str, Any]) -> str:
+    if entry["kind"] == "picture":
+        return f"a picture of {' × '.join(map(str, entry['shape'][:2]))} pixels, {COLOURS[entry['shape'][2]]}"
+    if entry["kind"] == "text":
+        return "a text"
     if entry["kind"] == "categorical":
         names = entry["categories"]
         return ", ".join(names[:6]) + (f", … ({len(names)})" if len(names) > 6 else "")

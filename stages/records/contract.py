@@ -20,7 +20,7 @@ from stages.records.lines import PLAIN, Format
 if TYPE_CHECKING:  # pandera takes most of a second to import and only `clean` validates
     import pandera.polars as pa
 
-Kind = Literal["numeric", "categorical"]
+Kind = Literal["numeric", "categorical", "picture", "text"]
 Part = Literal["train", "valid", "test"]
 Calendar = Literal["run", "months"] | Callable[[date, date], Sequence[date]]
 PARTS: tuple[Part, ...] = ("train", "valid", "test")
@@ -72,7 +72,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Feature:
-    """One model input: its kind, what it means and its unit (empty for a count, share or category)."""
+    """One model input: its kind, what it means and its unit (empty for a count, share or category).
+
+    A picture is an array of bytes, ``shape`` (rows, columns, channels) laid flat; a text is a string.  Neither is ever
+    null, and no selection leaves one out.
+    """
 
     name: str
     kind: Kind
@@ -82,6 +86,8 @@ class Feature:
     """Whether it is only right where a partition holds every record: counts do, shares of a random sample do not."""
     always: bool = False
     """Whether selection has to leave it in: the family of models for its task needs it whatever it tells by itself."""
+    shape: tuple[int, ...] = ()
+    """Of a picture: rows, columns, channels."""
     joined: str = ""
     """The joined table that it is read from: a row in which all features of a table are missing found nothing there."""
 

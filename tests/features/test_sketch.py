@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages.features.binning import bin_numbers
+from stages.features.profile import cut_column
 from stages.features.sketch import (
     CategorySketch,
     NumberSketch,
@@ -20,6 +22,7 @@ from stages.features.sketch import (
     sketch_frame,
     sketch_from_json,
     sketch_to_json,
+    sum_up,
 )
 
 quick = settings(max_examples=60, deadline=None, derandomize=True, database=None)
@@ -160,3 +163,14 @@ def test_any_number_is_counted(dtype):
     sketch = sketch_column(pl.Series([0, 1, 1, None]).cast(dtype))
     assert sketch.counts.tolist() == [1, 2]
     assert (sketch.low, sketch.high, sketch.nulls) == (0.0, 1.0, 1)
+
+
+def test_a_picture_is_summed_up_by_its_brightness_and_a_text_by_its_length() -> None:
+    pictures = pl.Series("p", np.array([[0, 10], [255, 255]], np.uint8), pl.Array(pl.UInt8, 2))
+    assert sum_up(pictures).to_list() == [5.0, 255.0]
+    assert sum_up(pl.Series(["né", "", None])).to_list() == [2, 0, None]
+    sketch = sketch_column(pictures)
+    assert isinstance(sketch, NumberSketch)
+    assert (sketch.low, sketch.high) == (5.0, 255.0)
+    assert bin_numbers("p", sketch, 2).codes(pictures).tolist() == [0, 1]
+    assert cut_column("p", sketch, 2).codes(pictures).tolist() == [0, 1]

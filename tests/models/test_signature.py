@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from stages.models.signature import BY_CHANCE, MORE_MISSING, Tally, fit_rows
+from stages.models.signature import BY_CHANCE, MORE_MISSING, Tally, as_texts, fit_rows, unfit_rows
 
 NUMBER = {"name": "x", "kind": "numeric", "low": -1.0, "high": 1.0}
 CATEGORY = {"name": "c", "kind": "categorical", "categories": ["AA", "B6", "NA", " padded"]}
@@ -164,3 +164,36 @@ def test_a_row_without_any_input_is_told_and_one_with_an_unknown_category_is_not
         ("unknown category", 1, "c = 'ZZ' in row 3"),
         ("no input", 2, "the first is row 1"),
     ]
+
+
+# ── pictures and texts ───────────────────────────────────────────────────────────────────────────────────────────────
+PICTURE = {"name": "p", "kind": "picture", "shape": [2, 2, 1], "null_share": 0.0}
+TEXT = {"name": "t", "kind": "text", "null_share": 0.0}
+PIXELS = np.array([[0, 10, 20, 255], [1, 2, 3, 4]], np.uint8)
+
+
+def test_pictures_are_read_from_text_as_they_were_written() -> None:
+    rows = pl.DataFrame({"p": pl.Series(PIXELS, dtype=pl.Array(pl.UInt8, 4))})
+    fitted, misfits = fit_rows(as_texts(rows, [PICTURE]), [PICTURE])
+    assert misfits == []
+    assert fitted.equals(fit_rows(rows, [PICTURE])[0])
+    assert np.array_equal(fitted["p"].to_numpy(), PIXELS)
+
+
+def test_what_is_no_picture_is_refused_by_row() -> None:
+    rows = as_texts(pl.DataFrame({"p": pl.Series(PIXELS, dtype=pl.Array(pl.UInt8, 4))}), [PICTURE])
+    rows = pl.concat([rows, pl.DataFrame({"p": ["bad", None]})])
+    tally = Tally([PICTURE])
+    fitted = tally.fit(rows)
+    told = {misfit.kind: (misfit.rows, misfit.told) for misfit in tally.misfits()}
+    assert told["not a picture"] == (2, "p in row 3: no base64")
+    assert fitted["p"].is_null().to_list() == [False, False, True, True]
+    assert unfit_rows(rows, fitted)["p is no picture"].to_list() == [2, 3]
+
+
+def test_a_text_is_what_is_left_without_the_spaces_around_it() -> None:
+    rows = pl.DataFrame({"t": [" a b\n", "", None, "NA"]})
+    fitted, misfits = fit_rows(rows, [TEXT])
+    assert fitted["t"].to_list() == ["a b", None, None, "NA"]
+    assert [(m.kind, m.rows, m.told) for m in misfits] == [("no text", 2, "t in row 2")]
+    assert unfit_rows(rows, fitted)["t is no text"].to_list() == [1, 2]

@@ -136,7 +136,7 @@ def test_a_category_of_pandas_is_known_by_its_name_whatever_its_place(
 ) -> None:
     monkeypatch.chdir(trained(family, "binary"))
     rows = rows_of("test").filter(pl.col("carrier").is_in(["B6", "a|b"]))
-    model = open_model(NAME, open_features(NAME).names)
+    model = open_model(open_features(NAME))
     given = rows.select(model.features).to_pandas()
     given["carrier"] = given["carrier"].astype(str).astype("category")  # 0 and 1, where training had 1 and 3
     if family == "lightgbm":
@@ -169,7 +169,7 @@ def test_a_row_scores_the_same_alone_as_among_others_and_on_any_threads(
     monkeypatch.chdir(trained(family, task))
     rows = rows_of("test").head(60)
     assert rows.null_count().sum_horizontal().item() > 0  # missing numbers and categories among them
-    model = open_model(NAME, open_features(NAME).names, threads=1)
+    model = open_model(open_features(NAME), threads=1)
     together = model.predict(rows)
     assert together.dtype == np.float32
     assert np.isfinite(together).all()
@@ -187,7 +187,7 @@ def test_contributions_add_up_to_the_score_or_there_are_none(
     trained, monkeypatch: pytest.MonkeyPatch, family: str, task: str
 ) -> None:
     monkeypatch.chdir(trained(family, task))
-    rows, model = rows_of("test").head(200), open_model(NAME, open_features(NAME).names)
+    rows, model = rows_of("test").head(200), open_model(open_features(NAME))
     found = model.contributions(rows)
     if family == "bagging":
         assert found is None
@@ -205,7 +205,7 @@ def test_contributions_add_up_to_the_score_or_there_are_none(
 def test_a_linear_model_is_scikit_learns_on_the_same_columns(trained, monkeypatch: pytest.MonkeyPatch) -> None:
     for task in TASKS:
         monkeypatch.chdir(trained("linear", task))
-        model = open_model(NAME, open_features(NAME).names)
+        model = open_model(open_features(NAME))
         assert isinstance(model, Line)
         parts = {part: design(rows_of(part), rows_of("train")) for part in ("train", "test")}
         labels = rows_of("train")["target"].to_numpy()
@@ -235,7 +235,7 @@ def design(rows: pl.DataFrame, train: pl.DataFrame) -> np.ndarray:
 
 def test_a_bag_predicts_the_mean_of_its_members(trained, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(trained("bagging", "multiclass"))
-    rows, model = rows_of("test"), open_model(NAME, open_features(NAME).names)
+    rows, model = rows_of("test"), open_model(open_features(NAME))
     assert isinstance(model, Bag)
     assert len(model.members) == 3
     members = [each.predict(rows) for each in model.members]
@@ -248,7 +248,7 @@ def test_a_bag_predicts_the_mean_of_its_members(trained, monkeypatch: pytest.Mon
 
 def test_a_forest_is_xgboosts_own(trained, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(trained("forest", "binary"))
-    model = open_model(NAME, open_features(NAME).names)
+    model = open_model(open_features(NAME))
     assert isinstance(model, Trees)
     assert model.booster.num_boosted_rounds() == 1
     assert len(model.booster.get_dump()) == 20
@@ -270,7 +270,7 @@ def test_lightgbm_fits_partitions_as_it_fits_all_rows_at_once(trained, monkeypat
 
     monkeypatch.chdir(trained("lightgbm", "regression"))
     table, test = open_features(NAME), rows_of("test")
-    model = open_model(NAME, table.names)
+    model = open_model(table)
     own = {k: v for k, v in SETTINGS["lightgbm"].items() if k not in ("max_rounds", "early_stopping_rounds")}
     fixed = {
         "objective": "regression",

@@ -19,7 +19,7 @@ from stages.features.table import FeatureTable, open_features, read_selection, r
 from stages.metrics.settings import EvaluateSettings
 from stages.metrics.stored import task_named
 from stages.models.contract import Family, FamilySettings
-from stages.models.families import FAMILIES, family_of, refuse_settings
+from stages.models.families import FAMILIES, family_of, readable, refuse_settings
 from stages.workspace import layout
 from stages.workspace.errors import UserError
 from stages.workspace.files import sha256_of
@@ -212,7 +212,7 @@ def read_search(dataset: str, name: str, **given: object) -> Search:
     model = read_settings(family.settings, dataset, "model")
     check_model(family, model, dataset)
     space = check_space(settings, model, dataset)
-    table = open_features(dataset, columns=read_selection(dataset))
+    table = readable(family, open_features(dataset, columns=read_selection(dataset)))
     check_metric(settings.metric, table.task, dataset)
     refuse_no_features(table)
     refuse_no_rows(table, *SEARCHED_PARTS)
