@@ -20,7 +20,7 @@ from stages.models.contract import Baseline, DamagedModel, Family, FamilySetting
 from stages.models.rows import Share, Ticker, Training
 from stages.models.trees import has_device
 from stages.workspace import layout
-from stages.workspace.errors import UserError
+from stages.workspace.errors import UserError, plain_words
 from stages.workspace.files import read_json, whole_file
 from stages.workspace.seeds import child_seed
 from stages.workspace.settings import Settings, read_scale, read_seed, read_settings, read_workers
@@ -115,7 +115,8 @@ def fit_model(
         _read_by(settings, share), sketches, child_seed(read_seed(), "train", dataset), read_workers().training_threads,
         read_scale().memory_limit_bytes, label, each_round,
     )  # fmt: skip
-    return FAMILIES[settings.family].fit(training, settings)
+    with plain_words():
+        return FAMILIES[settings.family].fit(training, settings)
 
 
 @contextmanager
