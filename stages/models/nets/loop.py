@@ -89,9 +89,13 @@ def train_net(
     seed: int,
     threads: int,
     each_epoch: Callable[[int, float, float], None],
+    judged: Loss | None = None,
     change: Change | None = None,
 ) -> Trained:
-    """Train until the valid part has not improved for ``settings.patience`` epochs; ``threads`` 0 takes every core."""
+    """Train until the valid part has not improved for ``settings.patience`` epochs; ``threads`` 0 takes every core.
+
+    The valid part is judged by ``judged`` where it is not ``loss``.
+    """
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(settings.device == "cuda")
     loop = _Loop(module, loss, change, settings, seed)
@@ -108,7 +112,7 @@ def train_net(
         while len(losses["valid"]) < settings.max_epochs and not _is_over(losses["valid"], settings.patience):
             epoch = len(losses["valid"])
             losses["train"].append(loop.epoch(pool, train, epoch))
-            losses["valid"].append(loop.judge(pool, valid))
+            losses["valid"].append(loop.judge(pool, valid, judged or loss))
             if not math.isfinite(losses["train"][-1] + losses["valid"][-1]):
                 raise ValueError(
                     "a loss that is a number", f"none after epoch {epoch}", "choose a lower model.learning_rate"
@@ -218,14 +222,14 @@ class _Loop:
             for other in others:
                 other.copy_(own)
 
-    def judge(self, pool: ThreadPoolExecutor, rows: Rows) -> float:
+    def judge(self, pool: ThreadPoolExecutor, rows: Rows, loss: Loss) -> float:
         """The mean loss of rows that are not trained on."""
         self.module.eval()
 
         def judge_some(start: int) -> float:
             with torch.inference_mode():
                 inputs, labels = rows.take(slice(start, start + JUDGED_ROWS), self.settings.device)
-                return float(self.loss(self.module(*inputs), labels))
+                return float(loss(self.module(*inputs), labels))
 
         return sum(pool.map(judge_some, range(0, len(rows.labels), JUDGED_ROWS))) / len(rows.labels)
 
