@@ -1,8 +1,8 @@
 """What does a dataset of pictures need?  Its files, its classes and a question; the rest is the same.
 
-A published row is a number, the picture as base64, and its label.  The picture is a PNG or JPEG file, or the bytes of
-its pixels; anything else is in quarantine, and so is a picture of one colour.  Features are the pixels for families
-that look at pictures, and edges and tiles (`stages.records.hog`) for those that read numbers.
+A published row is a number, the picture (a PNG or JPEG file as base64) and its label.  Anything that is no such picture
+is in quarantine, and so is a picture of one colour.  Features are the pixels for families that look at pictures, and
+edges and tiles (`stages.records.hog`) for those that read numbers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from stages.records.contract import Dataset, Feature, Table, split_values
 from stages.records.hog import HOG, describe_pictures, tile_names
-from stages.records.pictures import NoPicture, decode
+from stages.records.pictures import NoPicture, from_text
 
 if TYPE_CHECKING:
     import pandera.polars as pa
@@ -27,9 +27,7 @@ ITEM, PICTURE, LABEL = "item", "picture", "label"
 COPY, FINGERPRINT = "copy_of_test", "fingerprint"
 PLACES = 1_000_003  # that a fingerprint can take between the parts
 COLUMNS = (ITEM, PICTURE, LABEL)
-FILES = (b"\x89PNG", b"\xff\xd8\xff")  # how PNG and JPEG begin
 NO_LABEL = "no label"
-DATA_URL = r"^data:[^,]*,"
 
 
 def picture_dataset(
@@ -162,15 +160,10 @@ def read_pictures(texts: pl.Series, shape: Sequence[int]) -> tuple[NDArray[np.ui
     """The pixels (rows, pixels) of texts, and which of them are pictures; the others are black."""
     size = shape[0] * shape[1] * shape[2]
     pixels, known = np.zeros((len(texts), size), np.uint8), np.zeros(len(texts), bool)
-    contents = texts.str.strip_chars().str.replace(DATA_URL, "").str.decode("base64", strict=False)
-    for place, content in enumerate(contents):
-        if not content:
-            continue
-        if len(content) == size and not content.startswith(FILES):
-            pixels[place], known[place] = np.frombuffer(content, np.uint8), True
-            continue
+    for place, text in enumerate(texts):
         with suppress(NoPicture):  # null, and so in quarantine
-            pixels[place], known[place] = decode(content, shape), True
+            if text:
+                pixels[place], known[place] = from_text(text.strip(), shape), True
     return pixels, known
 
 

@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from stages.records.picture_dataset import ITEM, LABEL, PICTURE, picture_dataset
+from stages.records.pictures import to_text
 
 SHAPE = (28, 28, 1)
 BLOCK = 10_000  # pictures of a partition: 8 MB of pixels
@@ -40,7 +41,7 @@ def files_of(_raw: Path, partition: str) -> list[str]:
 
 
 def read_block(raw: Path, partition: str) -> pl.DataFrame:
-    """One block as published: a picture is its pixels, as base64."""
+    """One block as published; a picture is a PNG file, as base64."""
     part, _, start = partition.partition("-")
     pictures, labels = (read_idx(raw / file, kind) for file, kind in zip(FILES[part], (PICTURES, LABELS), strict=True))
     if pictures.shape[1:] != SHAPE[:2] or len(pictures) != len(labels):
@@ -49,7 +50,7 @@ def read_block(raw: Path, partition: str) -> pl.DataFrame:
     return pl.DataFrame(
         {
             ITEM: np.arange(first, first + len(labels[block])).astype(str),
-            PICTURE: pl.Series([picture.tobytes() for picture in pictures[block]]).bin.encode("base64"),
+            PICTURE: [to_text(picture, SHAPE) for picture in pictures[block]],
             LABEL: labels[block].astype(str),
         }
     )
