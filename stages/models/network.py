@@ -95,7 +95,8 @@ def fit(training: Training, settings: NetworkSettings) -> Fit:
     )  # fmt: skip
     curves = [tuple(map(in_unit, losses)) for losses in (found.train_losses, found.valid_losses)]
     model = TableModel(table.task, coding, found.weights, mean, spread)
-    return Fit(model, LOSSES[table.task], found.best, *curves)
+    told = {"device": settings.device} if settings.device != "cpu" else {}
+    return Fit(model, LOSSES[table.task], found.best, *curves, told=told)
 
 
 def load(files: Mapping[str, bytes]) -> TableModel:

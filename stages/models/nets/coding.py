@@ -26,16 +26,21 @@ MISSING = -1.0
 
 @dataclass(frozen=True)
 class Feature:
-    """One input: the quantiles of a number, ascending, or how many categories there are."""
+    """One input: the quantiles of a number, ascending, or the categories."""
 
     name: str
     knots: tuple[float, ...] = ()
-    categories: int = 0
+    categories: tuple[str, ...] | None = None
 
     @property
     def is_category(self) -> bool:
         """Whether it is one of a list."""
-        return not self.knots
+        return self.categories is not None
+
+    @property
+    def missing(self) -> int:
+        """The code of a missing category."""
+        return len(self.categories or ())
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Coding:
     @property
     def starts(self) -> NDArray[np.int64]:
         """Where the codes of each category begin in the table that all categories share; the end last."""
-        return np.cumsum([0, *(feature.categories + 1 for feature in self.categories)])
+        return np.cumsum([0, *(feature.missing + 1 for feature in self.categories)])
 
     def encode(self, rows: Float32) -> tuple[Float32, NDArray[np.int64]]:
         """Places (rows, numbers) and codes (rows, categories) of values, categories by their place, NaN for missing."""
@@ -72,7 +77,7 @@ class Coding:
         for values, feature in zip(rows.T, self.features, strict=True):
             known = ~np.isnan(values)
             if feature.is_category:
-                codes[:, category] = self.starts[category] + np.where(known, values, feature.categories)
+                codes[:, category] = self.starts[category] + np.where(known, values, feature.missing)
                 category += 1
             else:
                 found = np.interp(values, feature.knots, np.arange(len(feature.knots)))
@@ -95,8 +100,9 @@ class Coding:
     def to_json(self) -> list[dict[str, Any]]:
         """The inverse of `coding_from_json`."""
         return [
-            {"name": feature.name}
-            | ({"categories": feature.categories} if feature.is_category else {"knots": list(feature.knots)})
+            {"name": feature.name, "knots": list(feature.knots)}
+            if feature.categories is None
+            else {"name": feature.name, "categories": list(feature.categories)}
             for feature in self.features
         ]
 
@@ -105,7 +111,9 @@ def coding_from_json(content: Sequence[Mapping[str, Any]]) -> Coding:
     """A coding as it was kept."""
     return Coding(
         tuple(
-            Feature(str(entry["name"]), tuple(map(float, entry.get("knots", ()))), int(entry.get("categories", 0)))
+            Feature(str(entry["name"]), categories=tuple(map(str, entry["categories"])))
+            if "categories" in entry
+            else Feature(str(entry["name"]), tuple(map(float, entry["knots"])))
             for entry in content
         )
     )
@@ -117,7 +125,7 @@ def coding_of(columns: Sequence[Column], sketches: Mapping[str, Sketch], pieces:
     for column in columns:
         sketch = sketches[column.name]
         if column.kind == "categorical" or not isinstance(sketch, NumberSketch):
-            features.append(Feature(column.name, categories=len(column.categories)))
+            features.append(Feature(column.name, categories=column.categories))
             continue
         ends = np.array([sketch.low, *sketch.edges(pieces), sketch.high] if sketch.n else [0.0])
         features.append(Feature(column.name, knots=tuple(np.unique(ends.astype(np.float32)).tolist())))
