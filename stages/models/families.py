@@ -14,7 +14,7 @@ from typing import Any
 from stages.features.binning import bin_column
 from stages.features.sketch import Sketch
 from stages.features.table import FeatureTable
-from stages.models import bagging, boosting, direct, forecasts, forest, lightgbm, linear
+from stages.models import bagging, boosting, direct, forecasts, forest, lightgbm, linear, words
 from stages.models.baseline import fit_one_rule, most_relevant, rule_from_json
 from stages.models.contract import Baseline, DamagedModel, Family, FamilySettings, Fit, Model
 from stages.models.rows import Share, Ticker, Training
@@ -27,7 +27,15 @@ from stages.workspace.settings import Settings, read_scale, read_seed, read_sett
 
 FAMILIES: Mapping[str, Family] = {
     family.name: family
-    for family in (boosting.FAMILY, lightgbm.FAMILY, forest.FAMILY, bagging.FAMILY, linear.FAMILY, direct.FAMILY)
+    for family in (
+        boosting.FAMILY,
+        lightgbm.FAMILY,
+        forest.FAMILY,
+        bagging.FAMILY,
+        linear.FAMILY,
+        direct.FAMILY,
+        words.FAMILY,
+    )
 }
 BASELINE_BINS = 32
 FIRST = "boosting"  # of models that were written before there was another

@@ -303,7 +303,7 @@ def test_a_report_of_a_family_without_exact_contributions_says_so(trained, monke
 @pytest.mark.parametrize(
     ("family", "changes", "found"),
     [
-        ("boosted", {}, r"boosting, lightgbm, forest, bagging, linear, direct\nfound   'boosted'"),
+        ("boosted", {}, r"boosting, lightgbm, forest, bagging, linear, direct, words\nfound   'boosted'"),
         ("linear", {"max_depth": 3}, r"datasets.trial.model.max_depth: unknown key"),
         ("forest", {"distributed": True}, r"trains on several machines \(boosting\)\nfound   family: forest"),
         ("lightgbm", {"device": "cuda"}, r"trains there \(boosting, bagging\)\nfound   family: lightgbm"),
