@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from stages.models.signature import Misfit
+from stages.models.signature import UNREADABLE, Misfit
 from stages.pages.numbers import share_text, value_text
 
 FIRST = 12  # fields that are open
@@ -43,6 +43,8 @@ class Field:
     high: float = 0.0
     value: str = ""
     error: str = ""
+    whole: str = ""
+    """"picture" or "text" where it is one."""
     is_cell: bool = False
     """Whether it is a cell of an image."""
     key: str = ""
@@ -103,6 +105,8 @@ def field_of(entry: Mapping[str, Any], example: pl.Series | None = None) -> Fiel
     field = Field(name, label_of(name, unit), about=str(entry.get("about", "")), hint=missing)
     if entry["kind"] == "categorical":
         return replace(field, options=tuple(map(str, entry["categories"])))
+    if entry["kind"] in ("picture", "text"):
+        return replace(field, whole=str(entry["kind"]))
     low, high = entry.get("low"), entry.get("high")
     if low is None or high is None:
         return replace(field, unit=UNITS.get(unit, unit), hint="never filled in training", is_number=True)
@@ -214,11 +218,15 @@ def values_of(rows: pl.DataFrame, place: int) -> dict[str, str]:
 
 def errors_of(misfits: Sequence[Misfit], values: Mapping[str, str]) -> dict[str, str]:
     """What to say at each field that cannot be scored."""
-    wrong = [misfit for misfit in misfits if misfit.kind in ("not a number", "not a category")]
-    return {misfit.column: _advice(values.get(misfit.column, "")) for misfit in wrong}
+    wrong = [misfit for misfit in misfits if misfit.kind in UNREADABLE]
+    return {misfit.column: _advice(misfit, values.get(misfit.column, "")) for misfit in wrong}
 
 
-def _advice(text: str) -> str:
+def _advice(misfit: Misfit, text: str) -> str:
+    if misfit.kind == "no text":
+        return "Write a text."
+    if misfit.kind == "not a picture":
+        return f"Choose another picture: {misfit.told.partition(': ')[2]}."
     if re.fullmatch(r"\s*[+-]?\d+,\d+\s*", text):
         return f"Write a decimal point: {text.strip().replace(',', '.')}"
     if number_in(text.replace(",", "")) is not None and "," in text:
