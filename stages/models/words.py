@@ -88,9 +88,9 @@ class Words:
         rest = np.tile(self.steepness * self.intercept, (len(rows), 1))
         return np.stack([*self.parts(rows), rest], axis=2).astype(np.float32)
 
-    def speaking(self, text: str, column: str = "") -> list[tuple[str, Float]]:
+    def speaking(self, text: str, column: str) -> list[tuple[str, Float]]:
         """The known terms of one text, and what each adds to the raw score of every output."""
-        place = self.columns.index(column) if column else 0
+        place = self.columns.index(column)
         before = sum(len(vocabulary.terms) for vocabulary in self.vocabularies[:place])
         row = self.vocabularies[place].weigh(pl.Series([text], dtype=pl.String))
         return [

@@ -62,6 +62,11 @@ def test_a_later_release_holds_new_sources_alone_whatever_their_number() -> None
     assert not bare & {re.sub(r"[-.]?\d[\d.]*", "", source) for source in later}
 
 
+def test_a_title_becomes_a_sentence_and_other_lines_do_not() -> None:
+    for title, wanted in (("Play dice", "Play dice. Roll them all."), ("Play!", "Play! Roll them all.")):
+        assert DATASET.records.parse(asked(description=f"{title}\n Roll\n them all."))["text"].item() == wanted
+
+
 def test_markup_goes_and_words_stay() -> None:
     raw = "dice roller\n Rolls \u2022 dice:\n .\n  * fair  ones\n  - see https://example.org/a?b=c\n 3 - 1 = 2 e\u0301"
     assert DATASET.records.parse(asked(description=raw))["text"].item() == (
@@ -107,7 +112,7 @@ def test_sources_that_differ_by_a_number_share_their_part_and_later_ones_have_no
     shuffled = features.sample(fraction=1.0, shuffle=True, seed=3)
     again = shuffled.with_columns(DATASET.split(shuffled, SPLIT, 2)).sort("package")
     assert again["part"].to_list() == parts.sort("package")["part"].to_list()
-    later = features.with_columns(pl.col("family").str.replace("bookworm", "trixie"))
+    later = features.with_columns(pl.col("project").str.replace("bookworm", "trixie"))
     assert DATASET.split(later, SPLIT, 1).is_null().all()
 
 

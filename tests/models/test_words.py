@@ -143,7 +143,7 @@ def zip_pairs(text: str) -> set[str]:
 
 def test_the_word_that_a_subject_alone_has_speaks_for_it(fitted) -> None:
     model = fitted([documents(600)], documents(200, seed=1)).model
-    told = dict(model.speaking("chess for the radio"))
+    told = dict(model.speaking("chess for the radio", "text"))
     assert told["chess"].argmax() == 1
     assert told["radio"].argmax() == 0
 

@@ -28,18 +28,20 @@ LATER = published.RELEASES[-1]
 def clean_text(column: str) -> pl.Expr:
     """A description without its markup: one paragraph, without bullets, addresses and signs that stand for blanks."""
     text = pl.col(column).str.replace_all(r"(?m)^[ \t]*\.[ \t]*$", "")
-    text = text.str.replace_all(r"(?m)^[ \t]*[-*+o•][ \t]+", "").str.replace(r"([^\s.!?:])[ \t]*\n", "$1.\n")  # a title
+    text = text.str.replace_all(r"(?m)^[ \t]*[-*+o•][ \t]+", "").str.replace(
+        r"^([^\n]*[^\s.!?:])[ \t]*\n", "$1.\n"
+    )  # a title
     text = text.str.replace_all(r"(?i)\b(?:https?|ftp)://[^\s>)\]]+", " ").str.normalize("NFC")
     return text.str.replace_all(r"\s+", " ").str.strip_chars()
 
 
 def parse(raw: pl.DataFrame) -> pl.DataFrame:
-    """Clean texts, the topic, and the family of sources that differ by a number alone: python3.11, python3.13."""
+    """Clean texts, the topic, and the project: sources that differ by a number alone: python3.11, python3.13."""
     blank = [pl.col(name).str.strip_chars() for name in ("release", "package", "source", "section")]
     present = [pl.when(value != "").then(value) for value in (*blank, clean_text("description").alias("text"))]
     codes = {topic: code for code, topic in enumerate(published.TOPICS)}
     return raw.select(present).with_columns(
-        (pl.col("release") + " " + pl.col("source").str.replace_all(published.NUMBERS, "")).alias("family"),
+        (pl.col("release") + " " + pl.col("source").str.replace_all(published.NUMBERS, "")).alias("project"),
         pl.col("section").replace_strict(codes, default=None, return_dtype=pl.UInt8).alias("topic"),
     )
 
@@ -62,7 +64,7 @@ def schema(_partition: str) -> pa.DataFrameSchema:
             "source": pa.Column(pl.String, name),
             "section": pa.Column(pl.String, pa.Check.isin(published.TOPICS)),
             "text": pa.Column(pl.String, [length, pa.Check(readable, name="readable")]),
-            "family": pa.Column(pl.String),
+            "project": pa.Column(pl.String),
             "topic": pa.Column(pl.UInt8, nullable=True),
         },
         unique=["release", "package"],
@@ -83,6 +85,11 @@ DOCUMENTS = Table(
     parses_as={"text": "more than markup"},
     files=published.files_of,
     partition_of=published.PARTITION_OF,
+    derived={
+        "release": pl.lit(LATER),
+        "package": pl.format("document-{}", pl.int_range(pl.len())),
+        "source": pl.format("document-{}", pl.int_range(pl.len())),
+    },
 )  # fmt: skip
 
 
@@ -101,7 +108,7 @@ def featurize(rows: pl.DataFrame, _context: None) -> pl.DataFrame:
     return rows.select(
         "release",
         "package",
-        "family",
+        "project",
         "topic",
         text,
         text.str.len_chars().cast(pl.Float32).alias("characters"),
@@ -111,20 +118,20 @@ def featurize(rows: pl.DataFrame, _context: None) -> pl.DataFrame:
 
 
 def split(frame: pl.DataFrame, settings: Mapping[str, Any], _seed: int) -> pl.Series:
-    """A family of sources stays together; a later release has no part."""
+    """A project stays together; a later release has no part."""
     train, valid = split_values(settings, "train", "valid")
     if not (all(isinstance(share, float) and share > 0 for share in (train, valid)) and train + valid < 1):
         raise ValueError(f"wanted shares that leave something for the test; found train {train!r}, valid {valid!r}")
-    draws = {family: _draw(family) for family in frame["family"].unique().drop_nulls()}
-    draw = pl.col("family").replace_strict(draws, default=None, return_dtype=pl.Float64)
+    draws = {project: _draw(project) for project in frame["project"].unique().drop_nulls()}
+    draw = pl.col("project").replace_strict(draws, default=None, return_dtype=pl.Float64)
     part = pl.when(draw < train).then(pl.lit("train")).when(draw < train + valid).then(pl.lit("valid"))
-    later = pl.col("family").str.starts_with(LATER)
+    later = pl.col("project").str.starts_with(LATER)
     return frame.select(pl.when(~later).then(part.otherwise(pl.lit("test"))).alias("part"))["part"]
 
 
-def _draw(family: str) -> float:
+def _draw(project: str) -> float:
     """A number from 0 to 1 that hangs on the name alone, so that no document changes its part when others come."""
-    return int(sha256(family.encode()).hexdigest()[:8], 16) / 0x1_0000_0000
+    return int(sha256(project.encode()).hexdigest()[:8], 16) / 0x1_0000_0000
 
 
 DATASET = Dataset(
@@ -138,7 +145,7 @@ DATASET = Dataset(
     identity=("release", "package"),
     features=FEATURES,
     forbidden=frozenset({"section", "topic"}),
-    cluster="family",
+    cluster="project",
     summarize=lambda rows: pl.DataFrame({"rows": [len(rows)]}),
     context=lambda _summaries, _references: None,
     featurize=featurize,

@@ -54,10 +54,10 @@ def read(raw: Path, partition: str) -> pl.DataFrame:
     """
     release, _, shelf = partition.partition("-")
     packages = _indexed(*_changed(raw / f"{release}-Packages")).filter(SHELF.eq(shelf), pl.col("section").is_in(TOPICS))
-    family = pl.col("source").str.replace_all(NUMBERS, "")
+    project = pl.col("source").str.replace_all(NUMBERS, "")
     for other in RELEASES[: RELEASES.index(release)]:
-        known = _indexed(*_changed(raw / f"{other}-Packages")).select(family.unique())["source"]
-        packages = packages.filter(~family.is_in(known.implode()))
+        known = _indexed(*_changed(raw / f"{other}-Packages")).select(project.unique())["source"]
+        packages = packages.filter(~project.is_in(known.implode()))
     packages = packages.unique(["source", "section"], keep="first", maintain_order=True)
     texts = _translated(*_changed(raw / f"{release}-Translation-en"))
     joined = packages.join(texts, on="md5", how="left", maintain_order="left")
