@@ -1,4 +1,4 @@
-"""Open a source wherever it lives: in an installed package, in a folder, behind http(s), in an S3 bucket.
+"""Open a source wherever it lives: in a package of Python or of the distribution, in a folder, behind http(s), in S3.
 
 Clients are imported when a source needs them; TLS certificates are always verified.
 """
@@ -82,6 +82,18 @@ def _file_chunks(read: Callable[[int], bytes]) -> Iterator[bytes]:
         raise Interrupted(str(error)) from error
 
 
+def _open_packaged(location: str, start: int, tag: str, client: Client) -> AbstractContextManager[Body]:
+    from stages.sources.apt import find_packaged
+
+    return _read_path(find_packaged(location, client.timeout_s))
+
+
+def _open_index(location: str, start: int, tag: str, client: Client) -> AbstractContextManager[Body]:
+    from stages.sources.apt import find_index
+
+    return _read_path(find_index(location, client.timeout_s))
+
+
 def _open_http(location: str, start: int, tag: str, client: Client) -> AbstractContextManager[Body]:
     from stages.sources.web import open_http
 
@@ -96,6 +108,8 @@ def _open_s3(location: str, start: int, tag: str, client: Client) -> AbstractCon
 
 OPENERS: dict[str, Opener] = {
     "package": _open_package,
+    "apt": _open_packaged,
+    "apt-index": _open_index,
     "file": _open_path,
     "http": _open_http,
     "https": _open_http,
