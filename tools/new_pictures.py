@@ -49,7 +49,7 @@ def main(*arguments: str) -> None:
     params.main()
     print(
         f"to run it:    dvc repro report@{options.name}\n"
-        f"by pixels:    dvc exp run -S model@datasets.{options.name}.model=cnn report@{options.name} (`make networks`)\n"
+        f"by pixels:    dvc exp run -S model@datasets.{options.name}.model=cnn report@{options.name}: `make networks`\n"
         f"to go over:   stages/datasets/{options.name}/__init__.py: the question, the names of the classes\n"
         f"to keep it:   git add --all, then commit"
     )

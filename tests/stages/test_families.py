@@ -314,10 +314,14 @@ def test_a_report_of_a_family_without_exact_contributions_says_so(trained, monke
 @pytest.mark.parametrize(
     ("family", "changes", "found"),
     [
-        ("boosted", {}, r"boosting, lightgbm, forest, bagging, linear, network, blend, direct\nfound   'boosted'"),
+        (
+            "boosted",
+            {},
+            r"boosting, lightgbm, forest, bagging, linear, network, cnn, words, blend, direct\nfound   'boosted'",
+        ),
         ("linear", {"max_depth": 3}, r"datasets.trial.model.max_depth: unknown key"),
         ("forest", {"distributed": True}, r"trains on several machines \(boosting\)\nfound   family: forest"),
-        ("lightgbm", {"device": "cuda"}, r"trains there \(boosting, bagging, network\)\nfound   family: lightgbm"),
+        ("lightgbm", {"device": "cuda"}, r"trains there \(boosting, bagging, network, cnn\)\nfound   family: lightgbm"),
     ],
 )
 def test_what_a_family_cannot_do_is_refused_with_those_that_can(
@@ -333,15 +337,16 @@ def test_what_a_family_cannot_do_is_refused_with_those_that_can(
     assert not Path("models").exists()
 
 
-def test_a_linear_model_that_would_not_fit_into_memory_is_refused(
-    planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("family", ["linear", pytest.param("network", marks=pytest.mark.networks)])
+def test_a_model_whose_rows_would_not_fit_into_memory_is_refused(
+    planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    prepare(planted, tmp_path, "binary", "linear")
+    prepare(planted, tmp_path, "binary", family)
     params = yaml.safe_load(Path("params.yaml").read_text())
     params["scale"]["memory_limit_gib"] = 1e-5
     Path("params.yaml").write_text(yaml.safe_dump(params))
-    with pytest.raises(UserError, match=r"numbers a row, all at once(.|\n)*boosting"):
+    with pytest.raises(UserError, match=r"all at once|all of them at once"):
         train.main(NAME)
 
 

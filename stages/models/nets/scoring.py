@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MODEL, WEIGHTS = "model.json", "model.safetensors"
 FORMAT = 1
-BLOCK = 64
+BLOCK = 16  # a single row waits for as many: a millisecond
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class TableModel:
     def predict_coded(self, rows: Float32) -> Float32:
         """The same of rows that need no frame."""
         places, codes = self.coding.encode(rows)
-        more = -len(rows) % BLOCK
+        more = max(1, -(-len(rows) // BLOCK)) * BLOCK - len(rows)
         places, codes = np.pad(places, ((0, more), (0, 0))), np.pad(codes, ((0, more), (0, 0)))
         with one_thread().limit(limits=1):
             blocks = [
@@ -77,13 +77,13 @@ class TableModel:
         embedded = np.concatenate(
             [numbers.transpose(1, 0, 2).reshape(len(places), -1), w["table"][codes].reshape(len(places), -1)], axis=1
         )
-        hidden = (embedded @ w["first"])[None] * w["signs"][:, None]  # (members, rows, width)
-        for layer in range(len(w["biases"])):
+        hidden = (embedded @ w["first"])[:, None] * w["signs"]  # (rows, members, width)
+        for layer, bias in enumerate(w["biases"]):
             if layer:
-                hidden = np.matmul(hidden, w["others"][layer - 1])
-            hidden = np.maximum(hidden + w["biases"][layer][:, None], 0)
-        found = np.matmul(hidden, w["answers"]) + w["means"][:, None]
-        return np.asarray(found.transpose(1, 0, 2), np.float64)
+                hidden = (hidden.reshape(-1, hidden.shape[2]) @ w["others"][layer - 1]).reshape(hidden.shape)
+            hidden = np.maximum(hidden + bias, 0)
+        found = np.matmul(hidden.transpose(1, 0, 2), w["answers"]).transpose(1, 0, 2) + w["means"]
+        return np.asarray(found, np.float64)
 
     def contributions(self, rows: pl.DataFrame) -> Float32 | None:
         """None: a network's answer is no sum over its inputs."""
