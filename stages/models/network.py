@@ -39,7 +39,6 @@ class NetworkSettings(LoopSettings):
 
 def fit(training: Training, settings: NetworkSettings) -> Fit:
     """Train until the valid part has not improved for ``patience`` epochs; the best epoch is kept."""
-    require_layer(settings.device)
     import torch  # seconds to import, and only needed to fit
     from torch.nn import functional
 
@@ -99,6 +98,11 @@ def fit(training: Training, settings: NetworkSettings) -> Fit:
     return Fit(model, LOSSES[table.task], found.best, *curves, told=told)
 
 
+def ready(settings: NetworkSettings, path: str) -> None:
+    """Refuse to train without the optional layer, or on a GPU that is not there."""
+    require_layer(settings.device, path)
+
+
 def load(files: Mapping[str, bytes]) -> TableModel:
     """The inverse of a model's files."""
     try:
@@ -115,5 +119,5 @@ def words(training: Mapping[str, Any], library: str) -> str:
 
 FAMILY = Family(
     name="network", settings=NetworkSettings, fit=fit, load=load, library=library, words=words, stops_early=True,
-    devices=("cpu", "cuda"),
+    devices=("cpu", "cuda"), ready=ready,
 )  # fmt: skip

@@ -317,6 +317,13 @@ def test_a_report_of_a_family_without_exact_contributions_says_so(trained, monke
         ("boosted", {}, r"boosting, lightgbm, forest, bagging, linear, network, blend, direct\nfound   'boosted'"),
         ("linear", {"max_depth": 3}, r"datasets.trial.model.max_depth: unknown key"),
         ("forest", {"distributed": True}, r"trains on several machines \(boosting\)\nfound   family: forest"),
+        ("blend", {"of": {"one": {"family": "blend"}}}, r"model.of.one.family: boosting, (.|\n)*found   'blend'"),
+        (
+            "blend",
+            {"of": {"one": {**SETTINGS["linear"], "family": "linear", "depth": 1}}},
+            r"model.of.one.depth: unknown",
+        ),
+        ("blend", {"of": {}}, r"datasets.trial.model.of: "),
         ("lightgbm", {"device": "cuda"}, r"trains there \(boosting, bagging, network\)\nfound   family: lightgbm"),
     ],
 )
