@@ -27,12 +27,13 @@ from stages.metrics.resampling import unit_names
 from stages.metrics.scoring import decide, score_test
 from stages.metrics.settings import EvaluateSettings
 from stages.metrics.stored import Segments, months_of, task_named
+from stages.models.binned import bin_rows
 from stages.models.boosting import BoostingSettings
 from stages.models.contract import Model
 from stages.models.families import FAMILIES, fit_model, read_model, write_model
 from stages.models.lean_xgboost import xgb
 from stages.models.rows import Share
-from stages.models.trees import Trees, bin_rows, parameters_of
+from stages.models.trees import Trees, parameters_of
 from stages.runtime.log import log
 from stages.workspace.files import read_json, write_json
 from stages.workspace.seeds import child_seed

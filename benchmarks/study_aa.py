@@ -19,7 +19,8 @@ from stages.metrics.binary import METRICS, ScoreTable, log_loss, roc_auc
 from stages.metrics.bootstrap import Scores, draw_weights, interval, jackknife, replicate
 from stages.metrics.contract import Metric, System
 from stages.metrics.evidence import Share
-from stages.metrics.paired import compare, two_sided_p
+from stages.metrics.paired import compare
+from stages.metrics.variance import two_sided_p
 
 REPLICATES, LEVEL, SEED = 299, 0.95, 4
 METHODS = ("the line's", "no inflation", "percentile", "BCa", "bootstrap-t", "swapped runs")

@@ -1,6 +1,6 @@
 """Fetch the published files of one dataset, untouched.
 
-Reads   the dataset's sources: installed packages, folders, http(s), s3; the lock file that `download.lock` names
+Reads   the dataset's sources: installed packages, apt, folders, http(s), s3; the lock file that `download.lock` names
 Writes  data/raw/<dataset>/       the files as published; manifest.json: name, location, bytes, sha256 of each
         the lock file             size and sha256 of what was fetched for the first time: to be committed
 Params  datasets.<dataset>.download, cluster
@@ -57,7 +57,7 @@ Pattern = Annotated[str, AfterValidator(_pattern)]
 class SourceSettings(Settings):
     """One published file.  Without ``bytes`` and ``sha256`` whatever is published on the day is taken."""
 
-    location: str = Field(min_length=1, description="package://<distribution>/<path>, a path, http(s):// or s3://")
+    location: str = Field(min_length=1, description="package:// or apt://<package>/<path>, a path, http(s):// or s3://")
     name: str | None = Field(None, min_length=1, description="file name, where the location does not end in one")
     bytes: int | None = Field(None, ge=0)
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")

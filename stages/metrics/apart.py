@@ -16,16 +16,8 @@ import numpy as np
 from stages.metrics.bootstrap import MIN_DEFINED_SHARE, Scores, draw_weights, replicate
 from stages.metrics.contract import Metric, Tabulated
 from stages.metrics.evidence import why_too_few
-from stages.metrics.paired import (
-    Difference,
-    Variance,
-    Verdict,
-    leave_one_out,
-    satterthwaite,
-    t_quantile,
-    two_sided_p,
-    unseen_correlation,
-)
+from stages.metrics.paired import Difference, Verdict
+from stages.metrics.variance import Variance, leave_one_out, satterthwaite, t_quantile, two_sided_p, variance_of_runs
 
 
 @dataclass(frozen=True)
@@ -56,8 +48,7 @@ class Side:
         defined, runs = drawn[np.isfinite(drawn)], len(self.table.counts) / self.block
         if len(defined) < max(2, MIN_DEFINED_SHARE * len(drawn)) or runs <= 1:
             return None
-        inflation = unseen_correlation(self.left_out[name], self.block) if self.block > 1 else 1.0
-        return Variance(float(defined.var(ddof=1)) * runs / (runs - 1) * inflation, runs - 1)
+        return variance_of_runs(defined, self.left_out[name] if self.block > 1 else None, runs, self.block)
 
     def interval(self, name: str, metric: Metric, level: float) -> tuple[float | None, float | None]:
         """Where the metric of such rows lies; no ends where that is not known."""

@@ -20,7 +20,7 @@ from stages.metrics.codes import sum_groups
 from stages.metrics.evidence import MIN_UNITS, Share, why_too_few, without_flat
 
 if TYPE_CHECKING:
-    from stages.metrics.binary import ScoreTable
+    from stages.metrics.probabilities import ScoreTable
 
 Float = NDArray[np.float64]
 FALSE_POSITIVE_RATES = np.arange(101) / 100

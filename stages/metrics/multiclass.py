@@ -16,7 +16,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from stages.metrics.binary import ScoreTable, average_precision, exact_ranking, roc_auc
 from stages.metrics.codes import (
     CENTRE,
     calibration_error,
@@ -36,6 +35,7 @@ from stages.metrics.confusion import (
 from stages.metrics.contract import Metric, Tabulated, Task
 from stages.metrics.curves import calibration_curve, precision_recall_curve, roc_curve
 from stages.metrics.evidence import Share
+from stages.metrics.probabilities import ScoreTable, average_precision, exact_ranking, roc_auc
 from stages.metrics.resampling import count_cells, unit_counts
 
 Float = NDArray[np.float64]

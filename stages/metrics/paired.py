@@ -41,28 +41,14 @@ from math import isfinite, sqrt
 from typing import Any, Literal, get_args
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
-from stages.metrics.bootstrap import MIN_DEFINED_SHARE, Float, Measure, Scores, replicate
+from stages.metrics.bootstrap import MIN_DEFINED_SHARE, Float, Scores, replicate
 from stages.metrics.contract import Direction, Metric, System, Tabulated
 from stages.metrics.evidence import ROUNDING, Share, why_too_few
+from stages.metrics.variance import Variance, leave_one_out, satterthwaite, t_quantile, two_sided_p, variance_of_runs
 
 Correction = Literal["holm", "bh", "none"]
 Verdict = Literal["better", "worse", "no evidence", "not known", "descriptive", "too few", "undefined"]
-
-MANY_UNITS = 1024  # enough to tell the correlation of neighbours within 0.03
-MOST_CORRELATION = 0.9
-FADING = 0.4
-"""What is left of a correlation one unit further on, at least: as between days of late flights."""
-
-
-@dataclass(frozen=True)
-class Variance:
-    """A part of the variance of a difference, and the degrees of freedom that it was estimated with."""
-
-    value: float
-    df: float
-
 
 LEAST_TRAININGS = 3
 """Fewer tell nothing of their spread: with two, 8 to 12 % false alarms where 5 % are stated, simulated."""
@@ -288,24 +274,17 @@ class _Gaps:
         rows.  A difference that is the same everywhere is met by chance as often as all runs favour one of two equals.
         """
         varying = [each for each in chance if each.value > self._rounding(name) ** 2]
-        spread, runs, df = float(defined.std(ddof=1)), self.runs, self.runs - self.strata
         if not varying and not defined.any():
             equal = all(np.abs(values).max() <= self._rounding(other) for other, values in self.replicates.items())
             ends = (min(difference, 0.0), max(difference, 0.0)) if equal else (None, None)
             return *ends, 1.0, "A and B are equal in every resample"
-        if not varying and spread <= self._rounding(name):
-            return None, None, 2.0 ** (1 - runs), "the difference is the same in every resample"
-        inflation = unseen_correlation(self.left_out[name], self.block) if self.block > 1 else 1.0
-        parts = [Variance(spread**2 * runs / df * inflation, df), *varying]
+        if not varying and float(defined.std(ddof=1)) <= self._rounding(name):
+            return None, None, 2.0 ** (1 - self.runs), "the difference is the same in every resample"
+        left_out = self.left_out[name] if self.block > 1 else None
+        parts = [variance_of_runs(defined, left_out, self.runs, self.block, self.strata), *varying]
         error, df = sqrt(sum(part.value for part in parts)), satterthwaite(parts)
         reach = t_quantile(level, df) * error
         return difference - reach, difference + reach, two_sided_p(difference / error, df), ""
-
-
-def satterthwaite(parts: Sequence[Variance]) -> float:
-    """The degrees of freedom of a sum of independent variances."""
-    total = sum(part.value for part in parts)
-    return float(total**2 / sum(part.value**2 / part.df for part in parts if part.value > 0))
 
 
 def _number(value: Any) -> float | None:
@@ -317,42 +296,6 @@ def _number(value: Any) -> float | None:
 def _minus(own: Scores, other: Scores) -> Scores:
     """The second minus the first, where both have the metric."""
     return {name: other[name] - values for name, values in own.items() if name in other}
-
-
-def leave_one_out(measure: Measure, n_units: int) -> Scores:
-    """Every metric without one unit, for the last `MANY_UNITS` units in turn."""
-    n_left_out = min(n_units, MANY_UNITS)
-    return replicate(measure, 1.0 - np.eye(n_left_out, n_units, n_units - n_left_out))
-
-
-def unseen_correlation(left_out: Float, block: int) -> float:
-    """How many times larger the variance is than runs of ``block`` units show: 1 or more.
-
-    A bootstrap of runs weighs the correlation at a distance of k units by 1 - k/block, and sees none beyond.  What is
-    missing is put back as if the correlation r between neighbours faded geometrically (the idea of prewhitening:
-    Andrews & Monahan, Econometrica 1992), by r itself but no faster than by `FADING`: the noise of a unit's own rows
-    makes r small, not short-lived.  r is that of the units' influence on the difference (``left_out``: the difference
-    without each unit in turn), corrected for the bias of few units (Marriott & Pope, Biometrika 1954).
-    """
-    influence = np.nan_to_num(np.nanmean(left_out) - left_out) if np.isfinite(left_out).any() else np.zeros(1)
-    squares, n = float(influence @ influence), len(influence)
-    if squares == 0:
-        return 1.0
-    r = float(influence[1:] @ influence[:-1]) / squares
-    r = min(max(r + (1 + 3 * r) / n, 0.0), MOST_CORRELATION)
-    fading, distances = max(r, FADING), np.arange(1, block)
-    seen = 1 + 2 * r * float(((1 - distances / block) * fading ** (distances - 1)).sum())
-    return (1 + 2 * r / (1 - fading)) / seen
-
-
-def two_sided_p(t: float, df: float) -> float:
-    """The chance that Student's |T| is ``abs(t)`` or more; degrees of freedom need not be whole."""
-    return float(2 * stdtr(df, -abs(t)))
-
-
-def t_quantile(level: float, df: float) -> float:
-    """The t that |T| stays below with the chance ``level``: 1.96 for 0.95 and many degrees of freedom."""
-    return float(stdtrit(df, (1 + level) / 2))
 
 
 def adjust(p_values: Sequence[float], method: Correction) -> list[float]:

@@ -17,9 +17,10 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
+from stages.models.binned import bin_rows
 from stages.models.boosting import BoostingSettings, library
 from stages.models.contract import LOSSES, DamagedModel, Family, Fit, Float32, mean_loss
-from stages.models.trees import Trees, bin_rows, boost, load_trees
+from stages.models.trees import Trees, boost, load_trees
 
 if TYPE_CHECKING:
     from stages.models.rows import Training

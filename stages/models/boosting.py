@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from stages.models.binned import bin_rows
 from stages.models.contract import Family, Fit
 from stages.models.lean_xgboost import xgb
-from stages.models.trees import ALONE, OBJECTIVES, BoosterSettings, bin_rows, boost, fit_booster, load_trees
+from stages.models.trees import ALONE, OBJECTIVES, BoosterSettings, boost, fit_booster, load_trees
 
 if TYPE_CHECKING:
     from stages.models.rows import Training

@@ -31,10 +31,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from stages.models.adaptive import DAY_US, Shifts, adaptive_shifts
+from stages.models.binned import Partitions, bin_rows
 from stages.models.contract import Family, Fit
 from stages.models.forecasts import DUE_AT, HORIZON, MADE_AT, TASK, NaiveForecast, fit_naive
 from stages.models.lean_xgboost import xgb
-from stages.models.trees import BoosterSettings, Partitions, Trees, bin_rows, boost, parameters_of
+from stages.models.trees import BoosterSettings, Trees, boost, parameters_of
 from stages.models.versions import ALWAYS, VOLATILITY, Direct, Version, load, moments
 
 if TYPE_CHECKING:

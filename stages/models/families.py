@@ -14,7 +14,7 @@ from typing import Any
 from stages.features.binning import bin_column
 from stages.features.sketch import Sketch
 from stages.features.table import FeatureTable
-from stages.models import bagging, blend, boosting, direct, forecasts, forest, lightgbm, linear, network
+from stages.models import bagging, blend, boosting, cnn, direct, forecasts, forest, lightgbm, linear, network, words
 from stages.models.baseline import fit_one_rule, most_relevant, rule_from_json
 from stages.models.contract import Baseline, DamagedModel, Family, FamilySettings, Fit, Model
 from stages.models.rows import Share, Ticker, Training
@@ -27,7 +27,16 @@ from stages.workspace.settings import Settings, read_scale, read_seed, read_sett
 
 _SINGLE = {
     family.name: family
-    for family in (boosting.FAMILY, lightgbm.FAMILY, forest.FAMILY, bagging.FAMILY, linear.FAMILY, network.FAMILY)
+    for family in (
+        boosting.FAMILY,
+        lightgbm.FAMILY,
+        forest.FAMILY,
+        bagging.FAMILY,
+        linear.FAMILY,
+        network.FAMILY,
+        cnn.FAMILY,
+        words.FAMILY,
+    )
 }
 FAMILIES: Mapping[str, Family] = {**_SINGLE, "blend": blend.family_of(_SINGLE), "direct": direct.FAMILY}
 BASELINE_BINS = 32

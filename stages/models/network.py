@@ -98,11 +98,6 @@ def fit(training: Training, settings: NetworkSettings) -> Fit:
     return Fit(model, LOSSES[table.task], found.best, *curves, told=told)
 
 
-def ready(settings: NetworkSettings, path: str) -> None:
-    """Refuse to train without the optional layer, or on a GPU that is not there."""
-    require_layer(settings.device, path)
-
-
 def load(files: Mapping[str, bytes]) -> TableModel:
     """The inverse of a model's files."""
     try:
@@ -119,5 +114,5 @@ def words(training: Mapping[str, Any], library: str) -> str:
 
 FAMILY = Family(
     name="network", settings=NetworkSettings, fit=fit, load=load, library=library, words=words, stops_early=True,
-    devices=("cpu", "cuda"), ready=ready,
+    devices=("cpu", "cuda"), ready=require_layer,
 )  # fmt: skip

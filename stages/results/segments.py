@@ -19,9 +19,10 @@ import polars as pl
 from stages.metrics.bootstrap import Float, Scores, replicate
 from stages.metrics.contract import Metric, System, Tabulated
 from stages.metrics.evidence import Share
-from stages.metrics.paired import Difference, compare, leave_one_out
+from stages.metrics.paired import Difference, compare
 from stages.metrics.stored import months_of, segments_of, system_of, task_named, units_of
 from stages.metrics.systems import interval_around
+from stages.metrics.variance import leave_one_out
 
 MONTH, YEAR = "month", "year"
 MOST_MONTHS = 24  # beyond, years are told apart

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stages.metrics.contract import Task
 from stages.models.signature import REFUSED, Misfit, Tally
 from stages.serving.champion import Served
-from stages.serving.problems import LONGEST
+from stages.serving.problems import LONGEST, Fault, unfit
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,17 @@ def answer_rows(served: Served, rows: pl.DataFrame) -> Answers:
     return Answers(served, served.bundle.model.predict(inputs), misfits, missing, lambda: inputs)
 
 
+def wanted(misfit: Misfit) -> str:
+    """What should have stood where a misfit was found."""
+    return {
+        "missing column": "a column of that name",
+        "not a number": "a number, or nothing where it is missing",
+        "not a category": "a text, or nothing where it is missing",
+        "not a picture": "a PNG or JPEG file of the model's shape, as base64",
+        "no text": "a text",
+    }.get(misfit.kind, "at least one input that is filled")
+
+
 def counted(task: Task, named: pl.DataFrame) -> dict[str, int]:
     """Rows by the class that was answered."""
     if not task.has_classes:
@@ -94,6 +105,11 @@ def counted(task: Task, named: pl.DataFrame) -> dict[str, int]:
 
 def answer_objects(served: Served, objects: Sequence[Any], pointer: str = "") -> Answers:
     """Score JSON objects; raises `Problem`, which names fields by ``pointer``, where they do not fit."""
+    if served.inputs.has_whole:
+        try:
+            return answer_rows(served, served.inputs.texts(objects, pointer))
+        except Refused as refused:
+            raise unfit([Fault(each.column, wanted(each), each.told) for each in refused.misfits]) from None
     coded, misfits = served.inputs.read(objects, pointer)
     scores = (
         served.by_codes.predict_coded(coded)

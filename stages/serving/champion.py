@@ -15,7 +15,7 @@ from stages.metrics.contract import Task
 from stages.metrics.stored import task_named
 from stages.models.bundle import CARD, EXAMPLE, REFERENCE, Bundle, open_bundle
 from stages.models.contract import ByCodes
-from stages.models.signature import REFUSED, fit_rows
+from stages.models.signature import REFUSED, as_texts, fit_rows
 from stages.serving.objects import Inputs
 from stages.workspace.errors import UserError, plain_words
 from stages.workspace.files import MANIFEST, sha256_of
@@ -75,7 +75,7 @@ def _opened(bundle: Bundle, version: str) -> Served:
         inputs=inputs,
         by_codes=by_codes,
         outputs=task.name_scores(scores, bundle.signature).schema,
-        examples=_plain(example)[:SHOWN],
+        examples=_plain(as_texts(example, bundle.signature["inputs"]))[:SHOWN],
         card=(bundle.folder / CARD).read_text(encoding="utf-8"),
     )
 

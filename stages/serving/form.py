@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from stages.models.signature import Misfit
+from stages.models.signature import UNREADABLE, Misfit
 from stages.pages.numbers import share_text, value_text
 
 FIRST = 12  # fields that are open
@@ -23,6 +23,7 @@ OFTEN = 0.05  # share of training rows that lack a value, from which on it is to
 CELL = re.compile(r"(?P<stem>.+)_(?P<row>\d{1,3})_(?P<column>\d{1,3})")
 LEAST_CELLS, FILLED = 16, 0.7  # of what is an image, and the share of its cells that must be there
 LEVELS = 8  # shades of a cell
+WHOLE = ("picture", "text")  # inputs that are one thing as a whole
 UNITS = {"f": "°F", "pct": "%", "deg": "°"}
 """Units as people write them, where a column's name needs letters."""
 
@@ -43,6 +44,8 @@ class Field:
     high: float = 0.0
     value: str = ""
     error: str = ""
+    whole: str = ""
+    """"picture" or "text" where it is one."""
     is_cell: bool = False
     """Whether it is a cell of an image."""
     key: str = ""
@@ -103,6 +106,10 @@ def field_of(entry: Mapping[str, Any], example: pl.Series | None = None) -> Fiel
     field = Field(name, label_of(name, unit), about=str(entry.get("about", "")), hint=missing)
     if entry["kind"] == "categorical":
         return replace(field, options=tuple(map(str, entry["categories"])))
+    if entry["kind"] in WHOLE:
+        shape = entry.get("shape", ())
+        wanted = f"PNG or JPEG, {shape[1]} pixels wide and {shape[0]} high" if shape else ""
+        return replace(field, whole=str(entry["kind"]), hint=wanted)
     low, high = entry.get("low"), entry.get("high")
     if low is None or high is None:
         return replace(field, unit=UNITS.get(unit, unit), hint="never filled in training", is_number=True)
@@ -192,7 +199,10 @@ def filled(form: Form, values: Mapping[str, str], errors: Mapping[str, str] | No
     def fill(field: Field | None) -> Field | None:
         if field is None:
             return None
-        return replace(field, value=values.get(field.name, ""), error=wrong.get(field.name, ""))
+        value, error = values.get(field.name, ""), wrong.get(field.name, "")
+        if field.whole == "picture" and error:
+            value = ""  # nothing that could be shown, and perhaps megabytes
+        return replace(field, value=value, error=error)
 
     rows = tuple(tuple(fill(cell) for cell in row) for row in form.grid.rows) if form.grid else ()
     return Form(
@@ -214,11 +224,15 @@ def values_of(rows: pl.DataFrame, place: int) -> dict[str, str]:
 
 def errors_of(misfits: Sequence[Misfit], values: Mapping[str, str]) -> dict[str, str]:
     """What to say at each field that cannot be scored."""
-    wrong = [misfit for misfit in misfits if misfit.kind in ("not a number", "not a category")]
-    return {misfit.column: _advice(values.get(misfit.column, "")) for misfit in wrong}
+    wrong = [misfit for misfit in misfits if misfit.kind in UNREADABLE]
+    return {misfit.column: _advice(misfit, values.get(misfit.column, "")) for misfit in wrong}
 
 
-def _advice(text: str) -> str:
+def _advice(misfit: Misfit, text: str) -> str:
+    if misfit.kind == "no text":
+        return "Write a text."
+    if misfit.kind == "not a picture":
+        return f"Choose another picture: {misfit.told.partition(': ')[2]}."
     if re.fullmatch(r"\s*[+-]?\d+,\d+\s*", text):
         return f"Write a decimal point: {text.strip().replace(',', '.')}"
     if number_in(text.replace(",", "")) is not None and "," in text:

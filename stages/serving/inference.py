@@ -99,7 +99,7 @@ def signature_of(served: Served) -> dict[str, Any]:
     """Name, versions, inputs and outputs of a model."""
     signature = served.bundle.signature
     inputs = [
-        {"name": entry["name"], "datatype": "BYTES" if entry["kind"] == "categorical" else "FP32", "shape": [-1]}
+        {"name": entry["name"], "datatype": "FP32" if entry["kind"] == "numeric" else "BYTES", "shape": [-1]}
         for entry in signature["inputs"]
     ]
     platform = f"plumbline_{signature.get('family', 'boosting')}"

@@ -24,6 +24,7 @@ from stages.serving.problems import SHOWN, Fault, found_text, unfit
 ABSENT = object()
 LARGEST = float(np.finfo(np.float32).max)
 SOME = 3  # categories in a message
+WHOLE = {"picture": "a string: a PNG or JPEG file as base64", "text": "a string"}
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,34 @@ class Inputs:
         matrix = np.array(values, dtype=np.float32).reshape(len(objects), len(named))
         return matrix, self._judged(matrix, list(unknown.values()), objects, pointer)
 
+    @cached_property
+    def has_whole(self) -> bool:
+        """Whether a picture or a text is among them, which no matrix of numbers holds."""
+        return any(entry["kind"] in WHOLE for entry in self.entries)
+
+    def texts(self, objects: Sequence[Any], pointer: str = "") -> pl.DataFrame:
+        """Rows as a file of text would hold them, for those; raises `Problem` as `read` does."""
+        faults: list[Fault] = []
+        rows: list[list[str | None]] = []
+        for place, row in enumerate(objects):
+            at = pointer.format(place)
+            if type(row) is not dict:
+                faults.append(Fault(at, "an object with the inputs of the model", found_text(row)))
+                continue
+            for entry, codes in zip(self.entries, self.codes, strict=True):
+                name, value = str(entry["name"]), row.get(entry["name"], ABSENT)
+                if entry["kind"] in WHOLE and type(value) is not str:
+                    faults.append(Fault(f"{at}/{_escaped(name)}", WHOLE[entry["kind"]], _found(value)))
+                elif value is not None and type(value) not in ((float, int) if entry["kind"] == "numeric" else (str,)):
+                    faults.append(self._fault(f"{at}/{_escaped(name)}", name, value, codes, row))
+            faults += [self._unknown(at, key, row) for key in row if key not in self.known]
+            rows.append([None if (value := row.get(name)) is None else str(value) for name in self.names])
+            if len(faults) > SHOWN:
+                break
+        if faults:
+            raise unfit(faults)
+        return pl.DataFrame(rows, dict.fromkeys(self.names, pl.String), orient="row")
+
     def frame(self, matrix: NDArray[np.float32]) -> pl.DataFrame:
         """The same rows as a frame, for models that want one."""
         return pl.DataFrame(
@@ -158,6 +187,10 @@ class Inputs:
         return Fault(
             f"{at}/{_escaped(key)}", f"{close[0]}" if close else "only inputs of the model", "an unknown field"
         )
+
+
+def _found(value: object) -> str:
+    return "no such field" if value is ABSENT else found_text(value)
 
 
 def _is_given(value: object) -> bool:

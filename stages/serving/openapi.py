@@ -115,6 +115,11 @@ def _input(entry: Mapping[str, Any]) -> Schema:
     if entry["kind"] == "categorical":
         return {"type": ["string", "null"], "description": f"{about}; others than the examples count as missing",
                 "examples": list(entry["categories"])}  # fmt: skip
+    if entry["kind"] == "text":
+        return {"type": "string", "minLength": 1, "description": about}
+    if entry["kind"] == "picture":
+        about += f"; a PNG or JPEG file of {entry['shape'][0]} rows and {entry['shape'][1]} columns"
+        return {"type": "string", "contentEncoding": "base64", "contentMediaType": "image/png", "description": about}
     seen = f"; in training {entry['low']:g} to {entry['high']:g}" if entry.get("low") is not None else ""
     return {"type": ["number", "null"], "description": about + seen, "minimum": -LARGEST, "maximum": LARGEST}
 

@@ -157,7 +157,7 @@ def prepare(known: Known, published: pl.DataFrame, at: datetime | None) -> Prepa
 
 def _scored(served: Served, prepared: Prepared) -> Answers:
     features = prepared.features.select(served.inputs.names)
-    if len(features) > FEW:
+    if len(features) > FEW or served.inputs.has_whole:
         return answer_rows(served, features)
     numbers = [name for name, codes in zip(served.inputs.names, served.inputs.codes, strict=True) if codes is None]
     plain = features.with_columns(pl.col(numbers).cast(pl.Float32).fill_nan(None))

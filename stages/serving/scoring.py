@@ -19,7 +19,7 @@ from stages.models.row_files import read_pieces
 from stages.models.score_files import whole_table
 from stages.models.signature import REFUSED, Misfit, Tally
 from stages.records.lines import likely_cause
-from stages.serving.answers import Tallied, counted
+from stages.serving.answers import Tallied, counted, wanted
 from stages.serving.limits import Limits
 from stages.serving.problems import SHOWN, Fault, Problem, found_text
 from stages.serving.raw import known_for, refuse_several_questions
@@ -141,14 +141,8 @@ def _failure(refused: dict[str, Any], before: int) -> Fault:
 
 
 def _fault(misfit: Misfit) -> Fault:
-    wanted = {
-        "missing column": "a column of that name",
-        "not a number": "a number, or nothing where it is missing",
-        "not a category": "a text, or nothing where it is missing",
-    }.get(misfit.kind, "at least one input that is filled")
-    return Fault(
-        misfit.column, wanted, "none" if misfit.kind == "missing column" else f"{misfit.told}, in {misfit.rows:,} rows"
-    )
+    found = "none" if misfit.kind == "missing column" else f"{misfit.told}, in {misfit.rows:,} rows"
+    return Fault(misfit.column, wanted(misfit), found)
 
 
 def check_file(path: Path, limits: Limits) -> None:

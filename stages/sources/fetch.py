@@ -85,7 +85,7 @@ def _kept(n_good: int) -> list[str]:
 GATHERING = Path(".dvc/tmp/downloads")
 
 
-REMOTE = ("http", "https", "s3")
+REMOTE = ("http", "https", "s3", "apt", "apt-index")
 CACHED = ".cached"  # the end of a part that came from the cache: shared with others, never written to
 
 

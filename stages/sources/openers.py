@@ -1,4 +1,4 @@
-"""Open a source wherever it lives: in an installed package, in a folder, behind http(s), in an S3 bucket.
+"""Open a source wherever it lives: in a package of Python or of the distribution, a folder, the web, S3, a database.
 
 Clients are imported when a source needs them; TLS certificates are always verified.
 """
@@ -21,7 +21,7 @@ Opener = Callable[[str, int, str, Client], AbstractContextManager[Body]]
 
 def open_location(location: str, *, start: int, tag: str, client: Client) -> AbstractContextManager[Body]:
     """Open a source to read on at ``start``, provided that it is still the object called ``tag``."""
-    scheme = scheme_of(location)
+    scheme = scheme_of(location).partition("+")[0]  # a driver may follow
     if scheme not in OPENERS:
         known = ", ".join(f"{name}://" for name in OPENERS)
         raise UserError(shown(location), f"no way to read {scheme}://; known: {known} or a path", CORRECT)
@@ -82,6 +82,18 @@ def _file_chunks(read: Callable[[int], bytes]) -> Iterator[bytes]:
         raise Interrupted(str(error)) from error
 
 
+def _open_packaged(location: str, start: int, tag: str, client: Client) -> AbstractContextManager[Body]:
+    from stages.sources.apt import find_packaged
+
+    return _read_path(find_packaged(location, client.timeout_s))
+
+
+def _open_index(location: str, start: int, tag: str, client: Client) -> AbstractContextManager[Body]:
+    from stages.sources.apt import find_index
+
+    return _read_path(find_index(location, client.timeout_s))
+
+
 def _open_http(location: str, start: int, tag: str, client: Client) -> AbstractContextManager[Body]:
     from stages.sources.web import open_http
 
@@ -94,10 +106,20 @@ def _open_s3(location: str, start: int, tag: str, client: Client) -> AbstractCon
     return open_s3(location, start, tag, client.timeout_s)
 
 
+def _open_database(location: str, start: int, tag: str, client: Client) -> AbstractContextManager[Body]:
+    from stages.sources.database import open_database
+
+    return open_database(location, start, tag, client)
+
+
 OPENERS: dict[str, Opener] = {
     "package": _open_package,
+    "apt": _open_packaged,
+    "apt-index": _open_index,
     "file": _open_path,
     "http": _open_http,
     "https": _open_http,
     "s3": _open_s3,
+    "sqlite": _open_database,
+    "postgresql": _open_database,
 }

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import rankdata
 from sklearn import metrics as reference
 
-from stages.metrics import binary as binary_scores
+from stages.metrics import probabilities
 from stages.metrics.binary import AT_THRESHOLD, METRICS, BinaryDecision
 from stages.metrics.bootstrap import draw_weights, interval, replicate
 from stages.metrics.codes import code_probabilities, exact_calibration_error
@@ -86,10 +86,10 @@ def test_calibration_error_is_the_weighted_gap_of_scikit_learns_curve() -> None:
 
 def test_auc_of_small_tables_is_known() -> None:
     ones = np.ones((1, 2))
-    assert binary_scores.roc_auc(ones, ones)[0] == 0.5
-    assert binary_scores.roc_auc(np.array([[3.0, 0.0]]), np.array([[0.0, 2.0]]))[0] == 1.0
+    assert probabilities.roc_auc(ones, ones)[0] == 0.5
+    assert probabilities.roc_auc(np.array([[3.0, 0.0]]), np.array([[0.0, 2.0]]))[0] == 1.0
     # three of four pairs in order, one tied: (3 + 1/2) / 4
-    assert binary_scores.roc_auc(np.array([[1.0, 1.0, 0.0]]), np.array([[0.0, 1.0, 1.0]]))[0] == 0.875
+    assert probabilities.roc_auc(np.array([[1.0, 1.0, 0.0]]), np.array([[0.0, 1.0, 1.0]]))[0] == 0.875
 
 
 def test_a_class_that_is_missing_leaves_ranking_and_recall_undefined_rather_than_wrong() -> None:

@@ -5,8 +5,9 @@ import pytest
 import scipy.stats
 
 from stages.metrics import bootstrap
-from stages.metrics.binary import BinaryTable, ScoreTable
+from stages.metrics.binary import BinaryTable
 from stages.metrics.bootstrap import draw_weights, interval, jackknife, replicate
+from stages.metrics.probabilities import ScoreTable
 
 
 def mean_of(values: np.ndarray) -> bootstrap.Measure:

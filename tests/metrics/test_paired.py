@@ -10,7 +10,8 @@ from benchmarks.alike_systems import World, as_system, correlated
 from stages.metrics.binary import METRICS
 from stages.metrics.bootstrap import draw_weights, replicate
 from stages.metrics.contract import Metric, System
-from stages.metrics.paired import Difference, compare, unseen_correlation
+from stages.metrics.paired import Difference, compare
+from stages.metrics.variance import unseen_correlation
 
 WEIGHTS = draw_weights(61, 500, seed=3, block=5)
 MEAN = {"mean": Metric("higher")}

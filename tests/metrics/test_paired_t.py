@@ -5,7 +5,7 @@ import math
 import pytest
 import scipy.stats
 
-from stages.metrics.paired import t_quantile, two_sided_p
+from stages.metrics.variance import t_quantile, two_sided_p
 
 DEGREES = [1, 1.4, 2, 5, 11.2, 60, 364, 1023, 1e5]
 

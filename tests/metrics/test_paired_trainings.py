@@ -9,7 +9,8 @@ from scipy import stats
 
 from stages.metrics.bootstrap import draw_weights
 from stages.metrics.contract import Metric, System
-from stages.metrics.paired import NOT_KNOWN, Variance, compare, compare_trained, satterthwaite
+from stages.metrics.paired import NOT_KNOWN, compare, compare_trained
+from stages.metrics.variance import Variance, satterthwaite
 
 METRICS = {"score": Metric("higher", floor=-np.inf)}
 RULES = {"level": 0.95, "block": 1}

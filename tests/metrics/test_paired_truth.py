@@ -13,8 +13,9 @@ from stages.metrics.binary import METRICS, BinaryDecision
 from stages.metrics.bootstrap import draw_weights, replicate
 from stages.metrics.codes import CENTRE
 from stages.metrics.contract import System
-from stages.metrics.paired import Difference, compare, t_quantile
+from stages.metrics.paired import Difference, compare
 from stages.metrics.resampling import deal_rows, unit_names
+from stages.metrics.variance import t_quantile
 
 ROWS = 700
 TASK = BinaryDecision(CENTRE - 40, cost_of_miss=3.0, cost_of_false_alarm=1.0)

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 import xgboost as xgb
 
+from stages.models.binned import Partitions
 from stages.models.rows import TrainingRows, bytes_of_bins, estimate_from_disk, estimate_in_memory
-from stages.models.trees import Partitions
 
 ROWS = TrainingRows(rows=10_000_000, largest_partition=500_000, columns=22, bins=256, any_missing=False)
 

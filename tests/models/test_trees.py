@@ -10,7 +10,8 @@ import pytest
 import xgboost as xgb
 from xgboost._data_utils import TransformedDf
 
-from stages.models.trees import Fit, Partitions, fit_booster, has_device, load_trees
+from stages.models.binned import Partitions
+from stages.models.trees import Fit, fit_booster, has_device, load_trees
 
 FEATURES = ["x", "c"]
 SETTINGS = {

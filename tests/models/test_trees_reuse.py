@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 import xgboost as xgb
 
-from stages.models.trees import BinnedRows, bin_like, bin_rows, boost, fit_booster
+from stages.models.binned import BinnedRows, bin_like, bin_rows
+from stages.models.trees import boost, fit_booster
 
 FEATURES = ["x", "c"]
 ROWS = {"features": FEATURES, "target": "y", "threads": 1}

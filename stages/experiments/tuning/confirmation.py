@@ -17,7 +17,7 @@ from typing import Literal
 import optuna
 
 from stages.experiments.tuning.study import Trial
-from stages.metrics.paired import t_quantile
+from stages.metrics.variance import t_quantile
 from stages.pages.numbers import estimate_text
 from stages.workspace.seeds import child_seed
 

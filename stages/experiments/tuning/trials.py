@@ -27,6 +27,7 @@ from stages.features.sketch import Sketch
 from stages.features.table import FeatureTable
 from stages.metrics.contract import Terms
 from stages.metrics.stored import task_named
+from stages.models.binned import BinnedRows, bin_like, bin_rows
 from stages.models.boosting import BoostingSettings
 from stages.models.contract import FamilySettings, Fit
 from stages.models.families import FAMILIES
@@ -43,7 +44,7 @@ from stages.models.rows import (
     page_names,
     refuse_without_room,
 )
-from stages.models.trees import BinnedRows, Trees, bin_like, bin_rows, boost
+from stages.models.trees import Trees, boost
 from stages.workspace.errors import UserError
 
 LOSS = "loss"

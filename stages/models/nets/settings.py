@@ -37,7 +37,7 @@ def library() -> str:
         return "PyTorch"
 
 
-def require_layer(device: str, path: str) -> None:
+def require_layer(settings: LoopSettings, path: str) -> None:
     """Refuse to train without the optional layer, or on a GPU that PyTorch cannot use; in words."""
     try:
         import torch
@@ -47,7 +47,7 @@ def require_layer(device: str, path: str) -> None:
             f"{error} in this environment",
             f"`make networks` adds it to .venv; or choose another family: `-S model@{path}=boosting`",
         ) from None
-    if device == "cuda" and not torch.cuda.is_available():
+    if settings.device == "cuda" and not torch.cuda.is_available():
         raise ValueError(
             f"an NVIDIA GPU that PyTorch can use, for {path}.device: cuda",
             "none on this machine, or PyTorch's build without GPUs",

@@ -25,7 +25,7 @@ async function ask(form, submitter, isQuiet) {
 
 // An error stands at its field; what was typed stays as it is.
 function showErrors(form, page) {
-  for (const input of form.querySelectorAll('input, select')) {
+  for (const input of form.querySelectorAll('input, select, textarea')) {
     const told = input.id && page.getElementById(input.id);
     if (!told) continue;
     const old = document.getElementById(`${input.id}-error`), error = page.getElementById(`${input.id}-error`);
@@ -121,6 +121,15 @@ for (const grid of document.querySelectorAll('.grid')) {
     }
   });
 }
+
+// ── pictures: one that is chosen is shown and answered at once ──────────────────────────────────────────────────────
+for (const input of document.querySelectorAll('.picture input[type=file]')) input.addEventListener('change', () => {
+  const file = input.files[0], image = input.closest('.picture').querySelector('img'), reader = new FileReader();
+  if (!file) return;
+  reader.addEventListener('load', () => { image.src = reader.result; image.alt = 'the picture that is asked about'; image.hidden = false; });
+  reader.readAsDataURL(file);
+  ask(input.form, null, true);
+});
 
 // ── copying ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 document.addEventListener('click', async event => {
