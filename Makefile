@@ -73,7 +73,7 @@ test: setup ## Run the tests (minutes), a file at a time on every core
 	@$(RUN) python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 test-slow: setup ## Run the tests that take long: simulations, whole experiments
-	@$(RUN) python -m pytest -m slow --numprocesses auto --dist loadfile --durations 20 $(ARGS)
+	@$(RUN) python -m pytest -m slow --numprocesses auto --dist loadfile --timeout 1800 --durations 20 $(ARGS)
 
 networks: setup ## Add the optional layer to .venv: neural networks, ONNX (1.1 GB)
 	@tools/networks.sh

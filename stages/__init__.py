@@ -20,6 +20,7 @@ Verbs around the line:
   ingest            new records into the state
   forecast          what is said of the future from now on, kept beside what came true
   monitor           whether later rows have moved away, and whether it matters
+  dictionary        of texts: the words of each class, and what later ones bring
   compare           any two revisions, or all experiments, with a test
   cross_validate    folds in order of time
   tune              a search for better settings
@@ -39,6 +40,7 @@ Nouns, in the order of the line; each imports only what stands above it or in th
   forecasts         the log of forecasts, what came true, and how they did
   monitoring        drift of columns and scores, quality beside that of the test
   exports           for export: graphs, and whether they score as the bundle
+  texts             for dictionary: characteristic words, unknown words, one page
   results           for report: facts, effects, costs, segments, one page
   experiments       revisions, comparison, folds, tuning, promotion, cycle, tracking
   serving           for serve: answers, champions, limits, routes

@@ -39,8 +39,11 @@ EXPORTS = Path("exports")
 ONNX_WEB = Path(sys.prefix) / "onnxruntime-web"
 MODEL, INPUTS = "model.onnx", "inputs.json"
 TOLD = ("dataset", "question", "task", "target", "target_unit", "classes", "threshold", "family", "library")
-OF_AN_INPUT = ("name", "kind", "unit", "about", "categories", "low", "high")
-CODING = "float32, inputs in this order; a category is its place in `categories`, from 0; missing or unknown is NaN"
+OF_AN_INPUT = ("name", "kind", "unit", "about", "categories", "shape", "low", "high")
+CODING = (
+    "float32, inputs in this order; a category is its place in `categories`, from 0; missing or unknown is NaN; "
+    "a picture is its pixels, from 0 to 255, row after row, channels last"
+)
 
 
 def main(*arguments: str) -> None:

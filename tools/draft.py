@@ -1,6 +1,7 @@
 """What are the columns of these rows, and what may stand in them?  Guesses from the texts, for a person to go over.
 
-A text is a number, a category, or a name that tells one row from the others, which no model learns from.
+A text is a number, a category, something that was written, or a name that tells one row from the others, which no
+model learns from.
 """
 
 import math
@@ -18,6 +19,7 @@ NUMBERS_FROM = 0.99  # share of the texts that are numbers, from which a column 
 MOST_CATEGORIES, MOST_CLASSES = 100, 50  # beyond, a text is a name, and a target no class
 LISTED, LISTED_LETTERS = 12, 60  # categories that are written down
 NOTHING = ("", "NA")
+WRITTEN = 6  # words of a text, on average, from which on it is no name
 KEYS = ("record", "record_number", "record_of_file")  # the first that no column is called
 
 
@@ -62,7 +64,7 @@ def _column(texts: pl.Series, name: str) -> Column:
 
 
 def _guess_column(texts: pl.Series, name: str) -> Column | None:
-    """A number, a category, or None for what tells one row from the others."""
+    """A number, a category, a text, or None for what tells one row from the others."""
     given, column = texts.filter(~texts.is_in(list(NOTHING))), _column(texts, name)
     numbers = given.cast(pl.Float64, strict=False)
     numbers = numbers.filter(numbers.is_finite())
@@ -74,6 +76,8 @@ def _guess_column(texts: pl.Series, name: str) -> Column | None:
         return replace(column, unit=suffix if suffix in UNIT_SUFFIXES else "", low=low, high=high)
     seen = given.unique().sort().to_list()
     is_day = given.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False).is_not_null().all()
+    if seen and len(seen) > LISTED and float(given.str.count_matches(r"\w+").mean() or 0) >= WRITTEN:  # type: ignore[arg-type]
+        return replace(column, kind="text", nullable=False)
     if not seen or is_day or len(seen) > MOST_CATEGORIES or len(seen) == len(given) > 1:
         return None
     is_short = len(seen) <= LISTED and sum(map(len, seen)) <= LISTED_LETTERS

@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 
 from stages.metrics.stored import TASKS
-from stages.records.lines import LINE, SEPARATORS, likely_cause, read_lines
+from stages.records.lines import LINE, SEPARATORS, likely_cause, read_records
 from stages.records.plain import Column, open_text
 from stages.workspace.errors import UserError, run_stage
 from tools import params
@@ -86,7 +86,7 @@ def read_rows(path: Path) -> pl.DataFrame:
     """Every line of the file that has as many fields as its header, as text."""
     try:
         with open_text(path) as lines:
-            rows = read_lines(lines)
+            rows = read_records(lines)
     except (OSError, ValueError) as error:
         raise UserError(f"a CSV with a header: {path}", str(error), "name one: CSV=rows.csv") from None
     names = [name for name in rows.columns if name != LINE]
@@ -192,6 +192,8 @@ def _quoted(text: str) -> str:
 def params_text(draft: Draft, source: Path, content: bytes) -> str:
     """The parameters, with the presets of the task and of so many rows."""
     model, tune = next(((few, its) for below, few, its in PRESETS if len(draft.rows) < below), LARGEST)
+    if draft.classes and any(column.kind == "text" for column in draft.columns):
+        model = tune = "words"
     within = "within each class" if draft.classes else "within strata of the target"
     segments = ", ".join([column.name for column in draft.columns if 1 < len(column.among) <= LISTED][:2])
     return f"""# {draft.name}: a plain table, as `make new-dataset` wrote it.

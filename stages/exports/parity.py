@@ -79,6 +79,10 @@ def refuse_apart(found: Parity, scale: float) -> None:
 
 
 def code_rows(rows: pl.DataFrame) -> Float32:
-    """Fitted rows as the graph wants them."""
-    coded = rows.select(pl.all().to_physical().cast(pl.Float32).fill_null(np.nan)).to_numpy()
-    return np.ascontiguousarray(coded)
+    """Fitted rows as the graph wants them: pictures as their pixels, one input after another."""
+    flat = [
+        column.to_numpy() if isinstance(column.dtype, pl.Array)
+        else column.to_physical().cast(pl.Float32).fill_null(np.nan).to_numpy()[:, None]
+        for column in rows
+    ]  # fmt: skip
+    return np.ascontiguousarray(np.concatenate(flat, axis=1, dtype=np.float32))

@@ -17,11 +17,14 @@ from stages.models.contract import Float32
 
 MIXED_ROWS = 4_000
 MIXED_MISSING = 0.1
+PICTURES = 50
 EACH = 300  # values of one input that are tried by themselves; a deep forest asks for thousands
 
 
 def made_rows(inputs: Sequence[Mapping[str, Any]], real: Float32, graph: Any) -> pl.DataFrame:
-    """The rows, as the bundle wants them; ``real`` is one that it has seen, (features,)."""
+    """The rows, as the bundle wants them; ``real`` is one that it has seen, as the graph wants it."""
+    if inputs[0]["kind"] == "picture":
+        return _pictures(inputs[0], real)
     asked, chance = values_asked(inputs, graph), np.random.default_rng(0)
     mixed = np.stack([chance.choice(values, MIXED_ROWS) for values in asked], axis=1)
     mixed[chance.random(mixed.shape) < MIXED_MISSING] = np.nan
@@ -33,6 +36,17 @@ def made_rows(inputs: Sequence[Mapping[str, Any]], real: Float32, graph: Any) ->
         pieces.append(alone)
     coded = np.concatenate(pieces)
     return pl.DataFrame([_column(coded[:, place], entry) for place, entry in enumerate(inputs)])
+
+
+def _pictures(entry: Mapping[str, Any], real: Float32) -> pl.DataFrame:
+    """Black, white, noise, one corner alone, and a real picture, as it is, turned round and in part."""
+    chance, size, real = np.random.default_rng(0), len(real), real.astype(np.uint8)
+    noise = chance.integers(0, 256, (PICTURES, size), dtype=np.uint8)
+    in_part = np.where(chance.random((PICTURES, size)) < np.linspace(0, 1, PICTURES)[:, None], real, 0)
+    corners = np.zeros((2, size), dtype=np.uint8)
+    corners[0, 0], corners[1, -1] = 255, 255
+    pixels = [np.zeros_like(corners[:1]), np.full_like(corners[:1], 255), corners, noise, in_part, real[None, ::-1]]
+    return pl.DataFrame({entry["name"]: pl.Series(np.concatenate(pixels).astype(np.uint8))})
 
 
 def values_asked(inputs: Sequence[Mapping[str, Any]], graph: Any) -> list[Float32]:

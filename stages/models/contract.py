@@ -61,6 +61,18 @@ class ByCodes(Protocol):
         """`Model.predict` of (rows, features), contiguous: categories by their place in the enum, NaN for missing."""
 
 
+@runtime_checkable
+class ByTerms(Protocol):
+    """A model that can tell which words of a text speak for an answer."""
+
+    @property
+    def features(self) -> list[str]:
+        """The names of its inputs, all of them texts."""
+
+    def speaking(self, text: str, column: str) -> list[tuple[str, NDArray[np.float64]]]:
+        """The known terms of a text, and what each adds to the raw score of every output."""
+
+
 class Baseline(Protocol):
     """What every model has to beat; fitted on the training rows, and kept as JSON."""
 

@@ -14,7 +14,7 @@ from typing import Any
 from stages.features.binning import bin_column
 from stages.features.sketch import Sketch
 from stages.features.table import FeatureTable
-from stages.models import bagging, blend, boosting, cnn, direct, forecasts, forest, lightgbm, linear, network
+from stages.models import bagging, blend, boosting, cnn, direct, forecasts, forest, lightgbm, linear, network, words
 from stages.models.baseline import fit_one_rule, most_relevant, rule_from_json
 from stages.models.contract import Baseline, DamagedModel, Family, FamilySettings, Fit, Model
 from stages.models.rows import Share, Ticker, Training
@@ -35,6 +35,7 @@ _SINGLE = {
         linear.FAMILY,
         network.FAMILY,
         cnn.FAMILY,
+        words.FAMILY,
     )
 }
 FAMILIES: Mapping[str, Family] = {**_SINGLE, "blend": blend.family_of(_SINGLE), "direct": direct.FAMILY}

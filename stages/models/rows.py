@@ -107,6 +107,15 @@ class Training:
         with page_names() if needed > self.limit_bytes // 2 else nullcontext() as names:
             yield names
 
+    def refuse_nothing(self, what: str, loosen: str) -> None:
+        """Refuse a fit for which the settings of the family leave nothing of the training rows."""
+        dataset, rows = self.table.dataset, self.table.rows("train")
+        raise UserError(
+            f"{what} to learn from by the settings in datasets.{dataset}.model",
+            f"none in {rows:,} training rows",
+            f"{loosen}, or look at data/features/{dataset}",
+        )
+
     def refuse_beyond_memory(self, needed: int, why: str) -> None:
         """Refuse a fit that keeps every row as numbers where memory has no room for them."""
         if needed > self.limit_bytes:

@@ -9,6 +9,7 @@ What is wrong with a file whose header lacks what is wanted?  Most often not the
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
@@ -94,6 +95,30 @@ def read_lines(
     blocks = [_parse_block(block, len(names), places, wanted, form, count or form.count) for block in _blocks(file)]
     empty = pl.DataFrame(schema=dict.fromkeys((*wanted, LINE), pl.String))
     return pl.concat(blocks or [empty], rechunk=False)
+
+
+def read_records(file: IO[bytes], *, form: Format = PLAIN) -> pl.DataFrame:
+    """Every column and `LINE`, as `read_lines` has them, of fields that may hold line breaks within quotes.
+
+    Slower by far, and a quote that nobody closes swallows what follows: for texts, which have paragraphs.
+    """
+    csv.field_size_limit(NO_LINE_ENDS_SO_FAR)
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
+    records = csv.reader(text, delimiter=form.separator, quoting=csv.QUOTE_MINIMAL if form.quotes else csv.QUOTE_NONE)
+    try:
+        names = [name.strip() for name in next((record for record in records if any(record)), [])]
+        rows = [
+            (*record, None) if len(record) == len(names) else (*(None for _ in names), form.separator.join(record))
+            for record in records
+            if record
+        ]
+    except csv.Error as error:
+        raise ValueError(f"line {records.line_num}: {error}") from error
+    if not names:
+        raise ValueError("an empty file: no line with names of columns")
+    if len(set(names)) < len(names):
+        raise ValueError(f"a header that names a column twice: {', '.join(names)}")
+    return pl.DataFrame(rows, schema=dict.fromkeys((*names, LINE), pl.String), orient="row")
 
 
 def _blocks(file: IO[bytes]) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from stages.records.contract import Dataset, Feature, Kind, Table, split_values
-from stages.records.lines import PLAIN, Format, read_lines
+from stages.records.lines import PLAIN, Format, read_lines, read_records
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,14 +27,16 @@ if TYPE_CHECKING:
 
 STRATUM_ROWS = 10  # with neighbouring targets, from which each part takes its share
 NO_LABEL = "no label"
+MOST_LETTERS = 100_000  # of a text
 
 
 @dataclass(frozen=True)
 class Column:
     """A column of the file and what may stand in it.
 
-    Numbers lie between ``low`` and ``high``, ends included, None for no limit; categories are ``among`` those listed,
-    any text where none is.  An empty field, or NA, is a fault unless the column is ``nullable``.
+    A text may hold anything, quoted line breaks too, and no model but those of texts reads it.  Numbers lie between
+    ``low`` and ``high``, ends included, None for no limit; categories are ``among`` those listed, any text where none
+    is.  An empty field, or NA, is a fault unless the column is ``nullable``.
     """
 
     name: str
@@ -59,7 +61,7 @@ class Column:
     def parse(self) -> pl.Expr:
         """The tidy value; null where the text is none or does not parse."""
         text = pl.col(self.source).str.strip_chars()
-        if self.kind == "categorical":
+        if self.kind != "numeric":
             return pl.when(~text.is_in(["", "NA"])).then(text).alias(self.name)
         number = text.cast(pl.Float64, strict=False)
         number = pl.when(number.is_finite() & (True if self.type.is_float() else number == number.round())).then(number)
@@ -75,7 +77,8 @@ class Column:
         else:
             checks = [getattr(pa.Check, name)(end) for name, end in ends.items() if end is not None]
         checks += [pa.Check.isin(list(self.among))] if self.among else []
-        return pa.Column(pl.String if self.kind == "categorical" else self.type, checks, nullable=self.nullable)
+        checks += [pa.Check.str_length(1, MOST_LETTERS)] if self.kind == "text" else []
+        return pa.Column(self.type if self.kind == "numeric" else pl.String, checks, nullable=self.nullable)
 
     def featurize(self) -> pl.Expr:
         """The model input: numbers with a fraction in single precision, all else as it is."""
@@ -123,7 +126,8 @@ def plain_dataset(
 
     def read(raw: Path, _partition: str) -> pl.DataFrame:
         with open_text(raw / file) as lines:
-            return numbered(read_lines(lines, form=form), row)
+            read = read_records if any(column.kind == "text" for column in columns) else read_lines
+            return numbered(read(lines, form=form), row)
 
     def parse(raw: pl.DataFrame) -> pl.DataFrame:
         label = pl.col(target.source).str.strip_chars().replace_strict(codes, default=None, return_dtype=pl.UInt8)

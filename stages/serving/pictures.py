@@ -88,8 +88,10 @@ def classes(signature: Mapping[str, Any], scores: NDArray[np.float32]) -> list[L
     ]
 
 
-def speaking(asked: Sequence[tuple[str, str, str]], contributions: NDArray[np.float32], *, by_odds: bool) -> list[Line]:
-    """What each input adds to the score that is told of, largest first, and the rest together.
+def speaking(
+    asked: Sequence[tuple[str, str, str]], contributions: NDArray[np.float32], *, by_odds: bool, of: str = "input"
+) -> list[Line]:
+    """What each input, or each word of one, adds to the score that is told of, largest first, and the rest together.
 
     ``asked`` are (label, about, value) of each input, ``contributions`` (inputs + 1,) what they and the bias add.
     Where they add to log-odds, what they multiply the odds by is told.
@@ -100,7 +102,7 @@ def speaking(asked: Sequence[tuple[str, str, str]], contributions: NDArray[np.fl
     told = [(*asked[k], float(added[k])) for k in largest]
     if rest := float(added[order[len(largest) :]].sum()):
         others = len(added) - len(largest)
-        told.append((f"{others} other input{'s' if others > 1 else ''}", "", "", rest))
+        told.append((f"{others} other {of}{'s' if others > 1 else ''}", "", "", rest))
     sides = ("against", "for") if by_odds else ("down", "up")
     along = scale([Mark(None, min(each[3], 0.0), max(each[3], 0.0)) for each in told], zero=True)
     return [

@@ -38,6 +38,8 @@ def published_form(
         field = Field(column, label_of(column))
         if tidy is None:
             pass
+        elif inputs.get(tidy, {}).get("kind") == "text":
+            field = replace(field_of(inputs[tidy]), name=column, label=label_of(column))
         elif expected := dataset.records.parses_as.get(tidy):
             whole = features[tidy].kind if tidy in features else ""
             field = replace(field, hint=expected, whole=whole if whole in WHOLE else "")

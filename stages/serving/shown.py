@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from stages.metrics.contract import Task
 from stages.models.bundle import CALIBRATION, EXAMPLE, PUBLISHED
+from stages.models.contract import ByTerms
 from stages.models.forecasts import HIGH, LOW
 from stages.pages.numbers import value_text
 from stages.serving import pictures, words
@@ -153,15 +154,33 @@ def speaking(model: Shown, answers: Answers, given: Mapping[str, Any], towards: 
     fitted, task = model.served.bundle.model, model.served.task
     found = fitted.contributions(answers.inputs)
     if found is None:
-        return {"speaking": [], "image": ""}
-    own = found[0, told_output(task, answers.scores[0])]
+        return {"speaking": [], "speaking_of": "input", "image": ""}
+    output = told_output(task, answers.scores[0])
+    own = found[0, output]
+    if isinstance(fitted, ByTerms):
+        asked, own = terms_of(fitted, given, output, float(own[-1]))
+        told = pictures.speaking(asked, own, by_odds=task.has_classes, of="word")
+        return {"speaking": told, "speaking_of": "word", "image": ""}
     fields = {field.name: field for field in model.inputs.form.fields}
     asked = [(name_of(fields[name]), fields[name].about, seen_as(given[name])) for name in fitted.features]
     image, added = "", dict(zip(fitted.features, own.tolist(), strict=False))
     if grid := model.inputs.form.grid:
         cells = [[None if cell is None else added[cell.name] for cell in row] for row in grid.rows]
         image = pictures.on_the_image(cells, towards)
-    return {"speaking": pictures.speaking(asked, own, by_odds=task.has_classes), "image": image}
+    told = pictures.speaking(asked, own, by_odds=task.has_classes)
+    return {"speaking": told, "speaking_of": "input", "image": image}
+
+
+def terms_of(
+    fitted: ByTerms, given: Mapping[str, Any], output: int, rest: float
+) -> tuple[list[tuple[str, str, str]], NDArray[np.float32]]:
+    """The words of the texts that the model knows, in the place of its inputs, and what each adds."""
+    asked, added = [], []
+    for name in fitted.features:
+        for term, weights in fitted.speaking(str(given[name]), name):
+            asked.append((term, "", ""))
+            added.append(weights[output])
+    return asked, np.array([*added, rest], np.float32)
 
 
 def told_output(task: Task, scores: NDArray[np.float32]) -> int:

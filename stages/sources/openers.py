@@ -1,4 +1,4 @@
-"""Open a source wherever it lives: in a package of Python or of the distribution, in a folder, behind http(s), in S3.
+"""Open a source wherever it lives: in a package of Python or of the distribution, a folder, the web, S3, a database.
 
 Clients are imported when a source needs them; TLS certificates are always verified.
 """
@@ -21,7 +21,7 @@ Opener = Callable[[str, int, str, Client], AbstractContextManager[Body]]
 
 def open_location(location: str, *, start: int, tag: str, client: Client) -> AbstractContextManager[Body]:
     """Open a source to read on at ``start``, provided that it is still the object called ``tag``."""
-    scheme = scheme_of(location)
+    scheme = scheme_of(location).partition("+")[0]  # a driver may follow
     if scheme not in OPENERS:
         known = ", ".join(f"{name}://" for name in OPENERS)
         raise UserError(shown(location), f"no way to read {scheme}://; known: {known} or a path", CORRECT)
@@ -106,6 +106,12 @@ def _open_s3(location: str, start: int, tag: str, client: Client) -> AbstractCon
     return open_s3(location, start, tag, client.timeout_s)
 
 
+def _open_database(location: str, start: int, tag: str, client: Client) -> AbstractContextManager[Body]:
+    from stages.sources.database import open_database
+
+    return open_database(location, start, tag, client)
+
+
 OPENERS: dict[str, Opener] = {
     "package": _open_package,
     "apt": _open_packaged,
@@ -114,4 +120,6 @@ OPENERS: dict[str, Opener] = {
     "http": _open_http,
     "https": _open_http,
     "s3": _open_s3,
+    "sqlite": _open_database,
+    "postgresql": _open_database,
 }

@@ -129,3 +129,8 @@ def monitoring(dataset: str) -> Path:
 def monitor_report(dataset: str) -> Path:
     """The same as a page."""
     return Path("reports") / dataset / "monitor.html"
+
+
+def dictionary(dataset: str) -> Path:
+    """The words of each class and the later documents; the page is ``dictionary.html``."""
+    return Path("reports") / dataset / "dictionary"

@@ -32,10 +32,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "lightgbm": {"num_leaves": 31, "learning_rate": 0.1, "min_data_in_leaf": 20, "bagging_fraction": 0.8,
                  "feature_fraction": 0.8, "lambda_l2": 1.0, "max_bin": 64, "max_rounds": 20,
                  "early_stopping_rounds": 5},
-    "network": {"max_epochs": 3, "patience": 3, "batch": 512, "learning_rate": 0.002, "weight_decay": 0.0003,
+    "network": {"max_epochs": 1, "patience": 1, "batch": 1024, "learning_rate": 0.002, "weight_decay": 0.0003,
                 "schedule": "constant", "shards": 1, "pieces": 12, "embedding": 4, "width": 32, "layers": 2,
                 "members": 2, "dropout": 0.1},
     "linear": {"penalty": 1.0, "max_iterations": 30},
+}  # fmt: skip
+SETTINGS["blend"] = {
+    "of": {name: {"family": name, **SETTINGS[name]} for name in ("boosting", "network", "linear")}, "copies": 1
 }  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from tests.exports.conftest import planted_sets
 pytestmark = [pytest.mark.networks, in_browser]
 pytest.importorskip("onnxruntime", reason="no optional layer: `make networks`")
 ROOT = Path(__file__).parents[2]
-FAMILIES = ("boosting", "forest", "bagging", "lightgbm", "linear", "network")
+FAMILIES = ("boosting", "forest", "bagging", "lightgbm", "linear", "network", "blend")
 SCORE = "counts => import('/page.js').then(page => page.score(counts)).then(scores => Array.from(scores))"
 RUN = """async ([name, rows]) => {
   const ort = await import('/ort.wasm.bundle.min.mjs');

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.records import lines
-from stages.records.lines import LINE, Format, lacking_words, read_lines
+from stages.records.lines import LINE, Format, lacking_words, read_lines, read_records
 
 WANTED = ["day", "delay_min", "origin"]
 
@@ -98,3 +98,25 @@ def test_bytes_that_are_no_text_and_a_byte_order_mark_cost_nothing() -> None:
     assert rows.columns == ["day", "origin", LINE]
     assert rows.schema == pl.Schema(dict.fromkeys(rows.columns, pl.String))
     assert rows.rows() == [("1", "\ufffd", None)]
+
+
+def test_records_may_hold_line_breaks_within_quotes() -> None:
+    text = '\ufefftext,label\n"It works,\r\nand ""well"".",good\n\nshort\n"\u05e9\u05dc\u05d5\u05dd \0",bad\n'.encode()
+    assert read_records(io.BytesIO(text + b"caf\xe9,good\n")).rows() == [
+        ('It works,\r\nand "well".', "good", None),
+        (None, None, "short"),
+        ("\u05e9\u05dc\u05d5\u05dd \0", "bad", None),
+        ("caf\ufffd", "good", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [(b"", "empty file"), (b"\n\n", "empty file"), (b"a,a\n1,2\n", "twice: a, a")]
+)
+def test_records_want_a_header(text: bytes, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        read_records(io.BytesIO(text))
+
+
+def test_a_text_longer_than_the_standard_library_expects_is_read() -> None:
+    assert len(read_records(io.BytesIO(b"text,label\n" + b"word " * 200_000 + b",good\n"))["text"][0]) == 1_000_000

@@ -83,6 +83,23 @@ def test_presets_follow_the_task_and_the_number_of_rows(own: Path) -> None:
         assert chosen["/evaluate@evaluate"] == chosen["/promote@promote"] == "multiclass"
 
 
+def test_a_column_of_written_texts_is_a_text_and_words_are_what_is_learnt(own: Path) -> None:
+    draw, words = random.Random(5), ["it", "is", "a", "good", "bad", "chair", "that", "does", "not", "break\nand"]
+    with own.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["Review", "title", "verdict"])
+        for n in range(100):
+            rows.writerow([" ".join(draw.choices(words, k=15)), f"Review {n}", draw.choice(["kept", "sent back"])])
+    found = guess("own", "binary", read_rows(own), "verdict")
+    assert [(column.name, column.kind, column.published) for column in found.columns] == [("review", "text", "Review")]
+    assert found.left_out == ("title",)
+    files = files_of(found, Path("sources/own.csv"), b"")
+    params = yaml.safe_load(files[Path("params/dataset/own.yaml")])
+    assert {"/model@model": "words"} in params["defaults"]
+    sample = files[Path("tests/data/own/own.csv")]
+    assert b"break\nand" in sample
+
+
 def test_a_packed_file_is_read_and_its_sample_is_packed_under_the_same_name(own: Path) -> None:
     Path("own.csv.gz").write_bytes(gzip.compress(own.read_bytes()))
     found = guess("own", "binary", read_rows(Path("own.csv.gz")), "class")

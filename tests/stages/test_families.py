@@ -314,7 +314,11 @@ def test_a_report_of_a_family_without_exact_contributions_says_so(trained, monke
 @pytest.mark.parametrize(
     ("family", "changes", "found"),
     [
-        ("boosted", {}, r"boosting, lightgbm, forest, bagging, linear, network, cnn, blend, direct\nfound   'boosted'"),
+        (
+            "boosted",
+            {},
+            r"boosting, lightgbm, forest, bagging, linear, network, cnn, words, blend, direct\nfound   'boosted'",
+        ),
         ("linear", {"max_depth": 3}, r"datasets.trial.model.max_depth: unknown key"),
         ("forest", {"distributed": True}, r"trains on several machines \(boosting\)\nfound   family: forest"),
         ("lightgbm", {"device": "cuda"}, r"trains there \(boosting, bagging, network, cnn\)\nfound   family: lightgbm"),

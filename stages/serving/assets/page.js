@@ -25,7 +25,7 @@ async function ask(form, submitter, isQuiet) {
 
 // An error stands at its field; what was typed stays as it is.
 function showErrors(form, page) {
-  for (const input of form.querySelectorAll('input, select')) {
+  for (const input of form.querySelectorAll('input, select, textarea')) {
     const told = input.id && page.getElementById(input.id);
     if (!told) continue;
     const old = document.getElementById(`${input.id}-error`), error = page.getElementById(`${input.id}-error`);
