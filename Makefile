@@ -1,7 +1,7 @@
 # What people and CI type.  `make` alone lists the targets; each line marked ## is its own documentation.
 .DEFAULT_GOAL := help
 .PHONY: help setup repro try main results compare ranking experiments tune cross-validate promote rollback monitor arrive cycle serve \
-	test test-slow verify params new-dataset lint hooks storage lock benchmark simulate peers tracking kubeflow clean
+	test test-slow networks test-networks verify params new-dataset new-pictures lint hooks storage lock benchmark simulate peers tracking kubeflow clean
 
 A ?= main
 B ?= workspace
@@ -73,7 +73,13 @@ test: setup ## Run the tests (minutes), a file at a time on every core
 	@$(RUN) python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 test-slow: setup ## Run the tests that take long: simulations, whole experiments
-	@$(RUN) python -m pytest -m slow --durations 20 $(ARGS)
+	@$(RUN) python -m pytest -m slow --numprocesses auto --dist loadfile --timeout 1800 --durations 20 $(ARGS)
+
+networks: setup ## Add the optional layer to .venv: neural networks, ONNX (1.1 GB)
+	@tools/networks.sh
+
+test-networks: networks ## Run the tests of the optional layer (minutes)
+	@$(RUN) python -m pytest -m networks --numprocesses auto --dist loadfile --durations 10 $(ARGS)
 
 verify: setup ## Prove that a fresh clone reproduces dvc.lock to the byte, whatever the number of threads
 	@$(RUN) python -m tools.verify $(ARGS)
@@ -83,6 +89,9 @@ params: setup ## Compose params/ into params.yaml
 
 new-dataset: setup ## Write a dataset from a CSV (NAME=wine TASK=multiclass CSV=wine.csv TARGET=quality), or to try it
 	@$(RUN) python -m tools.new_dataset $(NAME) --task $(TASK) $(if $(CSV),--csv "$(CSV)") $(if $(TARGET),--target "$(TARGET)")
+
+new-pictures: setup ## Write a dataset from a folder of pictures (NAME=pets FOLDER=photos, with a folder for each class; SIZE=32x32x3 scales)
+	@$(RUN) python -m tools.new_pictures $(NAME) "$(FOLDER)" $(if $(SIZE),--size $(SIZE))
 
 lint: setup ## Run every pre-commit hook over every file
 	@$(RUN) pre-commit run --all-files

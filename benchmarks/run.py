@@ -7,6 +7,7 @@ from collections.abc import Callable
 from benchmarks import (
     bench_bootstrap,
     bench_compare,
+    bench_export,
     bench_forecast,
     bench_growth,
     bench_line,
@@ -31,6 +32,7 @@ BENCHMARKS: dict[str, Callable[..., str]] = {
     "train": bench_train.main,
     "tune": bench_tune.main,
     "predict": bench_predict.main,
+    "export": bench_export.main,
     "serve": bench_serve.main,
     "peers": bench_peers.main,
     "scale": bench_scale.main,

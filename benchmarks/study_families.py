@@ -17,6 +17,7 @@ from stages.metrics.bootstrap import draw_weights
 from stages.metrics.files import read_evaluation
 from stages.metrics.paired import compare
 from stages.metrics.stored import system_of, task_named, units_of
+from stages.models.contract import TASKS
 from stages.models.families import FAMILIES
 from stages.pages.numbers import estimate_text, p_text
 from stages.pages.tables import as_markdown, table
@@ -25,7 +26,10 @@ from stages.workspace.composition import compose_params
 from stages.workspace.files import read_json
 
 ROOT = Path(__file__).parents[1]
-SMALL = {"digits": "boosting_small", "diabetes": "boosting_few"}
+SMALL = {  # settings for few rows, where a dataset has them
+    ("digits", "boosting"): "boosting_small", ("diabetes", "boosting"): "boosting_few",
+    ("digits", "network"): "network_small", ("diabetes", "network"): "network_small",
+}  # fmt: skip
 
 
 def main() -> None:
@@ -40,9 +44,10 @@ def main() -> None:
 def study(dataset: str) -> list[list[str]]:
     """A row for each family."""
     with tempfile.TemporaryDirectory(prefix="plumbline-families-") as folder:
-        costs = {family: train(dataset, family, Path(folder) / family) for family in FAMILIES}
-        tables = {family: read_evaluation(Path(folder) / family / layout.evaluation(dataset)) for family in FAMILIES}
-        results = {family: read_json(Path(folder) / family / layout.results(dataset)) for family in FAMILIES}
+        families = [name for name, family in FAMILIES.items() if {*TASKS} <= {*family.tasks}]
+        costs = {family: train(dataset, family, Path(folder) / family) for family in families}
+        tables = {family: read_evaluation(Path(folder) / family / layout.evaluation(dataset)) for family in families}
+        results = {family: read_json(Path(folder) / family / layout.results(dataset)) for family in families}
     cells, header = tables["boosting"]
     metrics = task_named(header["task"]).metrics
     lead = next(iter(metrics))
@@ -69,7 +74,7 @@ def train(dataset: str, family: str, folder: Path, overrides: Sequence[str] = ()
     for name in ("features", "selection"):
         (folder / "data" / name).symlink_to(ROOT / "data" / name)
     (folder / "data/evaluation").mkdir()
-    chosen = SMALL.get(dataset, family) if family == "boosting" else family
+    chosen = SMALL.get((dataset, family), family)
     text = compose_params(ROOT, [f"model@datasets.{dataset}.model={chosen}", *overrides])
     (folder / "params.yaml").write_text(text, encoding="utf-8")
     env = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}

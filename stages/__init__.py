@@ -16,6 +16,7 @@ Verbs around the line:
   arrive            what a source has published since, kept if it is good
   predict           scores of new rows, by a bundle
   serve             the same over HTTP
+  export            a bundle as ONNX, for where Python is not
   ingest            new records into the state
   forecast          what is said of the future from now on, kept beside what came true
   monitor           whether later rows have moved away, and whether it matters
@@ -38,6 +39,7 @@ Nouns, in the order of the line; each imports only what stands above it or in th
   metrics           tasks behind one contract, resampling, intervals, paired tests
   forecasts         the log of forecasts, what came true, and how they did
   monitoring        drift of columns and scores, quality beside that of the test
+  exports           for export: graphs, and whether they score as the bundle
   texts             for dictionary: characteristic words, unknown words, one page
   results           for report: facts, effects, costs, segments, one page
   experiments       revisions, comparison, folds, tuning, promotion, cycle, tracking

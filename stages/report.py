@@ -42,6 +42,7 @@ from stages.results.effects import (
     sampled_places,
 )
 from stages.results.facts import Effects, Facts
+from stages.results.mistakes import Mistakes, find_mistakes
 from stages.results.page import write_page, write_results_card
 from stages.results.segments import judge_segments
 from stages.results.words import headline
@@ -95,7 +96,7 @@ def gather_facts(name: str) -> Facts:
         segments=segments, costs=costs,
         effects=effects_of(draw_sample(table, model, header, units), weights[:, : len(units)], level),
         unseen=count_unseen(table), fitted=say_fitted(training),
-        stops_early=FAMILIES[training.get("family", FIRST)].stops_early,
+        stops_early=FAMILIES[training.get("family", FIRST)].stops_early, mistakes=mistakes_of(table, model, results),
         **read_trainings(name, header),
     )  # fmt: skip
 
@@ -147,6 +148,19 @@ def read_plot(path: Path) -> pl.DataFrame:
     if path.stem == "confusion":
         texts.append("predicted")  # a class; elsewhere it is a number
     return table.with_columns(pl.exclude(texts).cast(pl.Float64))
+
+
+def mistakes_of(table: FeatureTable, model: Model, results: dict[str, Any]) -> Mistakes | None:
+    """The mistakes that can be looked at; None where rows are no pictures, or numbers are predicted."""
+    picture = next((column for column in every_column(table.dataset) if column.kind == "picture"), None)
+    if picture is None or not table.classes:
+        return None
+    threshold = next((result["threshold"] for result in results.values() if "threshold" in result), None)
+    frames = table.frames("test", extra=[picture.name])
+    return find_mistakes(
+        frames, model, picture=picture.name, shape=picture.shape, target=table.target, classes=table.classes,
+        threshold=threshold,
+    )  # fmt: skip
 
 
 def effects_of(sample: Sample | None, weights: Float, level: float) -> Effects:

@@ -140,6 +140,7 @@ def describe(fit: Fit, family: str, features: FeatureTable, workers: int = 0) ->
         "train_loss": round(fit.train_losses[fit.best_round], 6),
         "valid_loss": round(fit.best, 6),
         **({"workers": workers} if workers else {}),
+        **fit.told,
     }
 
 

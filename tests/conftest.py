@@ -30,12 +30,30 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # Each has a session fixture in its conftest that takes seconds to a minute: the whole line, run from an empty cache.
 ROOMS = (
+    "tests/pipeline/test_cycle_line.py",  # on a repository of its own
     "tests/pipeline/",
     "tests/experiments/revisions/",
     "tests/stages/compare/",
     "tests/stages/promotion/",
     "tests/state/",
 )
+# Begun first, so that none of them is still at work when all else is done: minutes, or more of them than of most.
+LONGEST = (
+    "tests/pipeline/",
+    "tests/state/",
+    "tests/repository/test_tutorial.py",
+    "tests/repository/test_benchmarks.py",
+    "tests/deploy/test_image.py",
+    "tests/serving/test_recovery.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, all else as it was."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(
+        key=lambda item: next((place for name, place in places.items() if item.nodeid.startswith(name)), len(places))
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,5 +73,8 @@ class RoomScheduling(LoadFileScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable[..., Any]) -> RoomScheduling | None:
-    """Rooms in place of files; any other `--dist` is as it was."""
-    return RoomScheduling(config, log) if config.getoption("dist") == "loadfile" else None
+    """Rooms in place of files, in the order of the tests; any other `--dist` is as it was."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False  # by how many tests they hold
+    return RoomScheduling(config, log)

@@ -39,4 +39,16 @@ lock_group monitoring benchmarks/requirements-monitoring.lock --no-emit-package 
 lock_group serve deploy/requirements.lock -c requirements.lock "$@" # of each package the version that evaluated the model
 lock_group tracking tools/requirements-tracking.lock "$@" # MLflow wants older versions: hence no `-c`
 lock_group kubeflow tools/requirements-kubeflow.lock "$@" # and so does kfp
+
+# The optional layer lies on top of the core, so it has the core's versions.  Left out: what PyTorch names for GPUs
+# (5 GB), and what `tokenizers` names to fetch files from a hub.
+mapfile -t unused < <(printf -- '--no-emit-package\n%s\n' triton cuda-{bindings,pathfinder,toolkit} \
+    nvidia-{cublas,cuda-cupti,cuda-nvrtc,cuda-runtime,cudnn-cu13,cufft,cufile,curand,cusolver,cusparse,cusparselt-cu13} \
+    nvidia-{nccl-cu13,nvjitlink,nvshmem-cu13,nvtx} \
+    huggingface-hub hf-xet httpx2 httpx2-jsfetch httpcore2 truststore anyio h11 idna click)
+lock_group networks tools/requirements-networks.lock -c requirements.lock "${unused[@]}" "$@"
+# PyTorch's wheel without a GPU, which pip prefers where it finds one; of this version, and no registry lists it
+cpu_wheel='torch==2.13.0 6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b' # cp311, Linux, x86_64
+sed -i "s/^${cpu_wheel% *} .*/&\n    --hash=sha256:${cpu_wheel#* } \\\\/" tools/requirements-networks.lock
+grep -q "${cpu_wheel#* }" tools/requirements-networks.lock || echo "lock: no longer ${cpu_wheel% *}: its wheel without a GPU has another hash"
 echo "lock: $(grep -c '^[a-z]' requirements.lock) packages; run \`make setup\` to install them"

@@ -8,7 +8,7 @@ missing values as nulls.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -107,6 +107,8 @@ class Fit:
     best_round: int
     train_losses: tuple[float, ...]
     valid_losses: tuple[float, ...]
+    told: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    """What else ``training.json`` says of it."""
 
     @property
     def best(self) -> float:
@@ -164,7 +166,7 @@ class DamagedModel(Exception):
     """The files of a model are not what its family writes."""
 
 
-def mean_loss(task: str, labels: NDArray[Any], scores: Float32) -> float:
+def mean_loss(task: str, labels: NDArray[Any], scores: NDArray[Any]) -> float:
     """Mean log-loss of probabilities, or the root mean squared error of numbers; what `LOSSES` names."""
     if task == "regression":
         return float(np.sqrt(np.mean((labels - scores.astype(np.float64)) ** 2)))

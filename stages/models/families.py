@@ -14,18 +14,18 @@ from typing import Any
 from stages.features.binning import bin_column
 from stages.features.sketch import Sketch
 from stages.features.table import FeatureTable
-from stages.models import bagging, boosting, direct, forecasts, forest, lightgbm, linear, words
+from stages.models import bagging, blend, boosting, cnn, direct, forecasts, forest, lightgbm, linear, network, words
 from stages.models.baseline import fit_one_rule, most_relevant, rule_from_json
 from stages.models.contract import Baseline, DamagedModel, Family, FamilySettings, Fit, Model
 from stages.models.rows import Share, Ticker, Training
 from stages.models.trees import has_device
 from stages.workspace import layout
-from stages.workspace.errors import UserError
+from stages.workspace.errors import UserError, plain_words
 from stages.workspace.files import read_json, whole_file
 from stages.workspace.seeds import child_seed
 from stages.workspace.settings import Settings, read_scale, read_seed, read_settings, read_workers
 
-FAMILIES: Mapping[str, Family] = {
+_SINGLE = {
     family.name: family
     for family in (
         boosting.FAMILY,
@@ -33,10 +33,12 @@ FAMILIES: Mapping[str, Family] = {
         forest.FAMILY,
         bagging.FAMILY,
         linear.FAMILY,
-        direct.FAMILY,
+        network.FAMILY,
+        cnn.FAMILY,
         words.FAMILY,
     )
 }
+FAMILIES: Mapping[str, Family] = {**_SINGLE, "blend": blend.family_of(_SINGLE), "direct": direct.FAMILY}
 BASELINE_BINS = 32
 FIRST = "boosting"  # of models that were written before there was another
 
@@ -123,7 +125,8 @@ def fit_model(
         _read_by(settings, share), sketches, child_seed(read_seed(), "train", dataset), read_workers().training_threads,
         read_scale().memory_limit_bytes, label, each_round,
     )  # fmt: skip
-    return FAMILIES[settings.family].fit(training, settings)
+    with plain_words():
+        return FAMILIES[settings.family].fit(training, settings)
 
 
 @contextmanager

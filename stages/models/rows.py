@@ -101,6 +101,12 @@ class Training:
         with page_names() as pages:
             yield pages
 
+    @contextmanager
+    def files_beyond_memory(self, needed: int) -> Iterator[str | None]:
+        """The beginning of the names of files, for who can map them, where memory has no room for so many bytes."""
+        with page_names() if needed > self.limit_bytes // 2 else nullcontext() as names:
+            yield names
+
     def refuse_nothing(self, what: str, loosen: str) -> None:
         """Refuse a fit for which the settings of the family leave nothing of the training rows."""
         dataset, rows = self.table.dataset, self.table.rows("train")

@@ -16,6 +16,7 @@ from stages.metrics.stored import task_named
 from stages.pages.numbers import level_text
 from stages.results.costs import CostCurve
 from stages.results.effects import Dependence, Effect
+from stages.results.mistakes import Mistakes
 from stages.results.segments import SegmentResult
 
 
@@ -63,6 +64,8 @@ class Facts:
     """What kind of model, fitted to which rows: a sentence."""
     stops_early: bool
     """Whether the valid part decided on the number of rounds."""
+    mistakes: Mistakes | None = None
+    """Where rows are pictures."""
     trainings: Sequence[Mapping[str, float]] = ()
     """Every metric of each training, the model's own first; none where there are no others."""
     redrawn: str | None = None

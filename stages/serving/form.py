@@ -23,6 +23,7 @@ OFTEN = 0.05  # share of training rows that lack a value, from which on it is to
 CELL = re.compile(r"(?P<stem>.+)_(?P<row>\d{1,3})_(?P<column>\d{1,3})")
 LEAST_CELLS, FILLED = 16, 0.7  # of what is an image, and the share of its cells that must be there
 LEVELS = 8  # shades of a cell
+WHOLE = ("picture", "text")  # inputs that are one thing as a whole
 UNITS = {"f": "°F", "pct": "%", "deg": "°"}
 """Units as people write them, where a column's name needs letters."""
 
@@ -105,8 +106,10 @@ def field_of(entry: Mapping[str, Any], example: pl.Series | None = None) -> Fiel
     field = Field(name, label_of(name, unit), about=str(entry.get("about", "")), hint=missing)
     if entry["kind"] == "categorical":
         return replace(field, options=tuple(map(str, entry["categories"])))
-    if entry["kind"] in ("picture", "text"):
-        return replace(field, whole=str(entry["kind"]))
+    if entry["kind"] in WHOLE:
+        shape = entry.get("shape", ())
+        wanted = f"PNG or JPEG, {shape[1]} pixels wide and {shape[0]} high" if shape else ""
+        return replace(field, whole=str(entry["kind"]), hint=wanted)
     low, high = entry.get("low"), entry.get("high")
     if low is None or high is None:
         return replace(field, unit=UNITS.get(unit, unit), hint="never filled in training", is_number=True)
@@ -196,7 +199,10 @@ def filled(form: Form, values: Mapping[str, str], errors: Mapping[str, str] | No
     def fill(field: Field | None) -> Field | None:
         if field is None:
             return None
-        return replace(field, value=values.get(field.name, ""), error=wrong.get(field.name, ""))
+        value, error = values.get(field.name, ""), wrong.get(field.name, "")
+        if field.whole == "picture" and error:
+            value = ""  # nothing that could be shown, and perhaps megabytes
+        return replace(field, value=value, error=error)
 
     rows = tuple(tuple(fill(cell) for cell in row) for row in form.grid.rows) if form.grid else ()
     return Form(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from base64 import b64encode
 from collections.abc import Callable, Coroutine, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -16,9 +17,11 @@ from fastapi.responses import HTMLResponse, Response
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from stages.pages.tables import as_html
+from stages.records.pictures import MOST_BYTES
 from stages.serving.answers import Tallied
 from stages.serving.forecasts import forecasts_of, tell_page
 from stages.serving.form import Form, as_json, values_of
@@ -37,7 +40,7 @@ ASSETS = {
     "page.js": ("stages.serving", "assets/page.js", "text/javascript"),
     "mark.svg": ("stages.serving", "assets/mark.svg", "image/svg+xml"),
 }
-MOST_FIELDS = 10_000
+MOST_FIELDS, MOST_FILES = 10_000, 10
 
 
 def build_router(service: Service) -> APIRouter:
@@ -137,9 +140,13 @@ def build_router(service: Service) -> APIRouter:
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """What was typed, by field."""
-    async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
-        return {key: text for key, text in form.items() if isinstance(text, str)}
+    """What was typed, by field; a file that was chosen is base64, and counts instead of the text of its field."""
+    async with request.form(max_files=MOST_FILES, max_fields=MOST_FIELDS, max_part_size=MOST_BYTES) as form:
+        typed = {key: text for key, text in form.items() if isinstance(text, str)}
+        for key, part in form.multi_items():
+            if isinstance(part, UploadFile) and (content := await part.read()):
+                typed[key] = b64encode(content).decode("ascii")
+        return typed
 
 
 def open_templates() -> Environment:

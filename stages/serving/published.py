@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from stages.records.contract import Dataset
-from stages.serving.form import Field, Form, field_of, label_of, make_form
+from stages.serving.form import WHOLE, Field, Form, field_of, label_of, make_form
 from stages.serving.raw import MOMENT_EXAMPLE
 from stages.state.facts import sources_of
 
@@ -40,7 +40,8 @@ def published_form(
         elif inputs.get(tidy, {}).get("kind") == "text":
             field = replace(field_of(inputs[tidy]), name=column, label=label_of(column))
         elif expected := dataset.records.parses_as.get(tidy):
-            field = replace(field, hint=expected)
+            whole = features[tidy].kind if tidy in features else ""
+            field = replace(field, hint=expected, whole=whole if whole in WHOLE else "")
         elif tidy in inputs:
             field = replace(field_of(inputs[tidy], example[column]), name=column, label=label_of(column))
         elif tidy in features and features[tidy].kind == "numeric":

@@ -87,17 +87,25 @@ def first(new_tree, tmp_path_factory: pytest.TempPathFactory):
     return line
 
 
-@pytest.fixture
-def copied(first, tmp_path: Path) -> Callable[[str], object]:
+@pytest.fixture(scope="module")
+def copied(first, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], object]:
     """A copy of it, to which later days have been published."""
 
     def copy(name: str, until: str = SECOND) -> object:
-        root = tmp_path / name
+        root = tmp_path_factory.mktemp("copies") / name
         shutil.copytree(first.root, root, symlinks=True)
         publish(root, until)
         return type(first)(root, first.environment)
 
     return copy
+
+
+@pytest.fixture(scope="module")
+def whole(copied):
+    """One after a whole cycle, which nobody has disturbed, and what that has said."""
+    line = copied("whole")
+    line.first_log = line.run(*CYCLE)
+    return line
 
 
 def end_of(line) -> dict[str, object]:
@@ -122,10 +130,8 @@ def end_of(line) -> dict[str, object]:
     }
 
 
-def test_new_days_end_in_one_commit_and_where_nothing_is_shown_all_stays(copied) -> None:
-    line = copied("whole")
-    said = line.run(*CYCLE)
-    end = end_of(line)
+def test_new_days_end_in_one_commit_and_where_nothing_is_shown_all_stays(whole) -> None:
+    line, said, end = whole, whole.first_log, end_of(whole)
     assert end["commits"] == ["Cycle 1 of rates: inconclusive", "a champion", "a run"]
     assert end["decisions"] == ["first", "inconclusive"] and end["changes"] == []
     assert end["entry"]["window"] == {"train_until": "2025-04-04", "valid_until": "2025-10-01", "newest": "2026-03-30"}
@@ -138,9 +144,8 @@ def test_new_days_end_in_one_commit_and_where_nothing_is_shown_all_stays(copied)
     assert "nothing new since cycle 1" in line.run(*CYCLE, "--dry-run")
 
 
-def test_killed_at_the_end_of_every_step_it_comes_to_the_same_end(copied) -> None:
-    whole, killed = copied("whole"), copied("killed")
-    whole.run(*CYCLE)
+def test_killed_at_the_end_of_every_step_it_comes_to_the_same_end(copied, whole) -> None:
+    killed = copied("killed")
     for step in STEPS:
         for when in ("undone", "noted"):
             process = killed.start(sys.executable, "-c", DIE, step, when)
@@ -152,9 +157,8 @@ def test_killed_at_the_end_of_every_step_it_comes_to_the_same_end(copied) -> Non
     assert "nothing new" in killed.run(*CYCLE)
 
 
-def test_killed_with_all_it_has_started_while_it_trains_it_goes_on(copied) -> None:
-    whole, killed = copied("whole"), copied("killed")
-    whole.run(*CYCLE)
+def test_killed_with_all_it_has_started_while_it_trains_it_goes_on(copied, whole) -> None:
+    killed = copied("killed")
     process, seen = killed.start(*CYCLE), ""
     while "stages.train rates" not in seen:
         seen = process.stdout.readline()

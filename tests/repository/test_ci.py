@@ -21,9 +21,8 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 def targets_run_by(path: Path) -> list[str]:
     """Make targets in the order in which the file runs them, those that it can do without among them."""
-    return re.findall(
-        r"^\s*(?:- |run: )?make ([a-z]\S*)(?: \|\| echo .*)?$", path.read_text(encoding="utf-8"), flags=re.MULTILINE
-    )
+    line = r"^\s*(?:- |run: )?make ([a-z]\S*)(?: ARGS=\S+| \|\| echo .*)?$"
+    return re.findall(line, path.read_text(encoding="utf-8"), flags=re.MULTILINE)
 
 
 def comparison_lines() -> dict[str, tuple[list[str], dict[str, str]]]:

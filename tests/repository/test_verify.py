@@ -29,6 +29,9 @@ def test_a_result_that_depends_on_threads_is_named_by_its_first_stage_and_metric
     assert "output data/plums.txt" in done.stdout
     assert "metrics/plums/count.json length.value: 7 → 9 (+2)" in done.stdout
     assert "depends on threads" in done.stdout
+    alone = run("python", "-m", "tools.verify", "--other-machine", cwd=line, check=False)
+    assert alone.returncode == 1 and "as-it-comes" not in alone.stdout
+    assert "other-machine: first stage that differs: draw@plums" in alone.stdout
 
 
 def test_a_lock_made_by_other_code_is_called_stale(line: Path, run) -> None:

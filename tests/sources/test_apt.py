@@ -40,7 +40,8 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     packages.parent.mkdir(parents=True)
     packages.write_text(index)
     line = f" {_digest(packages)} {packages.stat().st_size} main/binary-amd64/Packages\n"
-    told = "Suite: toyland\nCodename: toyland\nComponents: main\nArchitectures: amd64\nDate: Sat, 01 Jan 2022 00:00:00 UTC\nSHA256:\n"
+    told = "Suite: toyland\nCodename: toyland\nComponents: main\nArchitectures: amd64\n"
+    told += "Date: Sat, 01 Jan 2022 00:00:00 UTC\nSHA256:\n"
     (release / "Release").write_text(told + line)
 
     home = tmp_path / "apt"

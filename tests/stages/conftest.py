@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import chdir
 from datetime import date, timedelta
 from itertools import pairwise
+from math import isqrt
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -116,6 +117,9 @@ def write_features(
 
 def _describe(name: str, column: pl.Series) -> dict[str, Any]:
     about = {"name": name, "kind": "numeric", "about": f"planted {name}", "unit": ""}
+    if isinstance(column.dtype, pl.Array):
+        side = isqrt(column.dtype.size)
+        return {**about, "kind": "picture", "always": True, "shape": [side, side, 1]}
     if column.dtype != pl.String:
         return about
     categories = list(CARRIERS) if name == "carrier" else column.unique().sort().to_list()

@@ -29,7 +29,10 @@ from stages.workspace.errors import UserError
 ROOT = Path(__file__).parents[2]
 NAME = "trial"
 TASKS = ("binary", "multiclass", "regression")
-GENERAL = [name for name in FAMILIES if {*TASKS} <= {*FAMILIES[name].tasks}]  # the others have tests of their own
+LAYER = {"network": pytest.mark.networks}  # what wants the optional layer
+GENERAL = [  # the others have tests of their own
+    pytest.param(name, marks=LAYER.get(name, ())) for name in FAMILIES if {*TASKS} <= {*FAMILIES[name].tasks}
+]
 SETTINGS = {
     "boosting": {
         "max_depth": 3, "learning_rate": 0.3, "min_child_weight": 1.0, "subsample": 0.8, "colsample_bytree": 0.8,
@@ -46,6 +49,13 @@ SETTINGS = {
     "linear": {"penalty": 1.0, "max_iterations": 200},
 }  # fmt: skip
 SETTINGS["bagging"] = {**SETTINGS["boosting"], "members": 3}
+SETTINGS["blend"] = {
+    "copies": 2, "of": {name: {"family": name, **SETTINGS[name]} for name in ("boosting", "lightgbm")},
+}  # fmt: skip
+SETTINGS["network"] = {
+    "max_epochs": 25, "patience": 5, "batch": 64, "learning_rate": 0.005, "weight_decay": 1e-4, "pieces": 8,
+    "embedding": 4, "width": 24, "layers": 2, "members": 2, "dropout": 0.1,
+}  # fmt: skip
 CLEAN = {
     "records": dict.fromkeys(("rows_published", "rows_in", "rows_clean", "labelled"), 3000) | {"rows_quarantined": 0},
     "unlabelled": {}, "failures": {},
@@ -95,7 +105,8 @@ def test_a_family_learns_and_ships(trained, monkeypatch: pytest.MonkeyPatch, fam
     assert told["family"] == family
     assert len(pl.read_csv(f"plots/{NAME}/learning_curve.csv")) == 2 * told["rounds"]
     card = Path(f"bundles/{NAME}/README.md").read_text()
-    assert FAMILIES[family].library() in card
+    libraries = [FAMILIES[name].library() for name in SETTINGS["blend"]["of"]] if family == "blend" else []
+    assert all(library in card for library in libraries or [FAMILIES[family].library()])
     assert ("number of rounds was chosen" in card) == FAMILIES[family].stops_early
 
 
@@ -189,7 +200,7 @@ def test_contributions_add_up_to_the_score_or_there_are_none(
     monkeypatch.chdir(trained(family, task))
     rows, model = rows_of("test").head(200), open_model(open_features(NAME))
     found = model.contributions(rows)
-    if family == "bagging":
+    if family in ("bagging", "blend", "network"):
         assert found is None
         return
     assert found is not None
@@ -303,10 +314,14 @@ def test_a_report_of_a_family_without_exact_contributions_says_so(trained, monke
 @pytest.mark.parametrize(
     ("family", "changes", "found"),
     [
-        ("boosted", {}, r"boosting, lightgbm, forest, bagging, linear, direct, words\nfound   'boosted'"),
+        (
+            "boosted",
+            {},
+            r"boosting, lightgbm, forest, bagging, linear, network, cnn, words, blend, direct\nfound   'boosted'",
+        ),
         ("linear", {"max_depth": 3}, r"datasets.trial.model.max_depth: unknown key"),
         ("forest", {"distributed": True}, r"trains on several machines \(boosting\)\nfound   family: forest"),
-        ("lightgbm", {"device": "cuda"}, r"trains there \(boosting, bagging\)\nfound   family: lightgbm"),
+        ("lightgbm", {"device": "cuda"}, r"trains there \(boosting, bagging, network, cnn\)\nfound   family: lightgbm"),
     ],
 )
 def test_what_a_family_cannot_do_is_refused_with_those_that_can(
@@ -322,15 +337,16 @@ def test_what_a_family_cannot_do_is_refused_with_those_that_can(
     assert not Path("models").exists()
 
 
-def test_a_linear_model_that_would_not_fit_into_memory_is_refused(
-    planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("family", ["linear", pytest.param("network", marks=pytest.mark.networks)])
+def test_a_model_whose_rows_would_not_fit_into_memory_is_refused(
+    planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    prepare(planted, tmp_path, "binary", "linear")
+    prepare(planted, tmp_path, "binary", family)
     params = yaml.safe_load(Path("params.yaml").read_text())
     params["scale"]["memory_limit_gib"] = 1e-5
     Path("params.yaml").write_text(yaml.safe_dump(params))
-    with pytest.raises(UserError, match=r"numbers a row, all at once(.|\n)*boosting"):
+    with pytest.raises(UserError, match=r"all at once|all of them at once"):
         train.main(NAME)
 
 

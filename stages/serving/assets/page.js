@@ -122,6 +122,15 @@ for (const grid of document.querySelectorAll('.grid')) {
   });
 }
 
+// ── pictures: one that is chosen is shown and answered at once ──────────────────────────────────────────────────────
+for (const input of document.querySelectorAll('.picture input[type=file]')) input.addEventListener('change', () => {
+  const file = input.files[0], image = input.closest('.picture').querySelector('img'), reader = new FileReader();
+  if (!file) return;
+  reader.addEventListener('load', () => { image.src = reader.result; image.alt = 'the picture that is asked about'; image.hidden = false; });
+  reader.readAsDataURL(file);
+  ask(input.form, null, true);
+});
+
 // ── copying ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 document.addEventListener('click', async event => {
   const button = event.target.closest?.('[data-copy]');
