@@ -31,9 +31,7 @@ NAME = "trial"
 TASKS = ("binary", "multiclass", "regression")
 LAYER = {"network": pytest.mark.networks}  # what wants the optional layer
 GENERAL = [  # the others have tests of their own
-    pytest.param(name, marks=LAYER.get(name, ()))
-    for name in FAMILIES
-    if {*TASKS} <= {*FAMILIES[name].tasks}
+    pytest.param(name, marks=LAYER.get(name, ())) for name in FAMILIES if {*TASKS} <= {*FAMILIES[name].tasks}
 ]
 SETTINGS = {
     "boosting": {
