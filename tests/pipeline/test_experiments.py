@@ -77,7 +77,11 @@ def test_a_queue_runs_every_combination_and_leaves_the_workspace_alone(line) -> 
     ("slip", "told"),
     [
         ("datasets.digits.model.max_dpth=3", "full_key: datasets.digits.model.max_dpth"),
-        ("+datasets.digits.model.max_dpth=3", "datasets.digits.model.max_dpth: unknown key; did you mean 'max_depth'?"),
+        pytest.param(
+            "+datasets.digits.model.max_dpth=3",
+            "datasets.digits.model.max_dpth: unknown key; did you mean 'max_depth'?",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "datasets.digits.model.max_depth=0",
             "datasets.digits.model.max_depth: Input should be greater than or equal to 1",

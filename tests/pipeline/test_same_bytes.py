@@ -2,7 +2,8 @@
 
 Cleaning and featurizing two months in threads, in worker processes, on a scheduler one of whose workers is killed while
 it has work, and on workers that see no file of the workspace give the bytes of one thread.  That the cache gives them
-too is in test_partition_cache_line.py; the same on the whole line, in test_cluster_line.py, takes minutes.
+too is in test_partition_cache_line.py; the same on the whole line, in test_cluster_line.py, takes minutes.  Those on a
+scheduler are slow as well: its processes take longer to start than the work.
 """
 
 import os
@@ -55,6 +56,7 @@ def test_worker_processes_of_this_machine_write_it_too(expected: dict[str, bytes
     assert outputs(tmp_path / "workspace", kind="processes", workers=2) == expected
 
 
+@pytest.mark.slow
 def test_so_do_the_workers_of_a_scheduler_when_one_is_killed_at_work(
     expected: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,6 +87,7 @@ def kill_one_at_work(client, pids: dict[str, int], killed: list[str]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_so_do_workers_that_see_no_file_of_the_workspace(
     expected: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
