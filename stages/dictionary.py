@@ -52,7 +52,7 @@ def main(*arguments: str) -> None:
         raise UserError(f"a model of the words of {text}", found, f"train one: `dvc exp run {choose} train@{name}`")
 
     of_part = {part: list(read_part(table, part, text)) for part in ("train", "test", None)}
-    read = read_words([(rows[text], rows[table.target], rows["source"]) for rows in of_part["train"]])
+    read = read_words([(rows["text"], rows[table.target], rows["source"]) for rows in of_part["train"]])
     seed = child_seed(read_seed(), "dictionary", name)
     words = make_dictionary(read, table.classes, size=options.words, resamples=options.resamples, seed=seed)
     judged = {group: judge(table, model, text, of_part[part], read.known) for group, part in GROUPS.items()}

@@ -139,7 +139,7 @@ def tell(model: Shown, row: pl.DataFrame, answers: Answers, notes: Sequence[str]
         "headline": words.headline(task, signature, scores),
         "decision": words.decision(task, signature, scores),
         "fared": words.fared(task, signature, score, model.calibration),
-        "doubts": [*notes, *words.doubts(signature, answers.misfits, given)],
+        "doubts": [*notes, *words.doubts(signature, answers.misfits, given), *unread(model, given)],
         "scale": pictures.on_a_scale(task, signature, score, model.calibration, band),
         "has_group": band is not None or words.group_for(task, score, model.calibration) is not None,
         "seen": words.SEEN[task.scored],
@@ -169,6 +169,13 @@ def speaking(model: Shown, answers: Answers, given: Mapping[str, Any], towards: 
         image = pictures.on_the_image(cells, towards)
     told = pictures.speaking(asked, own, by_odds=task.has_classes)
     return {"speaking": told, "speaking_of": "input", "image": image}
+
+
+def unread(model: Shown, given: Mapping[str, Any]) -> list[str]:
+    """What to say where the model knows not one word of a text."""
+    fitted = model.served.bundle.model
+    silent = isinstance(fitted, ByTerms) and not terms_of(fitted, given, 0, 0.0)[0]
+    return ["The model knows not one of these words: the answer is that to an empty text."] if silent else []
 
 
 def terms_of(
