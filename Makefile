@@ -1,7 +1,7 @@
 # What people and CI type.  `make` alone lists the targets; each line marked ## is its own documentation.
 .DEFAULT_GOAL := help
 .PHONY: help setup repro try main results compare ranking experiments tune cross-validate promote rollback monitor arrive cycle serve \
-	test test-slow networks test-networks verify params new-dataset new-pictures lint hooks storage lock benchmark simulate peers tracking kubeflow clean
+	test test-slow networks test-networks onnx-web verify params new-dataset new-pictures lint hooks storage lock benchmark simulate peers tracking kubeflow clean
 
 A ?= main
 B ?= workspace
@@ -77,6 +77,9 @@ test-slow: setup ## Run the tests that take long: simulations, whole experiments
 
 networks: setup ## Add the optional layer to .venv: neural networks, ONNX (1.1 GB)
 	@tools/networks.sh
+
+onnx-web: setup ## Fetch ONNX Runtime Web, by which an exported page runs its model (14 MB, by npm)
+	@tools/onnx_web.sh
 
 test-networks: networks ## Run the tests of the optional layer (minutes)
 	@$(RUN) python -m pytest -m networks --numprocesses auto --dist loadfile --durations 10 $(ARGS)

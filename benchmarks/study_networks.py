@@ -62,7 +62,7 @@ def main(*arguments: str) -> None:
     text = tell(table, models)
     print(text)
     if not options.little:
-        write_block("networks", text)
+        write_block("networks", text, by="study_networks")
 
 
 def fit_all(family: str, table: FeatureTable, seeds: int, little: bool) -> Iterator[Model]:

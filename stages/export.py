@@ -121,7 +121,7 @@ def page_of(bundle: Bundle) -> dict[str, bytes]:
     own = page_files(bundle.signature, pl.read_csv(bundle.folder / PUBLISHED, infer_schema=False))
     runtime = [ONNX_WEB / name for name in RUNTIME]
     if not all(path.exists() for path in runtime):
-        raise UserError(f"ONNX Runtime Web in {ONNX_WEB}", "none", "run `tools/onnx_web.sh`, which asks npm for it")
+        raise UserError(f"ONNX Runtime Web in {ONNX_WEB}", "none", "run `make onnx-web`, which asks npm for it")
     return own | {path.name: path.read_bytes() for path in runtime}
 
 

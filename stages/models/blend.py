@@ -179,17 +179,21 @@ def least_between(loss: Callable[[float], float], low: float, high: float) -> fl
 def family_of(families: Mapping[str, Family]) -> Family:
     """The family whose members are of ``families``."""
 
-    def member_settings(settings: BlendSettings, dataset: str) -> dict[str, FamilySettings]:
+    def member_settings(settings: BlendSettings, path: str) -> dict[str, FamilySettings]:
         found = {}
         for name, own in settings.of.items():
-            path = f"datasets.{dataset}.model.of.{name}"
             if own.get("family") not in families:
                 raise ValueError(
-                    f"{path}.family: {', '.join(families)}", repr(own.get("family")),
+                    f"{path}.of.{name}.family: {', '.join(families)}", repr(own.get("family")),
                     f"take a file of params/model: `{name}: ...` under `of`, as params/model/blend.yaml does",
                 )  # fmt: skip
-            found[name] = validate_section(families[own["family"]].settings, own, path)
+            found[name] = validate_section(families[own["family"]].settings, own, f"{path}.of.{name}")
         return found
+
+    def ready(settings: BlendSettings, path: str) -> None:
+        """Whether all members are."""
+        for name, own in member_settings(settings, path).items():
+            families[own.family].ready(own, f"{path}.of.{name}")
 
     def fit(training: Training, settings: BlendSettings) -> Fit:
         """Fit the copies one after another, then choose the weights."""
@@ -198,7 +202,7 @@ def family_of(families: Mapping[str, Family]) -> Family:
         members: list[Member] = []
         scores: dict[str, list[Float]] = {"train": [], "valid": []}
         losses: dict[str, list[float]] = {"train": [], "valid": []}
-        for place, (name, own) in enumerate(member_settings(settings, table.dataset).items()):
+        for place, (name, own) in enumerate(member_settings(settings, f"datasets.{table.dataset}.model").items()):
             family = families[own.family]
             names = [column.name for column in family.reads(table.columns)]
             narrowed = replace(
@@ -253,7 +257,7 @@ def family_of(families: Mapping[str, Family]) -> Family:
 
     return Family(
         name="blend", settings=BlendSettings, fit=fit, load=load, library=library, words=words, tasks=TASKS,
-        reads=lambda columns: columns, stops_early=True,
+        reads=lambda columns: columns, ready=ready, stops_early=True,
     )  # fmt: skip
 
 

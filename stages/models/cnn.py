@@ -40,7 +40,6 @@ class CnnSettings(LoopSettings):
 
 def fit(training: Training, settings: CnnSettings) -> Fit:
     """Train until the valid part has not improved for ``patience`` epochs; the best epoch is kept."""
-    require_layer(settings.device)
     import torch  # seconds to import, and only needed to fit
     from torch.nn import functional
 
@@ -78,7 +77,8 @@ def fit(training: Training, settings: CnnSettings) -> Fit:
             change=change if settings.flips or settings.shift else None,
         )  # fmt: skip
     model = PictureModel(table.task, column.name, (rows, columns, channels), plan, fold(found.weights), mean, spread)
-    return Fit(model, LOSSES[table.task], found.best, found.train_losses, found.valid_losses)
+    told = {"device": settings.device} if settings.device != "cpu" else {}
+    return Fit(model, LOSSES[table.task], found.best, found.train_losses, found.valid_losses, told=told)
 
 
 def gather(
@@ -109,5 +109,5 @@ def words(training: Mapping[str, Any], library: str) -> str:
 
 FAMILY = Family(
     name="cnn", settings=CnnSettings, fit=fit, load=load_pictures, library=library, words=words, stops_early=True,
-    devices=("cpu", "cuda"), tasks=("binary", "multiclass"), reads=first_picture,
+    devices=("cpu", "cuda"), tasks=("binary", "multiclass"), reads=first_picture, ready=require_layer,
 )  # fmt: skip

@@ -134,6 +134,10 @@ def numbers_and_categories(columns: Sequence[Column]) -> Sequence[Column]:
     return [column for column in columns if column.kind in ("numeric", "categorical")]
 
 
+def needs_nothing(_settings: FamilySettings, _path: str) -> None:
+    """The core is enough."""
+
+
 @dataclass(frozen=True)
 class Family:
     """A kind of models: how one is fitted, loaded and told of."""
@@ -154,6 +158,8 @@ class Family:
     """Names of the tasks that it can do."""
     reads: Callable[[Sequence[Column]], Sequence[Column]] = numbers_and_categories
     """Which of the selected features it learns from; `Training` holds no others."""
+    ready: Callable[[Any, str], None] = needs_nothing
+    """``ready(settings, path)`` refuses what a fit would lack here, before it begins; ``path`` is the settings'."""
     stops_early: bool = False
     """Whether the valid part decides on the number of rounds."""
     devices: tuple[str, ...] = ("cpu",)

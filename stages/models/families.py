@@ -95,6 +95,8 @@ def refuse_settings(family: Family, settings: FamilySettings, path: str) -> None
             "none on this machine",
             f"train on the processor: `-S {path}.device=cpu`; or look at what `nvidia-smi` says",
         )
+    with plain_words():
+        family.ready(settings, path)
 
 
 def readable(family: Family, table: FeatureTable) -> FeatureTable:

@@ -39,7 +39,6 @@ class NetworkSettings(LoopSettings):
 
 def fit(training: Training, settings: NetworkSettings) -> Fit:
     """Train until the valid part has not improved for ``patience`` epochs; the best epoch is kept."""
-    require_layer(settings.device)
     import torch  # seconds to import, and only needed to fit
     from torch.nn import functional
 
@@ -115,5 +114,5 @@ def words(training: Mapping[str, Any], library: str) -> str:
 
 FAMILY = Family(
     name="network", settings=NetworkSettings, fit=fit, load=load, library=library, words=words, stops_early=True,
-    devices=("cpu", "cuda"),
+    devices=("cpu", "cuda"), ready=require_layer,
 )  # fmt: skip

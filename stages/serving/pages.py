@@ -142,7 +142,7 @@ def build_router(service: Service) -> APIRouter:
 async def read_form(request: Request) -> dict[str, str]:
     """What was typed, by field; a file that was chosen is base64, and counts instead of the text of its field."""
     async with request.form(max_files=MOST_FILES, max_fields=MOST_FIELDS, max_part_size=MOST_BYTES) as form:
-        typed = {key: text for key, text in form.items() if isinstance(text, str)}
+        typed = {key: text for key, text in form.multi_items() if isinstance(text, str)}
         for key, part in form.multi_items():
             if isinstance(part, UploadFile) and (content := await part.read()):
                 typed[key] = b64encode(content).decode("ascii")

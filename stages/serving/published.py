@@ -15,6 +15,7 @@ import polars as pl
 
 from stages.records.contract import Dataset
 from stages.serving.form import WHOLE, Field, Form, field_of, label_of, make_form
+from stages.serving.problems import LONGEST
 from stages.serving.raw import MOMENT_EXAMPLE
 from stages.state.facts import sources_of
 
@@ -61,7 +62,9 @@ def errors_at(dataset: Dataset, refused: pl.DataFrame, asked: Collection[str]) -
     at: dict[str, str] = {}
     whole = []
     for _, names, check, value in causes(dataset, refused, asked):
-        told = f"Wanted {in_words(check)}" + ("." if value in (None, "null") else f", found “{value}”.")
+        short = value if value is None or len(value) <= LONGEST else f"{value[:LONGEST]}…"  # a file may stand there
+        found = "" if value in (None, "null") else f", found “{short}”"
+        told = f"Wanted {in_words(check)}{found}."
         for name in names:
             at.setdefault(name, told)
         if not names:

@@ -11,7 +11,7 @@ from stages.features.table import Column
 from stages.models.contract import DamagedModel
 from stages.models.nets.coding import MISSING, Coding, Feature, coding_from_json, coding_of, matrix_of
 from stages.models.nets.scoring import BLOCK, MODEL, WEIGHTS, TableModel
-from stages.models.nets.settings import require_layer
+from stages.models.nets.settings import LoopSettings, require_layer
 from stages.models.network import FAMILY, load
 
 CODING = Coding(
@@ -22,6 +22,7 @@ CODING = Coding(
         Feature("never_known", knots=(0.0,)),
     )
 )
+LOOP = {"max_epochs": 1, "patience": 1, "batch": 8, "learning_rate": 0.1, "weight_decay": 0.0}
 
 
 def weights(outputs: int = 1, members: int = 2, width: int = 5, layers: int = 3) -> dict[str, np.ndarray]:
@@ -126,7 +127,7 @@ def test_files_come_back_as_the_same_model() -> None:
 def test_without_the_layer_training_says_how_to_get_it_and_scoring_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)  # as import finds it where it is not installed
     with pytest.raises(ValueError) as refused:
-        require_layer("cpu")
+        require_layer(LoopSettings(**LOOP, device="cpu"), "datasets.trial.model")
     wanted, _, following = refused.value.args
     assert "optional layer" in wanted and "make networks" in following
     assert load(TableModel("binary", CODING, weights()).files()).predict(rows()).shape == (300,)
@@ -138,8 +139,8 @@ def test_a_gpu_that_is_not_there_is_refused() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is one")
     with pytest.raises(ValueError) as refused:
-        require_layer("cuda")
-    assert "model.device: cpu" in refused.value.args[2]
+        require_layer(LoopSettings(**LOOP, device="cuda"), "datasets.trial.model")
+    assert "datasets.trial.model.device=cpu" in refused.value.args[2]
 
 
 def test_the_words_of_the_card_name_the_epochs_and_a_gpu() -> None:

@@ -21,7 +21,8 @@ DATASETS = sorted(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-
 # changes a result, as tests/pipeline/test_same_bytes.py shows.
 ROOMS = (
     "sources", "records", "features", "models", "state", "metrics",
-    "exploration", "results", "forecasts", "monitoring", "exports", "texts", "experiments", "serving", "pages", "workspace",
+    "exploration", "results", "forecasts", "monitoring", "exports", "texts",
+    "experiments", "serving", "pages", "workspace",
 )  # fmt: skip
 # Imports under TYPE_CHECKING never run, so they cannot change a result.
 GRAPH = grimp.build_graph("stages", exclude_type_checking_imports=True)

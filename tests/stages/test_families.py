@@ -321,6 +321,13 @@ def test_a_report_of_a_family_without_exact_contributions_says_so(trained, monke
         ),
         ("linear", {"max_depth": 3}, r"datasets.trial.model.max_depth: unknown key"),
         ("forest", {"distributed": True}, r"trains on several machines \(boosting\)\nfound   family: forest"),
+        ("blend", {"of": {"one": {"family": "blend"}}}, r"model.of.one.family: boosting, (.|\n)*found   'blend'"),
+        (
+            "blend",
+            {"of": {"one": {"family": "linear", "depth": 1}}},
+            r"model.of.one.depth: unknown",
+        ),
+        ("blend", {"of": {}}, r"datasets.trial.model.of: "),
         ("lightgbm", {"device": "cuda"}, r"trains there \(boosting, bagging, network, cnn\)\nfound   family: lightgbm"),
     ],
 )

@@ -37,7 +37,7 @@ def library() -> str:
         return "PyTorch"
 
 
-def require_layer(device: str) -> None:
+def require_layer(settings: LoopSettings, path: str) -> None:
     """Refuse to train without the optional layer, or on a GPU that PyTorch cannot use; in words."""
     try:
         import torch
@@ -45,11 +45,11 @@ def require_layer(device: str) -> None:
         raise ValueError(
             "the optional layer (PyTorch), which networks are trained with",
             f"{error} in this environment",
-            "`make networks` adds it to .venv; or choose another family: docs/models.md",
+            f"`make networks` adds it to .venv; or choose another family: `-S model@{path}=boosting`",
         ) from None
-    if device == "cuda" and not torch.cuda.is_available():
+    if settings.device == "cuda" and not torch.cuda.is_available():
         raise ValueError(
-            "an NVIDIA GPU that PyTorch can use, for model.device: cuda",
+            f"an NVIDIA GPU that PyTorch can use, for {path}.device: cuda",
             "none on this machine, or PyTorch's build without GPUs",
-            "train on the processor: model.device: cpu; a network trained on a GPU scores anywhere",
+            f"train on the processor: `-S {path}.device=cpu`; a network trained on a GPU scores anywhere",
         )
