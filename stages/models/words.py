@@ -198,7 +198,7 @@ def read_terms(
         )  # fmt: skip
         if not vocabularies[-1].terms:
             training.refuse_nothing(f"terms of {name}", "lower `min_documents`, or raise `max_share`")
-        weighed = [vocabularies[-1].weigh_counted(part, len(own)) for part, own in zip(parts, labels, strict=True)]
+        weighed = [vocabularies[-1].weigh_counted(parts.pop(0), len(own)) for own in labels]  # each is let go of
         blocks.append(sparse.vstack(weighed, format="csr"))
     return tuple(vocabularies), sparse.hstack(blocks, format="csr"), np.concatenate(labels)
 
