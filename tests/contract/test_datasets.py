@@ -129,6 +129,8 @@ def test_kinds_agree_with_types(walked):
             found = frame.schema[feature.name]
             if feature.kind == "picture":
                 assert found == pl.Array(pl.UInt8, math.prod(feature.shape)), feature.name
+            elif feature.kind == "text":
+                assert found == pl.String, feature.name
             else:
                 assert feature.kind == ("numeric" if found.is_numeric() else "categorical"), feature.name
 
