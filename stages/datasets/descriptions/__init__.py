@@ -28,7 +28,7 @@ LATER = published.RELEASES[-1]
 def clean_text(column: str) -> pl.Expr:
     """A description without its markup: one paragraph, without bullets, addresses and signs that stand for blanks."""
     text = pl.col(column).str.replace_all(r"(?m)^[ \t]*\.[ \t]*$", "")
-    text = text.str.replace_all(r"(?m)^[ \t]*[-*+o•][ \t]+", "").str.replace(
+    text = text.str.replace_all(r"(?m)^[ \t]*[-*+o\x{2022}][ \t]+", "").str.replace(
         r"^([^\n]*[^\s.!?:])[ \t]*\n", "$1.\n"
     )  # a title
     text = text.str.replace_all(r"(?i)\b(?:https?|ftp)://[^\s>)\]]+", " ").str.normalize("NFC")
