@@ -149,6 +149,8 @@ def selection(facts: Facts) -> list[str]:
     chosen, features = facts.selection, facts.selection["features"]
     kept = sum(bool(feature["kept"]) for feature in features)
     told = [f"{kept} of {len(features)} features were kept, looking at the training rows only."]
+    if (read := facts.training["features"]) < kept:
+        told.append(f"The model reads {read} of them: what its family can.")
     if resamples := chosen.get("resamples"):
         of = "rows" if resamples.get("of") in (None, "rows") else f"{resamples['groups']} units of “{resamples['of']}”"
         told.append(f"Stability is the share of {resamples['n']} resamples of {of} in which a feature is kept again.")

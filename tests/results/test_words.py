@@ -238,3 +238,9 @@ def test_a_page_tells_by_how_much_another_seed_moves_its_figures() -> None:
     assert [cell.text for cell in shown.rows[0][1:4]] == ["0.8123", "0.8133", "0.8113"]
     assert words.trainings(facts(trainings=trainings[:2])) == []
     assert not tables.trainings(facts()).rows and not tables.trainings(facts(trainings=trainings[:2])).rows
+
+
+def test_a_family_that_reads_some_of_the_features_says_so() -> None:
+    assert not any("its family can" in sentence for sentence in words.selection(facts()))
+    narrow = facts(training=facts().training | {"features": 0})
+    assert "The model reads 0 of them: what its family can." in words.selection(narrow)
