@@ -46,12 +46,14 @@ def columns_of(path: Path) -> list[str]:
 
 
 def prepare_file(known: Known, path: Path, at: datetime | None = None) -> Iterator[tuple[int, pl.DataFrame, Prepared]]:
-    """What becomes of the rows of a file as published, which know each other: a few partitions at a time.
+    """What becomes of the rows of a file as published: a few partitions at a time, where its rows look at each other.
 
     Each time how many rows came before, these rows as they were given, and what `Known.prepare` makes of them.
     """
-    before = 0
-    for rows in whole_partitions(read_text(path), known.dataset.records):
+    before, pieces = 0, read_text(path)
+    if known.dataset.looks_back is not None:
+        pieces = whole_partitions(pieces, known.dataset.records)
+    for rows in pieces:
         yield before, rows, known.prepare(rows, at, keep=True)
         before += len(rows)
 

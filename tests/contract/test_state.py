@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 
 from stages.records.prepare import judge_rows
 from stages.state.facts import wanted_columns
+from stages.state.files import prepare_file
 from stages.state.memory import remember
 from stages.state.requests import Known, open_known
 from stages.state.seed import Seed, has_memory, partitions_kept, read_seed, write_seed
@@ -108,6 +109,14 @@ def test_no_rows_are_no_features_of_the_same_columns(walked: Any, known: Known) 
     nothing = known.prepare(published.clear())
     assert nothing.features.schema == known.prepare(published.head(5)).features.schema
     assert (nothing.rows, nothing.notes, len(nothing.refused)) == ([], [], 0)
+
+
+def test_a_file_of_the_least_that_has_to_be_told_is_read_as_its_rows_are(walked: Any, known: Known) -> None:
+    name = [name for name, rows in walked.tidy.items() if len(rows)][-1]
+    told = walked.dataset.records.read(walked.raw, name).select(known.columns)
+    told.write_csv("rows.csv")
+    pieces = [prepared for _, _, prepared in prepare_file(known, Path("rows.csv"))]
+    assert_frame_equal(pl.concat(piece.features for piece in pieces), known.prepare(told).features, check_exact=True)
 
 
 def passed_rows(walked: Any, name: str) -> pl.DataFrame:
