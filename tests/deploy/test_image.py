@@ -64,6 +64,19 @@ def test_it_is_small(container: Container) -> None:
     assert size < LARGEST_MB * 1e6, f"{size / 1e6:.0f} MB"
 
 
+def test_it_reads_pictures_although_it_has_not_all_of_pillow(container: Container) -> None:
+    code = """
+import io, numpy
+from PIL import Image
+from stages.records.pictures import decode, encode
+pixels = numpy.arange(12, dtype=numpy.uint8)
+assert (decode(encode(pixels, (2, 2, 3)), (2, 2, 3)) == pixels).all()
+Image.new("L", (2, 2), 100).save(file := io.BytesIO(), "JPEG")
+print(decode(file.getvalue(), (2, 2, 1)).tolist())
+"""
+    assert container.run("python", "-c", code).stdout == "[100, 100, 100, 100]\n"
+
+
 def test_it_is_nobody_and_can_write_nowhere_but_in_tmp(container: Container) -> None:
     code = "import os; print(os.getuid(), os.getgid()); os.chdir('/tmp'); open('x', 'w'); open('/plumbline/x', 'w')"
     done = container.run("python", "-c", code)
